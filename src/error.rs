@@ -1,0 +1,171 @@
+//! Every way a run can fail, with the exit code that goes with it.
+//!
+//! A message reads `file:line: what; what to do`. The command line prints it
+//! behind `error: ` on one line of stderr and exits with [`Error::exit_code`].
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Where in a file something is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The file as the user named it; `-` is standard input.
+    pub path: PathBuf,
+    /// Line number from 1; `None` where the whole file is meant.
+    pub line: Option<u64>,
+}
+
+impl Location {
+    /// The whole file.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), line: None }
+    }
+
+    /// One line of the file, counted from 1.
+    pub fn line(path: impl Into<PathBuf>, line: u64) -> Self {
+        Self { path: path.into(), line: Some(line) }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "{}:{line}", self.path.display()),
+            None => write!(f, "{}", self.path.display()),
+        }
+    }
+}
+
+/// What went wrong, in one line that ends with the remedy.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A flag or a setting that can't be meant. Correct the call.
+    #[error("{what}; {remedy}")]
+    Usage {
+        /// The setting and why it is refused.
+        what: String,
+        /// What to pass instead.
+        remedy: String,
+    },
+
+    /// Ratings or a model that can't be read as such. Correct the file.
+    #[error("{at}: {what}; {remedy}")]
+    Data {
+        /// The file and, where known, the line.
+        at: Location,
+        /// What stands there and what was expected.
+        what: String,
+        /// What to do about it.
+        remedy: String,
+    },
+
+    /// An input file that does not exist or can't be opened.
+    #[error("{}: {source}; check the path", path.display())]
+    NoInput {
+        /// The file as the user named it.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+
+    /// An output that can't be created.
+    #[error("{}: {what}; {remedy}", path.display())]
+    CantCreate {
+        /// The file as the user named it.
+        path: PathBuf,
+        /// Why not.
+        what: String,
+        /// What to do about it.
+        remedy: String,
+    },
+
+    /// Reading or writing broke off half-way.
+    #[error("{}: {source}; nothing was replaced", path.display())]
+    Io {
+        /// The file as the user named it.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+
+    /// The loss or the factors stopped being finite. Nothing is saved.
+    #[error("epoch {epoch}: {optimizer} diverged ({settings}); {remedy}")]
+    Diverged {
+        /// The epoch whose update diverged, from 1.
+        epoch: u32,
+        /// The optimiser's name.
+        optimizer: &'static str,
+        /// Its settings, as `key=value` pairs.
+        settings: String,
+        /// What to change.
+        remedy: String,
+    },
+
+    /// No adapter fits the request, or the device was lost.
+    #[error("{what}; {remedy}")]
+    Device {
+        /// What is missing.
+        what: String,
+        /// What to install or pass.
+        remedy: String,
+    },
+
+    /// A buffer that the device can't hold.
+    #[error("{what}: {needed} bytes needed, {available}; {remedy}")]
+    OutOfMemory {
+        /// The purpose of the buffer.
+        what: String,
+        /// Bytes asked for.
+        needed: u64,
+        /// What there is, in words.
+        available: String,
+        /// What to do about it.
+        remedy: String,
+    },
+
+    /// A bug in this crate; please report it.
+    #[error("internal error: {0}; please report it")]
+    Internal(String),
+}
+
+impl Error {
+    /// The process exit code that scripts may rely on.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Internal(_) => 1,
+            Error::Usage { .. } => 2,
+            Error::Diverged { .. } => 3,
+            Error::Data { .. } => 65,
+            Error::NoInput { .. } => 66,
+            Error::Device { .. } => 69,
+            Error::OutOfMemory { .. } => 71,
+            Error::CantCreate { .. } => 73,
+            Error::Io { .. } => 74,
+        }
+    }
+
+    /// [`Error::Usage`] from its two halves.
+    pub fn usage(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Error::Usage { what: what.into(), remedy: remedy.into() }
+    }
+
+    /// [`Error::Data`] about one line, counted from 1.
+    pub fn data_line(path: &Path, line: u64, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Error::Data { at: Location::line(path, line), what: what.into(), remedy: remedy.into() }
+    }
+
+    /// [`Error::Data`] about a whole file.
+    pub fn data(path: &Path, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Error::Data { at: Location::file(path), what: what.into(), remedy: remedy.into() }
+    }
+
+    /// [`Error::Device`] from its two halves.
+    pub fn device(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Error::Device { what: what.into(), remedy: remedy.into() }
+    }
+}

@@ -1,0 +1,126 @@
+//! What happens during a run, as values. The library reports events and never
+//! prints; the command line renders them as bars, lines or JSON.
+
+use std::path::PathBuf;
+
+/// What was read before training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// Distinct users in the ratings.
+    pub users: u64,
+    /// Distinct items in the ratings.
+    pub items: u64,
+    /// Ratings that are trained on.
+    pub ratings: u64,
+    /// Ratings in the validation part (`--holdout`).
+    pub valid: u64,
+    /// Ratings in the test file.
+    pub test: u64,
+    /// Ratings of the test file whose user or item has no training rating.
+    pub test_unknown: u64,
+    /// The device that trains.
+    pub device: String,
+}
+
+/// One epoch's numbers, after its update.
+///
+/// All RMSE are in rating units. `None` means not computed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Epoch {
+    /// The epoch, from 1; 0 is the state before the first update.
+    pub epoch: u32,
+    /// Epochs asked for.
+    pub epochs: u32,
+    /// RMSE over the training ratings, unclipped.
+    pub train_rmse: Option<f64>,
+    /// RMSE over the validation part, clipped as predictions are.
+    pub valid_rmse: Option<f64>,
+    /// RMSE over the test file, clipped as predictions are.
+    pub test_rmse: Option<f64>,
+    /// Seconds of training since the first epoch began.
+    pub seconds: f64,
+    /// Training ratings handled a second in this epoch.
+    pub ratings_per_second: f64,
+}
+
+/// Why training ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StopReason {
+    /// All epochs ran.
+    Epochs,
+}
+
+impl StopReason {
+    /// The reason as one word for scripts.
+    pub fn name(self) -> &'static str {
+        match self {
+            StopReason::Epochs => "epochs",
+        }
+    }
+}
+
+/// The end of training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stopped {
+    /// Why.
+    pub reason: StopReason,
+    /// The last epoch's numbers.
+    pub last: Epoch,
+}
+
+/// A file that was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    /// Where.
+    pub path: PathBuf,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The ratings are in memory and on the device.
+    Loaded(Loaded),
+    /// An epoch ended.
+    Epoch(Epoch),
+    /// Training ended.
+    Stopped(Stopped),
+    /// A file was written.
+    Saved(Saved),
+    /// Something the user should know, in one line.
+    Notice(String),
+}
+
+/// Listens to a run.
+pub trait Observer {
+    /// Called for each event, in order.
+    fn event(&mut self, event: &Event);
+
+    /// Whether epoch numbers are wanted. If not, no loss is read back from
+    /// the device between the first epoch and the last.
+    fn wants_epochs(&self) -> bool {
+        true
+    }
+}
+
+/// Any closure over events listens.
+impl<F: FnMut(&Event)> Observer for F {
+    fn event(&mut self, event: &Event) {
+        self(event);
+    }
+}
+
+/// Listens to nothing: the fastest run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn event(&mut self, _: &Event) {}
+
+    fn wants_epochs(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,7 @@
+//! deltav
+pub mod config;
+pub mod data;
+pub mod error;
+pub mod event;
+pub mod model;
+pub mod optim;
