@@ -1,0 +1,50 @@
+// The gradient product ΔV over CSR, and ΔᵀU over CSC with the roles swapped:
+// one invocation an element of the result, which walks its row's cells in order.
+//
+//   gradient[r, f] (+)= Σ_{p in row r} residuals[place(p)] · factors[columns[p], f]
+//
+// Δ is stored once, in CSR order. place(p) = p there, order[p] over CSC.
+// Writes: gradient[r, f], each by its own invocation; an empty row gives 0.
+
+override WORKGROUP: u32 = 64u;
+
+struct Params {
+    rows: u32,       // rows of the result
+    width: u32,      // columns of a factor matrix
+    ordered: u32,    // 1: read Δ through `order`
+    accumulate: u32, // 1: add to what stands in `gradient`
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(1) @binding(0) var<storage, read> offsets: array<u32>;   // [rows + 1]
+@group(1) @binding(1) var<storage, read> columns: array<u32>;   // [cells]
+@group(1) @binding(2) var<storage, read> order: array<u32>;     // [cells]
+@group(1) @binding(3) var<storage, read> residuals: array<f32>; // [cells]
+@group(1) @binding(4) var<storage, read> factors: array<f32>;   // [columns, width]
+@group(1) @binding(5) var<storage, read_write> gradient: array<f32>; // [rows, width]
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let element = (group.y * groups.x + group.x) * WORKGROUP + lane;
+    if element >= params.rows * params.width {
+        return;
+    }
+    let row = element / params.width;
+    let f = element % params.width;
+    var sum = 0.0;
+    if params.accumulate != 0u {
+        sum = gradient[element];
+    }
+    for (var p = offsets[row]; p < offsets[row + 1u]; p++) {
+        var place = p;
+        if params.ordered != 0u {
+            place = order[p];
+        }
+        sum += residuals[place] * factors[columns[p] * params.width + f];
+    }
+    gradient[element] = sum;
+}

@@ -1,0 +1,120 @@
+//! The CPU backend: buffers are vectors, a dispatch runs the kernel's twin at
+//! once on a pool of threads. The bits do not depend on the number of threads.
+
+use super::{Backend, Buffer, MAX_BUFFER_BYTES};
+use crate::error::{Error, Result};
+use crate::kernel::{Access, Dispatch, Element, Slot};
+
+/// Runs kernels' twins on the CPU.
+#[derive(Debug)]
+pub struct CpuBackend {
+    pool: rayon::ThreadPool,
+    buffers: Vec<Vec<u32>>,
+    max_buffer_bytes: u64,
+    description: String,
+}
+
+impl CpuBackend {
+    /// A backend with this many threads; `None` takes one a core.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for 0 threads, or if the system refuses them.
+    pub fn new(threads: Option<usize>) -> Result<Self> {
+        if threads == Some(0) {
+            return Err(Error::usage("0 threads can't train", "pass at least 1, or leave --threads out"));
+        }
+        let pool =
+            rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build().map_err(|e| {
+                Error::usage(format!("the system refuses the threads: {e}"), "pass a smaller --threads")
+            })?;
+        Ok(Self { pool, buffers: Vec::new(), max_buffer_bytes: MAX_BUFFER_BYTES, description: "CPU".to_owned() })
+    }
+
+    /// The same with smaller buffers, so that data are sharded as on a small GPU.
+    pub fn with_max_buffer_bytes(mut self, bytes: u64) -> Self {
+        self.max_buffer_bytes = bytes.min(MAX_BUFFER_BYTES);
+        self
+    }
+
+    /// Threads that run the twins.
+    pub fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    fn words(&mut self, buffer: Buffer) -> &mut Vec<u32> {
+        &mut self.buffers[buffer.id as usize]
+    }
+
+    /// Lends the step's buffers to the twin: the written ones are taken out for the call.
+    fn play(&mut self, step: &Dispatch) {
+        let kernel = step.kernel();
+        let mut written: Vec<Option<Vec<u32>>> = kernel
+            .bindings
+            .iter()
+            .zip(step.buffers())
+            .map(|(binding, buffer)| {
+                (binding.access == Access::ReadWrite).then(|| std::mem::take(self.words(*buffer)))
+            })
+            .collect();
+        let mut slots: Vec<Slot<'_>> = written
+            .iter_mut()
+            .zip(step.buffers())
+            .map(|(taken, buffer)| match taken {
+                Some(words) => Slot::Write(words),
+                None => Slot::Read(&self.buffers[buffer.id as usize]),
+            })
+            .collect();
+        self.pool.install(|| (kernel.twin)(step.params(), &mut slots));
+        drop(slots);
+        for (taken, buffer) in written.into_iter().zip(step.buffers()) {
+            if let Some(words) = taken {
+                *self.words(*buffer) = words;
+            }
+        }
+    }
+}
+
+impl Backend for CpuBackend {
+    fn describe(&self) -> &str {
+        &self.description
+    }
+
+    fn max_buffer_bytes(&self) -> u64 {
+        self.max_buffer_bytes
+    }
+
+    fn alloc(&mut self, purpose: &str, element: Element, len: usize) -> Result<Buffer> {
+        let too_large = |available: &str| Error::OutOfMemory {
+            what: format!("no memory for {purpose}"),
+            needed: len as u64 * 4,
+            available: available.to_owned(),
+            remedy: "pass a smaller rank or fewer ratings".to_owned(),
+        };
+        if len == 0 || len as u64 * 4 > self.max_buffer_bytes {
+            return Err(Error::Internal(format!("a buffer of {len} elements for {purpose}")));
+        }
+        let mut words: Vec<u32> = Vec::new();
+        words.try_reserve_exact(len).map_err(|_| too_large("the system refuses them"))?;
+        words.resize(len, 0);
+        let id = u32::try_from(self.buffers.len()).map_err(|_| too_large("too many buffers"))?;
+        self.buffers.push(words);
+        Ok(Buffer { id, len, element })
+    }
+
+    fn write(&mut self, buffer: Buffer, words: &[u32]) -> Result<()> {
+        self.words(buffer).copy_from_slice(words);
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: Buffer, words: &mut [u32]) -> Result<()> {
+        words.copy_from_slice(self.words(buffer));
+        Ok(())
+    }
+
+    fn dispatch(&mut self, recording: &[Dispatch]) -> Result<()> {
+        for step in recording {
+            self.play(step);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,233 @@
+//! The GPU backend: Vulkan, Metal or DX12 through wgpu.
+//!
+//! A recording is encoded as one compute pass and submitted together with the
+//! reads that follow it, or when the next recording comes: one submit an epoch.
+
+mod device;
+mod pipeline;
+
+use std::collections::VecDeque;
+
+pub use device::GpuOptions;
+pub(super) use device::{Device, instance};
+
+use self::pipeline::Pipelines;
+use super::{Backend, Buffer};
+use crate::error::{Error, Result};
+use crate::kernel::{Dispatch, Element};
+
+/// Submissions that may wait on the device before the host waits for the oldest.
+const IN_FLIGHT: usize = 3;
+
+/// Bytes that one read copies through a staging buffer at a time.
+const STAGING_BYTES: u64 = 64 << 20;
+
+/// Runs kernels' WGSL on an adapter.
+#[derive(Debug)]
+pub struct GpuBackend {
+    device: Device,
+    pipelines: Pipelines,
+    buffers: Vec<wgpu::Buffer>,
+    /// Commands that are recorded and not yet submitted.
+    open: Option<wgpu::CommandEncoder>,
+    in_flight: VecDeque<wgpu::SubmissionIndex>,
+    staging: Option<wgpu::Buffer>,
+    submissions: u64,
+}
+
+impl GpuBackend {
+    /// Opens an adapter.
+    ///
+    /// # Errors
+    /// [`Error::Device`] with the driver's reason.
+    pub fn new(adapter: &wgpu::Adapter, options: &GpuOptions) -> Result<Self> {
+        let device = Device::open(adapter, options)?;
+        let pipelines = Pipelines::new(&device)?;
+        Ok(Self {
+            device,
+            pipelines,
+            buffers: Vec::new(),
+            open: None,
+            in_flight: VecDeque::new(),
+            staging: None,
+            submissions: 0,
+        })
+    }
+
+    /// Command submissions so far: one an epoch is the aim.
+    pub fn submissions(&self) -> u64 {
+        self.submissions
+    }
+
+    /// Submits the open commands, and waits while too many are in flight.
+    fn flush(&mut self) -> Result<()> {
+        let Some(encoder) = self.open.take() else { return Ok(()) };
+        let index = self.device.checked("submit", |d| d.queue.submit([encoder.finish()]))?;
+        self.submissions += 1;
+        self.in_flight.push_back(index);
+        while self.in_flight.len() > IN_FLIGHT {
+            let oldest = self.in_flight.pop_front();
+            self.device.wait(oldest)?;
+        }
+        Ok(())
+    }
+
+    fn encoder(&mut self) -> &mut wgpu::CommandEncoder {
+        let device = &self.device.device;
+        self.open.get_or_insert_with(|| device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()))
+    }
+
+    fn staging(&mut self, bytes: u64) -> Result<wgpu::Buffer> {
+        if let Some(buffer) = self.staging.as_ref().filter(|b| b.size() >= bytes) {
+            return Ok(buffer.clone());
+        }
+        let buffer =
+            self.device.buffer("staging", bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
+        self.staging = Some(buffer.clone());
+        Ok(buffer)
+    }
+
+    /// Copies one piece of a buffer out, submitting whatever is recorded before it.
+    fn read_piece(&mut self, source: &wgpu::Buffer, offset: u64, words: &mut [u32]) -> Result<()> {
+        let bytes = words.len() as u64 * 4;
+        let staging = self.staging(bytes)?;
+        self.encoder().copy_buffer_to_buffer(source, offset, &staging, 0, bytes);
+        self.flush()?;
+        let slice = staging.slice(..bytes);
+        let (sender, receiver) = std::sync::mpsc::channel();
+        slice.map_async(wgpu::MapMode::Read, move |result| {
+            // The receiver waits below; if it is gone, nobody needs the answer.
+            let _ = sender.send(result);
+        });
+        self.device.wait(None)?;
+        self.in_flight.clear();
+        let mapped = receiver.try_recv().map_err(|_| self.device.lost("a read never completed"))?;
+        mapped.map_err(|e| self.device.lost(&format!("a read failed: {e}")))?;
+        let view = slice.get_mapped_range().map_err(|e| self.device.lost(&format!("a read failed: {e}")))?;
+        bytemuck::cast_slice_mut::<u32, u8>(words).copy_from_slice(&view);
+        drop(view);
+        staging.unmap();
+        Ok(())
+    }
+}
+
+impl Backend for GpuBackend {
+    fn describe(&self) -> &str {
+        &self.device.description
+    }
+
+    fn max_buffer_bytes(&self) -> u64 {
+        self.device.max_buffer_bytes
+    }
+
+    fn alloc(&mut self, purpose: &str, element: Element, len: usize) -> Result<Buffer> {
+        let bytes = len as u64 * 4;
+        if len == 0 || bytes > self.device.max_buffer_bytes {
+            return Err(Error::Internal(format!("a buffer of {len} elements for {purpose}")));
+        }
+        let usages = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        let buffer = self.device.buffer(purpose, bytes, usages)?;
+        let id = u32::try_from(self.buffers.len()).map_err(|_| Error::Internal("too many buffers".into()))?;
+        self.buffers.push(buffer);
+        Ok(Buffer { id, len, element })
+    }
+
+    fn write(&mut self, buffer: Buffer, words: &[u32]) -> Result<()> {
+        if words.len() != buffer.len {
+            return Err(Error::Internal(format!("{} words for a buffer of {}", words.len(), buffer.len)));
+        }
+        // A queued write takes effect before the open commands: those go first.
+        self.flush()?;
+        let target = &self.buffers[buffer.id as usize];
+        // wgpu keeps a queued write in memory of its own until it is submitted.
+        let piece = (STAGING_BYTES / 4) as usize;
+        for (i, part) in words.chunks(piece).enumerate() {
+            let offset = (i * piece * 4) as u64;
+            let index = self.device.checked("write", |d| {
+                d.queue.write_buffer(target, offset, bytemuck::cast_slice(part));
+                (words.len() > piece).then(|| d.queue.submit([]))
+            })?;
+            if index.is_some() {
+                self.device.wait(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: Buffer, words: &mut [u32]) -> Result<()> {
+        if words.len() != buffer.len {
+            return Err(Error::Internal(format!("{} words for a buffer of {}", words.len(), buffer.len)));
+        }
+        let source = self.buffers[buffer.id as usize].clone();
+        let piece = (STAGING_BYTES / 4) as usize;
+        for (i, part) in words.chunks_mut(piece).enumerate() {
+            self.read_piece(&source, (i * piece * 4) as u64, part)?;
+        }
+        Ok(())
+    }
+
+    fn dispatch(&mut self, recording: &[Dispatch]) -> Result<()> {
+        if recording.is_empty() {
+            return Ok(());
+        }
+        self.flush()?;
+        // Every step's parameters go into one uniform buffer, at aligned offsets.
+        let stride = self.device.uniform_stride;
+        let mut params = vec![0u8; recording.len() * stride];
+        for (slot, step) in params.chunks_mut(stride).zip(recording) {
+            slot[..step.params().len()].copy_from_slice(step.params());
+        }
+        self.pipelines.write_params(&self.device, &params)?;
+        let mut ready = Vec::with_capacity(recording.len());
+        for step in recording {
+            let grid = grid(step.workgroups(), self.device.max_workgroups)
+                .ok_or_else(|| Error::Internal(format!("{}: grid too large", step.kernel().name)))?;
+            ready.push((self.pipelines.prepare(&self.device, step, &self.buffers)?, grid));
+        }
+        let params = self.pipelines.params_group();
+        let mut encoder =
+            self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("epoch") });
+        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+        for (i, (step, (x, y))) in ready.iter().enumerate() {
+            if *x == 0 {
+                continue;
+            }
+            pass.set_pipeline(&step.pipeline);
+            pass.set_bind_group(0, params, &[(i * stride) as u32]);
+            pass.set_bind_group(1, &step.buffers, &[]);
+            pass.dispatch_workgroups(*x, *y, 1);
+        }
+        drop(pass);
+        self.open = Some(encoder);
+        Ok(())
+    }
+}
+
+/// Spreads workgroups over two dimensions of at most `max` each: `x·y ≥ workgroups`.
+fn grid(workgroups: u32, max: u32) -> Option<(u32, u32)> {
+    if workgroups <= max {
+        return Some((workgroups, 1));
+    }
+    let y = workgroups.div_ceil(max);
+    (y <= max).then(|| (workgroups.div_ceil(y), y))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grid;
+
+    #[test]
+    fn a_grid_covers_every_workgroup_within_the_limit() {
+        for max in [1u32, 2, 7, 65_535] {
+            for workgroups in [0u32, 1, 2, 3, 4, 6, 7, 8, 48, 49, 50, 65_535, 65_536, 1_000_000, u32::MAX] {
+                match grid(workgroups, max) {
+                    Some((x, y)) => {
+                        assert!(x <= max && y <= max, "{workgroups} within {max}");
+                        assert!(u64::from(x) * u64::from(y) >= u64::from(workgroups));
+                    }
+                    None => assert!(u64::from(workgroups) > u64::from(max) * u64::from(max)),
+                }
+            }
+        }
+    }
+}

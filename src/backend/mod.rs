@@ -1,0 +1,112 @@
+//! Where kernels run. A [`Backend`] has four verbs: alloc, write, read and
+//! dispatch. It knows buffers of 4-byte elements and kernels as values, and
+//! nothing of matrices or epochs.
+
+pub mod cpu;
+#[cfg(feature = "gpu")]
+pub mod gpu;
+mod select;
+
+use crate::error::Result;
+use crate::kernel::{Dispatch, Element};
+
+pub use select::{Adapter, AdapterKind, DeviceChoice, OpenOptions, Opened, adapters, open, pick};
+
+/// The largest buffer that any backend is asked for: 2³⁰ elements, so that the
+/// kernels' 32-bit indices always reach.
+pub const MAX_BUFFER_BYTES: u64 = 4 << 30;
+
+/// A handle to elements that live on a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Buffer {
+    id: u32,
+    len: usize,
+    element: Element,
+}
+
+impl Buffer {
+    /// Its number on its backend.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Elements.
+    #[expect(clippy::len_without_is_empty, reason = "a backend refuses to allocate an empty buffer")]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Type of the elements.
+    pub fn element(&self) -> Element {
+        self.element
+    }
+}
+
+/// A device that holds buffers and runs kernels.
+///
+/// Elements travel as 4-byte words; `bytemuck::cast_slice` makes them of f32.
+/// Dispatches take effect in order, and before any later read or write.
+pub trait Backend {
+    /// The device in words, for people and for the model's metadata.
+    fn describe(&self) -> &str;
+
+    /// The largest buffer in bytes that a kernel can bind.
+    fn max_buffer_bytes(&self) -> u64;
+
+    /// A buffer of `len` ≥ 1 zeros.
+    ///
+    /// `purpose` names it in errors.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) with the bytes asked for.
+    fn alloc(&mut self, purpose: &str, element: Element, len: usize) -> Result<Buffer>;
+
+    /// Replaces the buffer's elements. `words` has its length.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if the device is lost.
+    fn write(&mut self, buffer: Buffer, words: &[u32]) -> Result<()>;
+
+    /// Copies the buffer's elements out. `words` has its length.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if the device is lost.
+    fn read(&mut self, buffer: Buffer, words: &mut [u32]) -> Result<()>;
+
+    /// Plays a recording, in order. A GPU submits it as one piece, together
+    /// with the reads that follow.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) if the device is lost.
+    fn dispatch(&mut self, recording: &[Dispatch]) -> Result<()>;
+}
+
+/// A buffer that starts with these elements.
+///
+/// # Errors
+/// As [`Backend::alloc`] and [`Backend::write`].
+pub fn alloc_f32(backend: &mut dyn Backend, purpose: &str, elements: &[f32]) -> Result<Buffer> {
+    let buffer = backend.alloc(purpose, Element::F32, elements.len())?;
+    backend.write(buffer, bytemuck::cast_slice(elements))?;
+    Ok(buffer)
+}
+
+/// A buffer that starts with these elements.
+///
+/// # Errors
+/// As [`Backend::alloc`] and [`Backend::write`].
+pub fn alloc_u32(backend: &mut dyn Backend, purpose: &str, elements: &[u32]) -> Result<Buffer> {
+    let buffer = backend.alloc(purpose, Element::U32, elements.len())?;
+    backend.write(buffer, elements)?;
+    Ok(buffer)
+}
+
+/// The elements of an f32 buffer.
+///
+/// # Errors
+/// As [`Backend::read`].
+pub fn read_f32(backend: &mut dyn Backend, buffer: Buffer) -> Result<Vec<f32>> {
+    let mut elements = vec![0.0f32; buffer.len()];
+    backend.read(buffer, bytemuck::cast_slice_mut(&mut elements))?;
+    Ok(elements)
+}

@@ -1,0 +1,217 @@
+//! Kernels as values: the arithmetic of training, each with its WGSL text, its
+//! bindings and its CPU twin.
+//!
+//! A kernel `x` is `shaders/x.wgsl` beside `src/kernel/x.rs`, and one line in
+//! [`KERNELS`]. Its Rust file has the parameter struct, a struct of named
+//! buffers that makes a [`Dispatch`], and the twin as a function on plain
+//! slices, written to be read beside the shader. A backend plays dispatches
+//! and knows nothing of what they mean.
+
+pub mod gradient;
+pub mod residual;
+pub mod step_gd;
+pub mod sum_squares;
+
+mod lanes;
+
+use crate::backend::Buffer;
+use crate::error::{Error, Result};
+
+/// Every kernel. Tests walk this list: an orphan shader, a binding or a
+/// parameter that differs from its WGSL fails there.
+pub const KERNELS: &[&Kernel] = &[&residual::KERNEL, &gradient::KERNEL, &step_gd::KERNEL, &sum_squares::KERNEL];
+
+/// Invocations of a workgroup, the `WORKGROUP` constant of every shader.
+pub const WORKGROUP: u32 = 64;
+
+/// The type of a buffer's elements. All are 4 bytes wide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// 32-bit float.
+    F32,
+    /// 32-bit unsigned integer.
+    U32,
+}
+
+/// What a kernel does with a buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Only reads it.
+    Read,
+    /// Writes it, and may read it.
+    ReadWrite,
+}
+
+/// One storage buffer of a kernel: `@group(1) @binding(i)`, i its place in the list.
+#[derive(Debug, Clone, Copy)]
+pub struct Binding {
+    /// The variable's name in the shader.
+    pub name: &'static str,
+    /// Type of the elements.
+    pub element: Element,
+    /// Read, or read and written.
+    pub access: Access,
+}
+
+impl Binding {
+    const fn read(name: &'static str, element: Element) -> Self {
+        Self { name, element, access: Access::Read }
+    }
+
+    const fn read_write(name: &'static str, element: Element) -> Self {
+        Self { name, element, access: Access::ReadWrite }
+    }
+}
+
+/// One field of a kernel's parameter struct: `@group(0) @binding(0)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// The field's name, the same in Rust and WGSL.
+    pub name: &'static str,
+    /// Its type.
+    pub element: Element,
+    /// Its offset in bytes.
+    pub offset: usize,
+}
+
+/// A kernel as a value.
+#[derive(Debug)]
+pub struct Kernel {
+    /// Its name: the stem of its files and the label of its pipeline.
+    pub name: &'static str,
+    /// WGSL text with the entry point `main`.
+    pub wgsl: &'static str,
+    /// Fields of the parameter struct, in order.
+    pub params: &'static [Field],
+    /// Storage buffers, in order.
+    pub bindings: &'static [Binding],
+    /// Values of the shader's `override`s, by name.
+    pub constants: &'static [(&'static str, u32)],
+    /// The same arithmetic on the CPU.
+    pub twin: Twin,
+}
+
+/// A CPU twin behind its bindings: the parameters' bytes and the buffers in order.
+pub type Twin = fn(params: &[u8], slots: &mut [Slot<'_>]);
+
+/// A buffer as a CPU twin sees it.
+#[derive(Debug)]
+pub enum Slot<'a> {
+    /// Only read.
+    Read(&'a [u32]),
+    /// Written, and perhaps read.
+    Write(&'a mut [u32]),
+}
+
+impl Slot<'_> {
+    fn u32(&self) -> &[u32] {
+        match self {
+            Slot::Read(words) => words,
+            Slot::Write(words) => words,
+        }
+    }
+
+    fn f32(&self) -> &[f32] {
+        bytemuck::cast_slice(self.u32())
+    }
+
+    fn f32_mut(&mut self) -> &mut [f32] {
+        match self {
+            Slot::Write(words) => bytemuck::cast_slice_mut(words),
+            Slot::Read(_) => unreachable!("a backend hands out bindings as the kernel declares them"),
+        }
+    }
+}
+
+/// A kernel with its parameters and buffers: one step of a recording.
+#[derive(Debug, Clone)]
+pub struct Dispatch {
+    kernel: &'static Kernel,
+    params: Vec<u8>,
+    buffers: Vec<Buffer>,
+    workgroups: u32,
+}
+
+impl Dispatch {
+    /// Checks the buffers against the kernel's bindings.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if their number or an element type differs, or if a
+    /// written buffer is bound twice.
+    fn new<P: bytemuck::Pod>(
+        kernel: &'static Kernel,
+        params: P,
+        buffers: &[Buffer],
+        workgroups: u64,
+    ) -> Result<Self> {
+        let wrong = |what: String| Err(Error::Internal(format!("kernel {}: {what}", kernel.name)));
+        if buffers.len() != kernel.bindings.len() {
+            return wrong(format!("{} buffers for {} bindings", buffers.len(), kernel.bindings.len()));
+        }
+        for (i, (buffer, binding)) in buffers.iter().zip(kernel.bindings).enumerate() {
+            if buffer.element() != binding.element {
+                return wrong(format!("{} is {:?}", binding.name, buffer.element()));
+            }
+            let shared = buffers.iter().enumerate().any(|(j, other)| j != i && other.id() == buffer.id());
+            if binding.access == Access::ReadWrite && shared {
+                return wrong(format!("{} is bound twice", binding.name));
+            }
+        }
+        let Ok(workgroups) = u32::try_from(workgroups) else {
+            return wrong(format!("{workgroups} workgroups"));
+        };
+        Ok(Self { kernel, params: bytemuck::bytes_of(&params).to_vec(), buffers: buffers.to_vec(), workgroups })
+    }
+
+    /// What to run.
+    pub fn kernel(&self) -> &'static Kernel {
+        self.kernel
+    }
+
+    /// The parameter struct's bytes.
+    pub fn params(&self) -> &[u8] {
+        &self.params
+    }
+
+    /// The buffers, in the order of the kernel's bindings.
+    pub fn buffers(&self) -> &[Buffer] {
+        &self.buffers
+    }
+
+    /// Workgroups in all; a backend spreads them over the grid's dimensions.
+    pub fn workgroups(&self) -> u32 {
+        self.workgroups
+    }
+}
+
+/// What every shape check of a kernel's buffers says.
+fn require(kernel: &Kernel, ok: bool, what: &str) -> Result<()> {
+    if ok { Ok(()) } else { Err(Error::Internal(format!("kernel {}: {what}", kernel.name))) }
+}
+
+/// A dimension as the shaders' `u32`.
+fn dimension(kernel: &Kernel, value: usize) -> Result<u32> {
+    u32::try_from(value).map_err(|_| Error::Internal(format!("kernel {}: {value} exceeds 32 bits", kernel.name)))
+}
+
+/// Declares a parameter struct once, with the table that tests compare to the WGSL struct.
+macro_rules! params {
+    ($(#[$doc:meta])* pub struct Params { $($(#[$field_doc:meta])* pub $field:ident: $ty:ident,)* }) => {
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Debug, Clone, Copy, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        pub struct Params { $($(#[$field_doc])* pub $field: $ty,)* }
+
+        impl Params {
+            /// Name, type and offset of each field.
+            pub const FIELDS: &'static [crate::kernel::Field] = &[$(crate::kernel::Field {
+                name: stringify!($field),
+                element: crate::kernel::params!(@element $ty),
+                offset: std::mem::offset_of!(Params, $field),
+            },)*];
+        }
+    };
+    (@element f32) => { crate::kernel::Element::F32 };
+    (@element u32) => { crate::kernel::Element::U32 };
+}
+use params;

@@ -1,0 +1,172 @@
+//! Optimisers: how an epoch changes the factors. Each is one file, with its
+//! formula, its table of hyperparameters, what it records and its tests, and
+//! one line in [`OPTIMIZERS`]. None of them knows a backend: they record
+//! kernels on the buffers of a [`Problem`].
+
+mod gd;
+
+use std::fmt;
+
+use crate::backend::Backend;
+use crate::config::Loss;
+use crate::error::{Error, Result};
+use crate::kernel::Dispatch;
+use crate::problem::Problem;
+
+/// Every optimiser, in the order of the help text.
+pub const OPTIMIZERS: &[&OptimizerSpec] = &[&gd::SPEC];
+
+/// A hyperparameter, for help, docs and checks.
+#[derive(Debug, Clone, Copy)]
+pub struct Hyperparameter {
+    /// Its key in `--opt key=value`.
+    pub key: &'static str,
+    /// What it is, with its unit.
+    pub doc: &'static str,
+    /// Its default, as one would write it.
+    pub default: &'static str,
+    /// The values that are accepted, in words.
+    pub range: &'static str,
+}
+
+/// An optimiser as a value: the registry's entry.
+#[derive(Debug)]
+pub struct OptimizerSpec {
+    /// Its name in `--optimizer NAME`.
+    pub name: &'static str,
+    /// What it is, in a line.
+    pub summary: &'static str,
+    /// Its update.
+    pub formula: &'static str,
+    /// Where it comes from.
+    pub source: &'static str,
+    /// Epochs that it runs by default.
+    pub epochs: u32,
+    /// Its hyperparameters.
+    pub hyperparameters: &'static [Hyperparameter],
+    build: fn(&Options<'_>) -> Result<Box<dyn Optimizer>>,
+}
+
+impl OptimizerSpec {
+    /// The optimiser with these settings; what is not set has its default.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an unknown key, a key given twice or a value out of range.
+    pub fn build(&'static self, settings: &[(String, String)]) -> Result<Box<dyn Optimizer>> {
+        for (i, (key, _)) in settings.iter().enumerate() {
+            if !self.hyperparameters.iter().any(|h| h.key == key) {
+                let known: Vec<&str> = self.hyperparameters.iter().map(|h| h.key).collect();
+                return Err(Error::usage(
+                    format!("optimizer {} has no option `{key}`", self.name),
+                    format!("it has: {}", known.join(", ")),
+                ));
+            }
+            if settings[..i].iter().any(|(earlier, _)| earlier == key) {
+                return Err(Error::usage(format!("option `{key}` is given twice"), "pass it once"));
+            }
+        }
+        (self.build)(&Options { spec: self, settings })
+    }
+}
+
+/// Settings on their way into an optimiser.
+#[derive(Debug)]
+struct Options<'a> {
+    spec: &'static OptimizerSpec,
+    settings: &'a [(String, String)],
+}
+
+impl Options<'_> {
+    /// A hyperparameter's text, or its default.
+    fn text(&self, key: &str) -> &str {
+        let given = self.settings.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str());
+        let default = || self.spec.hyperparameters.iter().find(|h| h.key == key).map_or("", |h| h.default);
+        given.unwrap_or_else(default)
+    }
+
+    /// A number that satisfies `accept`, or an error that names the range.
+    fn number(&self, key: &str, accept: impl Fn(f64) -> bool) -> Result<f64> {
+        let text = self.text(key);
+        match text.parse::<f64>() {
+            Ok(value) if accept(value) => Ok(value),
+            _ => {
+                let range = self.spec.hyperparameters.iter().find(|h| h.key == key).map_or("", |h| h.range);
+                Err(Error::usage(format!("{key}={text} is no value for optimizer {}", self.spec.name), format!("pass {range}")))
+            }
+        }
+    }
+}
+
+/// A method that changes the factors, epoch by epoch.
+pub trait Optimizer: fmt::Debug + Send {
+    /// Called once before the first epoch: allocates state, settles what depends on the data.
+    ///
+    /// # Errors
+    /// As [`Backend::alloc`].
+    fn prepare(&mut self, problem: &Problem, loss: Loss, backend: &mut dyn Backend) -> Result<()>;
+
+    /// Records one epoch. When it plays, Δ holds the residuals of the factors
+    /// as they are; the caller records the new Δ behind it.
+    ///
+    /// # Errors
+    /// As the kernels' dispatches.
+    fn record(&mut self, problem: &Problem, recording: &mut Vec<Dispatch>) -> Result<()>;
+
+    /// The settings that ran, with what `prepare` settled, by key.
+    fn settings(&self) -> Vec<(&'static str, String)>;
+
+    /// What to change if it diverges.
+    fn remedy(&self) -> String;
+}
+
+/// The registry's entry with this name.
+///
+/// # Errors
+/// [`Error::Usage`] that lists the names there are.
+pub fn find(name: &str) -> Result<&'static OptimizerSpec> {
+    OPTIMIZERS.iter().find(|spec| spec.name == name).copied().ok_or_else(|| {
+        let names: Vec<&str> = OPTIMIZERS.iter().map(|spec| spec.name).collect();
+        Error::usage(format!("there is no optimizer `{name}`"), format!("pass one of: {}", names.join(", ")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(name: &str, settings: &[(&str, &str)]) -> Result<Box<dyn Optimizer>> {
+        let settings: Vec<_> = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        find(name)?.build(&settings)
+    }
+
+    #[test]
+    fn every_default_is_accepted() {
+        for spec in OPTIMIZERS {
+            let all: Vec<(&str, &str)> = spec.hyperparameters.iter().map(|h| (h.key, h.default)).collect();
+            build(spec.name, &all).unwrap();
+            build(spec.name, &[]).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_does_not_exist_is_named_with_what_does() {
+        let error = find("magic").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("gd"), "{error}");
+        let error = build("gd", &[("rat", "1")]).unwrap_err().to_string();
+        assert!(error.contains("rat") && error.contains("rate"), "{error}");
+        assert!(build("gd", &[("rate", "1"), ("rate", "2")]).is_err());
+    }
+
+    #[test]
+    fn optimizers_name_no_backend() {
+        let source = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/optim")).unwrap();
+        for file in source {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            for backend in [concat!("wg", "pu"), concat!("ray", "on"), concat!("Cpu", "Backend")] {
+                assert!(!text.contains(backend), "{} names {backend}", path.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,383 @@
+//! A training problem on a device: the cells and the factors as named buffers,
+//! and the recordings that every optimiser shares.
+//!
+//! With biases, a row of factors is two columns wider than the rank: users are
+//! `[u, b, 1]`, items `[v, 1, c]`, so that `[u, b, 1]·[v, 1, c] = u·v + b + c`
+//! and the kernels need no second form. The constant columns never move.
+//!
+//! Each side has one row more than ids: the row of anyone unknown, whose
+//! factors and bias are 0.
+
+mod init;
+mod loss;
+mod tiles;
+
+pub use init::factors;
+pub use loss::{Losses, Part};
+pub use tiles::{Cells, Shards, Tile};
+
+use self::loss::LossPlan;
+use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32, read_f32};
+use crate::config::{ModelKind, RegScaling};
+use crate::data::{Held, Ratings, Stats};
+use crate::error::Result;
+use crate::kernel::Dispatch;
+use crate::kernel::gradient::Gradient;
+use crate::kernel::residual::{Residual, UNCLIPPED};
+
+/// How ratings become targets: `y = (r − mean) / scale`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Standard {
+    /// μ, in rating units; 0 for plain.
+    pub mean: f64,
+    /// s > 0, in rating units; 1 for plain, and where all ratings are equal.
+    pub scale: f64,
+}
+
+impl Standard {
+    /// The transformation that a kind of model uses.
+    pub fn of(kind: ModelKind, stats: &Stats) -> Self {
+        match kind {
+            ModelKind::Plain => Self { mean: 0.0, scale: 1.0 },
+            ModelKind::Centered | ModelKind::Biased => {
+                Self { mean: stats.mean, scale: if stats.std > 0.0 { stats.std } else { 1.0 } }
+            }
+        }
+    }
+
+    /// A rating as a target.
+    pub fn target(&self, rating: f32) -> f32 {
+        ((f64::from(rating) - self.mean) / self.scale) as f32
+    }
+}
+
+/// What to train on and in which form.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup<'a> {
+    /// The form of a prediction.
+    pub kind: ModelKind,
+    /// Number of latent factors.
+    pub rank: usize,
+    /// Seed of the initial factors.
+    pub seed: u64,
+    /// L2 penalty λ.
+    pub reg: f64,
+    /// How λ grows with a row's ratings.
+    pub reg_scaling: RegScaling,
+    /// Clip predictions of the held parts.
+    pub clip: bool,
+    /// The training ratings, without duplicates.
+    pub train: &'a Ratings,
+    /// Validation part.
+    pub valid: Option<&'a Held>,
+    /// Test part.
+    pub test: Option<&'a Held>,
+}
+
+/// One shard of one side.
+#[derive(Debug, Clone, Copy)]
+pub struct Shard {
+    /// Its factors, `[rows, width]`.
+    pub factors: Buffer,
+    /// L2 penalty of each row, `[rows]`.
+    pub penalty: Buffer,
+}
+
+/// Users or items.
+#[derive(Debug, Clone)]
+pub struct Side {
+    /// The shards, in order of rows.
+    pub shards: Vec<Shard>,
+    /// The constant column, if there are biases.
+    pub frozen: Option<usize>,
+}
+
+/// A tile's cells on the device.
+#[derive(Debug, Clone, Copy)]
+pub struct DeviceCells {
+    user_shard: usize,
+    item_shard: usize,
+    rows: Buffer,
+    columns: Buffer,
+    ratings: Buffer,
+    residuals: Buffer,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct DeviceTile {
+    cells: DeviceCells,
+    user_offsets: Buffer,
+    item_offsets: Buffer,
+    item_columns: Buffer,
+    item_order: Buffer,
+}
+
+/// Which side's rows a product is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Rows are users: ΔV.
+    Users,
+    /// Rows are items: ΔᵀU.
+    Items,
+}
+
+impl Role {
+    /// Both, users first.
+    pub const BOTH: [Role; 2] = [Role::Users, Role::Items];
+}
+
+/// A training problem on a device.
+#[derive(Debug)]
+pub struct Problem {
+    /// Columns of a factor matrix: the rank, and two more with biases.
+    pub width: usize,
+    /// Number of latent factors.
+    pub rank: usize,
+    /// Number N of training ratings.
+    pub ratings: u64,
+    /// An upper estimate of the largest curvature of `½ Σ e²` near a solution.
+    pub curvature: f64,
+    /// How ratings became targets.
+    pub standard: Standard,
+    kind: ModelKind,
+    users: Side,
+    items: Side,
+    tiles: Vec<DeviceTile>,
+    losses: LossPlan,
+}
+
+impl Problem {
+    /// Puts cells and initial factors on the device.
+    ///
+    /// # Errors
+    /// [`crate::Error::OutOfMemory`] if they don't fit.
+    pub fn new(setup: &Setup<'_>, backend: &mut dyn Backend) -> Result<Self> {
+        let Setup { kind, rank, train, .. } = *setup;
+        let stats = train.stats();
+        let standard = Standard::of(kind, &stats);
+        let width = rank + if kind.has_bias() { 2 } else { 0 };
+        let (mut by_user, order) = train.by_user();
+        let by_item_counts = train.item_counts();
+        let ratings: Vec<f32> = order.iter().map(|&p| standard.target(train.value[p as usize])).collect();
+        let user_counts: Vec<u64> = by_user.offsets.windows(2).map(|w| w[1] - w[0]).collect();
+        // The unknown user's row: no cell.
+        by_user.offsets.push(by_user.len() as u64);
+
+        let shards = Shards::plan(&by_user, train.items.len() + 1, width, backend.max_buffer_bytes())?;
+        let (u, v) = factors(setup.seed, train.users.len(), train.items.len(), rank);
+        let penalties = |counts: &[u64]| -> Vec<f32> {
+            counts.iter().map(|&n| setup.reg_scaling.penalty(setup.reg, n) as f32).collect()
+        };
+        let frozen = |column: usize| kind.has_bias().then_some(column);
+        let users = side(backend, "user", &shards.users, widen(&u, rank, frozen(rank + 1)), width, &penalties(&user_counts), frozen(rank + 1))?;
+        let items = side(backend, "item", &shards.items, widen(&v, rank, frozen(rank)), width, &penalties(&by_item_counts), frozen(rank))?;
+        let mut tiles = Vec::new();
+        for tile in shards.tiles(&by_user, &ratings) {
+            let cells = upload(backend, tile.user_shard, tile.item_shard, &tile.cells)?;
+            tiles.push(DeviceTile {
+                cells,
+                user_offsets: alloc_u32(backend, "user offsets", &tile.user_offsets)?,
+                item_offsets: alloc_u32(backend, "item offsets", &tile.item_offsets)?,
+                item_columns: alloc_u32(backend, "users by item", &tile.item_columns)?,
+                item_order: alloc_u32(backend, "order by item", &tile.item_order)?,
+            });
+        }
+        let train_cells: Vec<DeviceCells> = tiles.iter().map(|tile| tile.cells).collect();
+        let known = loss::Known { user_counts: &user_counts, item_counts: &by_item_counts };
+        let losses = LossPlan::new(setup, &stats, standard, &shards, &known, &train_cells, backend)?;
+        let curvature = curvature(setup, &stats, &user_counts, &by_item_counts);
+        Ok(Self {
+            width,
+            rank,
+            ratings: train.len() as u64,
+            curvature,
+            standard,
+            kind,
+            users,
+            items,
+            tiles,
+            losses,
+        })
+    }
+
+    /// The side whose rows a role means.
+    pub fn side(&self, role: Role) -> &Side {
+        match role {
+            Role::Users => &self.users,
+            Role::Items => &self.items,
+        }
+    }
+
+    /// Records Δ from the factors as they are.
+    ///
+    /// # Errors
+    /// As [`Residual::dispatch`].
+    pub fn record_residuals(&self, recording: &mut Vec<Dispatch>) -> Result<()> {
+        for tile in &self.tiles {
+            recording.push(self.residual(&tile.cells, UNCLIPPED)?);
+        }
+        Ok(())
+    }
+
+    fn residual(&self, cells: &DeviceCells, bounds: (f32, f32)) -> Result<Dispatch> {
+        Residual {
+            rows: cells.rows,
+            columns: cells.columns,
+            ratings: cells.ratings,
+            row_factors: self.users.shards[cells.user_shard].factors,
+            column_factors: self.items.shards[cells.item_shard].factors,
+            residuals: cells.residuals,
+            width: self.width,
+            bounds,
+        }
+        .dispatch()
+    }
+
+    /// Records ΔV (for users) or ΔᵀU (for items) from Δ and the factors as they are.
+    ///
+    /// `gradients`: one buffer a shard of that side, `[rows, width]`.
+    ///
+    /// # Errors
+    /// As [`Gradient::dispatch`].
+    pub fn record_gradient(&self, role: Role, gradients: &[Buffer], recording: &mut Vec<Dispatch>) -> Result<()> {
+        let mut begun = vec![false; gradients.len()];
+        for tile in &self.tiles {
+            let cells = &tile.cells;
+            let (shard, offsets, columns, order, factors) = match role {
+                Role::Users => {
+                    let other = self.items.shards[cells.item_shard].factors;
+                    (cells.user_shard, tile.user_offsets, cells.columns, None, other)
+                }
+                Role::Items => {
+                    let other = self.users.shards[cells.user_shard].factors;
+                    (cells.item_shard, tile.item_offsets, tile.item_columns, Some(tile.item_order), other)
+                }
+            };
+            let call = Gradient {
+                offsets,
+                columns,
+                order,
+                residuals: cells.residuals,
+                factors,
+                gradient: gradients[shard],
+                width: self.width,
+                accumulate: std::mem::replace(&mut begun[shard], true),
+            };
+            recording.push(call.dispatch()?);
+        }
+        Ok(())
+    }
+
+    /// Records the sums of squares that [`Problem::read_losses`] reads: of Δ as
+    /// it is, and of the held parts from the factors as they are.
+    ///
+    /// # Errors
+    /// As the kernels' dispatches.
+    pub fn record_losses(&self, recording: &mut Vec<Dispatch>) -> Result<()> {
+        self.losses.record(self, recording)
+    }
+
+    /// The losses that were recorded last.
+    ///
+    /// # Errors
+    /// As [`Backend::read`].
+    pub fn read_losses(&self, backend: &mut dyn Backend) -> Result<Losses> {
+        self.losses.read(backend)
+    }
+
+    /// The factors as they are: `[rows, rank]`, and the biases `[rows]`.
+    ///
+    /// # Errors
+    /// As [`Backend::read`].
+    pub fn read_side(&self, role: Role, backend: &mut dyn Backend) -> Result<(Vec<f32>, Vec<f32>)> {
+        let mut factors = Vec::new();
+        let mut biases = Vec::new();
+        // A user's bias stands in column k, an item's in column k + 1.
+        let bias = match role {
+            Role::Users => self.rank,
+            Role::Items => self.rank + 1,
+        };
+        for shard in &self.side(role).shards {
+            for row in read_f32(backend, shard.factors)?.chunks_exact(self.width) {
+                factors.extend_from_slice(&row[..self.rank]);
+                biases.push(if self.kind.has_bias() { row[bias] } else { 0.0 });
+            }
+        }
+        // The last row is the unknown's.
+        biases.pop();
+        factors.truncate(biases.len() * self.rank);
+        Ok((factors, biases))
+    }
+}
+
+/// Adds the bias columns, and the unknown's row at the end.
+///
+/// `constant`: the column that is 1, of `rank + 2` columns; `None` adds none.
+fn widen(factors: &[f32], rank: usize, constant: Option<usize>) -> Vec<f32> {
+    let width = rank + if constant.is_some() { 2 } else { 0 };
+    let rows = factors.len() / rank + 1;
+    let mut wide = vec![0.0; rows * width];
+    for (to, from) in wide.chunks_exact_mut(width).zip(factors.chunks_exact(rank)) {
+        to[..rank].copy_from_slice(from);
+    }
+    if let Some(column) = constant {
+        wide.iter_mut().skip(column).step_by(width).for_each(|x| *x = 1.0);
+    }
+    wide
+}
+
+fn side(
+    backend: &mut dyn Backend,
+    name: &str,
+    ranges: &[std::ops::Range<usize>],
+    factors: Vec<f32>,
+    width: usize,
+    penalty: &[f32],
+    frozen: Option<usize>,
+) -> Result<Side> {
+    let mut penalty = penalty.to_vec();
+    penalty.push(0.0);
+    let mut shards = Vec::new();
+    for range in ranges {
+        let rows = &factors[range.start * width..range.end * width];
+        shards.push(Shard {
+            factors: alloc_f32(backend, &format!("{name} factors"), rows)?,
+            penalty: alloc_f32(backend, &format!("{name} penalty"), &penalty[range.clone()])?,
+        });
+    }
+    Ok(Side { shards, frozen })
+}
+
+fn upload(backend: &mut dyn Backend, user_shard: usize, item_shard: usize, cells: &Cells) -> Result<DeviceCells> {
+    Ok(DeviceCells {
+        user_shard,
+        item_shard,
+        rows: alloc_u32(backend, "rows", &cells.rows)?,
+        columns: alloc_u32(backend, "columns", &cells.columns)?,
+        ratings: alloc_f32(backend, "ratings", &cells.ratings)?,
+        residuals: backend.alloc("residuals", crate::kernel::Element::F32, cells.ratings.len())?,
+    })
+}
+
+/// An upper estimate of the largest eigenvalue of the Hessian of `½ Σ e² + L2`
+/// near a solution, for step sizes.
+///
+/// With ‖x_u‖² ≤ X_u on the user side and X_i on the item side, the Gauss-Newton
+/// blocks of a user sum up to at most n_u·(X_i + √(X_u·X_i)), those of an item
+/// to n_i·(X_u + √(X_u·X_i)) (Gershgorin). Descent from a small start keeps
+/// UᵀU ≈ VᵀV, so that rows of the shorter side are longer: X_u·m ≈ X_i·n.
+fn curvature(setup: &Setup<'_>, stats: &Stats, user_counts: &[u64], item_counts: &[u64]) -> f64 {
+    let (m, n) = (user_counts.len() as f64, item_counts.len() as f64);
+    let (size, bias) = match setup.kind {
+        // u·v must reach the ratings themselves: one direction carries their size.
+        ModelKind::Plain => ((stats.mean * stats.mean + stats.std * stats.std).sqrt(), 0.0),
+        ModelKind::Centered => (1.0, 0.0),
+        ModelKind::Biased => (1.0, 1.0),
+    };
+    let (x_u, x_i) = (bias + size * (n / m).sqrt(), bias + size * (m / n).sqrt());
+    let cross = (x_u * x_i).sqrt();
+    let most = |counts: &[u64], x: f64| {
+        counts.iter().map(|&c| c as f64 * (x + cross) + setup.reg_scaling.penalty(setup.reg, c)).fold(0.0, f64::max)
+    };
+    most(user_counts, x_i).max(most(item_counts, x_u))
+}
