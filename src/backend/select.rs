@@ -206,15 +206,11 @@ pub fn open(choice: DeviceChoice, options: &OpenOptions) -> Result<Opened> {
 #[cfg(feature = "gpu")]
 mod gpu {
     use super::{Adapter, AdapterKind, Backend, OpenOptions, Result};
-    use crate::backend::gpu::{GpuBackend, GpuOptions, instance};
+    use crate::backend::gpu::{GpuBackend, GpuOptions, enumerate};
 
     pub(super) fn list() -> Vec<(wgpu::Adapter, Adapter)> {
-        let found = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::PRIMARY));
-        found
+        enumerate()
             .into_iter()
-            .filter(|adapter| {
-                adapter.get_downlevel_capabilities().flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)
-            })
             .map(|adapter| {
                 let report = describe(&adapter);
                 (adapter, report)

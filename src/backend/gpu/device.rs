@@ -17,7 +17,7 @@ pub struct GpuOptions {
 }
 
 /// The platform's GPU interfaces. Costs a driver search: make one and keep it.
-pub(in crate::backend) fn instance() -> wgpu::Instance {
+fn instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::PRIMARY;
     // The validation layers of debug builds are for wgpu's own developers.
@@ -25,9 +25,17 @@ pub(in crate::backend) fn instance() -> wgpu::Instance {
     wgpu::Instance::new(descriptor)
 }
 
+/// Every adapter of this machine that computes, in the order of `deltav devices`.
+pub fn enumerate() -> Vec<wgpu::Adapter> {
+    let mut found = pollster::block_on(instance().enumerate_adapters(wgpu::Backends::PRIMARY));
+    let computes = wgpu::DownlevelFlags::COMPUTE_SHADERS;
+    found.retain(|adapter| adapter.get_downlevel_capabilities().flags.contains(computes));
+    found
+}
+
 /// An open device and what its adapter allows.
 #[derive(Debug)]
-pub(in crate::backend) struct Device {
+pub(super) struct Device {
     pub(super) device: wgpu::Device,
     pub(super) queue: wgpu::Queue,
     pub(super) description: String,

@@ -8,9 +8,9 @@ mod pipeline;
 
 use std::collections::VecDeque;
 
-pub use device::GpuOptions;
-pub(super) use device::{Device, instance};
+pub use device::{GpuOptions, enumerate};
 
+use self::device::Device;
 use self::pipeline::Pipelines;
 use super::{Backend, Buffer};
 use crate::error::{Error, Result};

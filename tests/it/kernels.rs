@@ -1,0 +1,216 @@
+//! One kernel at a time: the GPU against the twin, and the twin against the
+//! definition in f64.
+
+use deltav::backend::{Backend, Buffer, alloc_f32, alloc_u32, read_f32};
+use deltav::kernel::gradient::Gradient;
+use deltav::kernel::residual::{Residual, UNCLIPPED};
+use deltav::kernel::step_gd::StepGd;
+use deltav::kernel::sum_squares::{CHUNK, SumSquares, partials};
+use deltav::kernel::{Dispatch, Element};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::support::compare::{ONE_SUM, assert_close};
+use crate::support::devices;
+use crate::support::problems::{self, Case};
+
+/// Random inputs of one case, with the sparse layout built by hand.
+struct Inputs {
+    rank: usize,
+    u: Vec<f32>,
+    v: Vec<f32>,
+    delta: Vec<f32>,
+    rows: Vec<u32>,
+    columns: Vec<u32>,
+    ratings: Vec<f32>,
+    user_offsets: Vec<u32>,
+    item_offsets: Vec<u32>,
+    item_columns: Vec<u32>,
+    item_order: Vec<u32>,
+}
+
+fn uniform(rng: &mut ChaCha8Rng, n: usize) -> Vec<f32> {
+    (0..n).map(|_| rng.random_range(-1.0..1.0f32)).collect()
+}
+
+impl Inputs {
+    fn new(case: &Case, rank: usize) -> Self {
+        let ratings = &case.ratings;
+        let (m, n) = (ratings.users.len(), ratings.items.len());
+        let mut rng = ChaCha8Rng::seed_from_u64(rank as u64);
+        let mut cells: Vec<(u32, u32, f32)> = (0..ratings.value.len())
+            .map(|p| (ratings.user[p], ratings.item[p], ratings.value[p]))
+            .collect();
+        cells.sort_by_key(|&(i, j, _)| (i, j));
+        let mut order: Vec<u32> = (0..cells.len() as u32).collect();
+        order.sort_by_key(|&p| (cells[p as usize].1, p));
+        let offsets = |rows: usize, row: &dyn Fn(usize) -> u32| -> Vec<u32> {
+            (0..=rows).map(|r| (0..cells.len()).filter(|&p| (row(p) as usize) < r).count() as u32).collect()
+        };
+        Self {
+            rank,
+            u: uniform(&mut rng, m * rank),
+            v: uniform(&mut rng, n * rank),
+            delta: uniform(&mut rng, cells.len()),
+            rows: cells.iter().map(|c| c.0).collect(),
+            columns: cells.iter().map(|c| c.1).collect(),
+            ratings: cells.iter().map(|c| c.2).collect(),
+            user_offsets: offsets(m, &|p| cells[p].0),
+            item_offsets: offsets(n, &|p| cells[p].1),
+            item_columns: order.iter().map(|&p| cells[p as usize].0).collect(),
+            item_order: order,
+        }
+    }
+}
+
+/// Runs one dispatch and reads a buffer.
+fn play(backend: &mut dyn Backend, call: Dispatch, result: Buffer) -> Vec<f32> {
+    backend.dispatch(&[call]).unwrap();
+    read_f32(backend, result).unwrap()
+}
+
+fn each(mut test: impl FnMut(&str, &Inputs, &mut dyn Backend)) {
+    for case in problems::awkward() {
+        for rank in [1, 3, 4, 31, 32, 33, 128] {
+            let inputs = Inputs::new(&case, rank);
+            for (device, mut backend) in devices::all() {
+                test(&format!("{}, rank {rank}, {device}", case.name), &inputs, &mut *backend);
+            }
+        }
+    }
+}
+
+#[test]
+fn residual_is_y_minus_u_dot_v_on_the_cells() {
+    each(|what, inputs, backend| {
+        for bounds in [UNCLIPPED, (-0.5, 0.75)] {
+            let expected: Vec<f64> = (0..inputs.rows.len())
+                .map(|p| {
+                    let (i, j, k) = (inputs.rows[p] as usize, inputs.columns[p] as usize, inputs.rank);
+                    let mut dot = 0.0;
+                    for f in 0..k {
+                        dot += f64::from(inputs.u[i * k + f]) * f64::from(inputs.v[j * k + f]);
+                    }
+                    f64::from(inputs.ratings[p]) - dot.clamp(bounds.0.into(), bounds.1.into())
+                })
+                .collect();
+            let call = Residual {
+                rows: alloc_u32(backend, "rows", &inputs.rows).unwrap(),
+                columns: alloc_u32(backend, "columns", &inputs.columns).unwrap(),
+                ratings: alloc_f32(backend, "ratings", &inputs.ratings).unwrap(),
+                row_factors: alloc_f32(backend, "u", &inputs.u).unwrap(),
+                column_factors: alloc_f32(backend, "v", &inputs.v).unwrap(),
+                residuals: backend.alloc("residuals", Element::F32, inputs.rows.len()).unwrap(),
+                width: inputs.rank,
+                bounds,
+            };
+            let actual = play(backend, call.dispatch().unwrap(), call.residuals);
+            assert_close(what, &actual, &expected, ONE_SUM * inputs.rank.max(5) as f64);
+        }
+    });
+}
+
+#[test]
+fn gradient_is_delta_times_factors_on_both_sides() {
+    each(|what, inputs, backend| {
+        let k = inputs.rank;
+        let cells = inputs.rows.len();
+        let residuals = alloc_f32(backend, "residuals", &inputs.delta).unwrap();
+        let u = alloc_f32(backend, "u", &inputs.u).unwrap();
+        let v = alloc_f32(backend, "v", &inputs.v).unwrap();
+        let tolerance = ONE_SUM * cells as f64;
+        for accumulate in [false, true] {
+            // ΔV: what stands in the result is U, so that adding to it shows.
+            let mut dv = vec![0.0f64; inputs.u.len()];
+            let mut du = vec![0.0f64; inputs.v.len()];
+            for p in 0..cells {
+                let (i, j) = (inputs.rows[p] as usize, inputs.columns[p] as usize);
+                for f in 0..k {
+                    dv[i * k + f] += f64::from(inputs.delta[p]) * f64::from(inputs.v[j * k + f]);
+                    du[j * k + f] += f64::from(inputs.delta[p]) * f64::from(inputs.u[i * k + f]);
+                }
+            }
+            if accumulate {
+                dv.iter_mut().zip(&inputs.u).for_each(|(x, &old)| *x += f64::from(old));
+                du.iter_mut().zip(&inputs.v).for_each(|(x, &old)| *x += f64::from(old));
+            }
+            let over_users = Gradient {
+                offsets: alloc_u32(backend, "offsets", &inputs.user_offsets).unwrap(),
+                columns: alloc_u32(backend, "columns", &inputs.columns).unwrap(),
+                order: None,
+                residuals,
+                factors: v,
+                gradient: alloc_f32(backend, "gradient", &inputs.u).unwrap(),
+                width: k,
+                accumulate,
+            };
+            let actual = play(backend, over_users.dispatch().unwrap(), over_users.gradient);
+            assert_close(&format!("ΔV, {what}"), &actual, &dv, tolerance);
+            let over_items = Gradient {
+                offsets: alloc_u32(backend, "offsets", &inputs.item_offsets).unwrap(),
+                columns: alloc_u32(backend, "columns", &inputs.item_columns).unwrap(),
+                order: Some(alloc_u32(backend, "order", &inputs.item_order).unwrap()),
+                residuals,
+                factors: u,
+                gradient: alloc_f32(backend, "gradient", &inputs.v).unwrap(),
+                width: k,
+                accumulate,
+            };
+            let actual = play(backend, over_items.dispatch().unwrap(), over_items.gradient);
+            assert_close(&format!("ΔᵀU, {what}"), &actual, &du, tolerance);
+        }
+    });
+}
+
+#[test]
+fn step_gd_moves_every_column_but_the_frozen_one() {
+    each(|what, inputs, backend| {
+        let k = inputs.rank;
+        let rows = inputs.u.len() / k;
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let gradient = uniform(&mut rng, inputs.u.len());
+        let penalty = uniform(&mut rng, rows);
+        for frozen in [None, Some(0), Some(k - 1)] {
+            let expected: Vec<f64> = (0..inputs.u.len())
+                .map(|e| {
+                    let (w, g, l) = (f64::from(inputs.u[e]), f64::from(gradient[e]), f64::from(penalty[e / k]));
+                    if frozen == Some(e % k) { w } else { w + 0.25 * (g - l * w) }
+                })
+                .collect();
+            let call = StepGd {
+                gradient: alloc_f32(backend, "gradient", &gradient).unwrap(),
+                penalty: alloc_f32(backend, "penalty", &penalty).unwrap(),
+                factors: alloc_f32(backend, "factors", &inputs.u).unwrap(),
+                width: k,
+                frozen,
+                rate: 0.25,
+            };
+            let actual = play(backend, call.dispatch().unwrap(), call.factors);
+            assert_close(what, &actual, &expected, ONE_SUM);
+        }
+    });
+}
+
+#[test]
+fn sum_squares_gives_one_sum_a_chunk() {
+    let chunk = CHUNK as usize;
+    let mut rng = ChaCha8Rng::seed_from_u64(4);
+    for count in [1, 63, 64, 65, chunk - 1, chunk, chunk + 1, 3 * chunk + 17] {
+        let values = uniform(&mut rng, count);
+        for (device, mut backend) in devices::all() {
+            for first in [0, 2] {
+                let before = vec![9.0; first + partials(count) + 1];
+                let call = SumSquares {
+                    values: alloc_f32(&mut *backend, "values", &values).unwrap(),
+                    partials: alloc_f32(&mut *backend, "partials", &before).unwrap(),
+                    first,
+                };
+                let actual = play(&mut *backend, call.dispatch().unwrap(), call.partials);
+                let sums = values.chunks(chunk).map(|c| c.iter().map(|&x| f64::from(x).powi(2)).sum());
+                let expected: Vec<f64> =
+                    std::iter::repeat_n(9.0, first).chain(sums).chain(std::iter::once(9.0)).collect();
+                assert_close(&format!("{count} values, {device}"), &actual, &expected, ONE_SUM * chunk as f64);
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Shaders without a GPU: they parse, validate, translate to every platform's
+//! language, and say the same as their Rust files.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use deltav::kernel::{Access, Element, KERNELS, Kernel, WORKGROUP};
+use naga::back::pipeline_constants::process_overrides;
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{AddressSpace, ArraySize, Module, Scalar, ScalarKind, StorageAccess, TypeInner};
+
+fn parse(kernel: &Kernel) -> (Module, ModuleInfo) {
+    let module = naga::front::wgsl::parse_str(kernel.wgsl)
+        .unwrap_or_else(|e| panic!("{}", e.emit_to_string_with_path(kernel.wgsl, kernel.name)));
+    // No capability beyond core WebGPU: every adapter can run it.
+    let info = Validator::new(ValidationFlags::all(), Capabilities::empty())
+        .validate(&module)
+        .unwrap_or_else(|e| panic!("{}: {e:?}", kernel.name));
+    (module, info)
+}
+
+fn element(inner: &TypeInner) -> Option<Element> {
+    match inner {
+        TypeInner::Scalar(Scalar { kind: ScalarKind::Float, width: 4 }) => Some(Element::F32),
+        TypeInner::Scalar(Scalar { kind: ScalarKind::Uint, width: 4 }) => Some(Element::U32),
+        _ => None,
+    }
+}
+
+#[test]
+fn every_shader_file_is_a_kernel_and_every_kernel_has_its_file() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders");
+    let files: BTreeSet<String> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|e| e == "wgsl"))
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let kernels: BTreeSet<String> = KERNELS.iter().map(|k| k.name.to_owned()).collect();
+    assert_eq!(files, kernels);
+    assert_eq!(kernels.len(), KERNELS.len(), "a name stands for one kernel");
+    for kernel in KERNELS {
+        let text = std::fs::read_to_string(folder.join(format!("{}.wgsl", kernel.name))).unwrap();
+        assert_eq!(text, kernel.wgsl, "{}", kernel.name);
+        let twin = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/kernel/{}.rs", kernel.name));
+        assert!(twin.exists(), "{}", twin.display());
+    }
+}
+
+#[test]
+fn bindings_agree_with_their_wgsl() {
+    for kernel in KERNELS {
+        let (module, _) = parse(kernel);
+        let mut storage = Vec::new();
+        for (_, variable) in module.global_variables.iter() {
+            let Some(binding) = &variable.binding else { continue };
+            let name = variable.name.clone().unwrap();
+            match variable.space {
+                AddressSpace::Uniform => assert_eq!((binding.group, binding.binding), (0, 0), "{}", kernel.name),
+                AddressSpace::Storage { access } => {
+                    assert_eq!(binding.group, 1, "{}: {name}", kernel.name);
+                    let TypeInner::Array { base, size: ArraySize::Dynamic, stride: 4 } =
+                        module.types[variable.ty].inner
+                    else {
+                        panic!("{}: {name} is no array of 4-byte elements", kernel.name)
+                    };
+                    let access = if access.contains(StorageAccess::STORE) { Access::ReadWrite } else { Access::Read };
+                    storage.push((binding.binding, name, element(&module.types[base].inner).unwrap(), access));
+                }
+                other => panic!("{}: {name} is {other:?}", kernel.name),
+            }
+        }
+        storage.sort_by_key(|s| s.0);
+        let expected: Vec<_> = kernel
+            .bindings
+            .iter()
+            .enumerate()
+            .map(|(i, b)| (i as u32, b.name.to_owned(), b.element, b.access))
+            .collect();
+        assert_eq!(storage, expected, "{}", kernel.name);
+        // What WebGPU promises on every adapter.
+        assert!(kernel.bindings.len() <= 8, "{}", kernel.name);
+    }
+}
+
+#[test]
+fn parameter_structs_agree_with_their_wgsl() {
+    for kernel in KERNELS {
+        let (module, _) = parse(kernel);
+        let (_, params) =
+            module.global_variables.iter().find(|(_, v)| v.space == AddressSpace::Uniform).expect("params");
+        let TypeInner::Struct { members, span } = &module.types[params.ty].inner else {
+            panic!("{}: params is no struct", kernel.name)
+        };
+        let actual: Vec<_> = members
+            .iter()
+            .map(|m| (m.name.clone().unwrap(), element(&module.types[m.ty].inner).unwrap(), m.offset as usize))
+            .collect();
+        let expected: Vec<_> =
+            kernel.params.iter().map(|f| (f.name.to_owned(), f.element, f.offset)).collect();
+        assert_eq!(actual, expected, "{}", kernel.name);
+        let size = kernel.params.last().unwrap().offset + 4;
+        assert_eq!(*span as usize, size, "{}", kernel.name);
+    }
+}
+
+#[test]
+fn constants_go_from_rust_to_wgsl() {
+    for kernel in KERNELS {
+        let (module, _) = parse(kernel);
+        let overrides: BTreeSet<&str> =
+            module.overrides.iter().filter_map(|(_, o)| o.name.as_deref()).collect();
+        let given: BTreeSet<&str> = kernel.constants.iter().map(|(name, _)| *name).collect();
+        assert_eq!(overrides, given, "{}", kernel.name);
+        let [entry] = &module.entry_points[..] else { panic!("{}: one entry point", kernel.name) };
+        assert_eq!(entry.name, "main");
+        assert!(entry.workgroup_size_overrides.is_some_and(|o| o[0].is_some()), "{}", kernel.name);
+    }
+    // Both reductions rest on these.
+    assert!(WORKGROUP.is_power_of_two());
+    assert_eq!(deltav::kernel::sum_squares::CHUNK % WORKGROUP, 0);
+}
+
+/// Runs `check` on each kernel with its constants filled in.
+fn specialised(check: impl Fn(&Kernel, &Module, &ModuleInfo)) {
+    for kernel in KERNELS {
+        let (module, info) = parse(kernel);
+        let constants = kernel.constants.iter().map(|(n, v)| ((*n).to_owned(), f64::from(*v))).collect();
+        let (module, info) = process_overrides(&module, &info, None, &constants)
+            .unwrap_or_else(|e| panic!("{}: {e}", kernel.name));
+        assert_eq!(module.entry_points[0].workgroup_size, [WORKGROUP, 1, 1], "{}", kernel.name);
+        check(kernel, &module, &info);
+    }
+}
+
+#[test]
+fn every_shader_translates_to_spir_v() {
+    specialised(|kernel, module, info| {
+        let options = naga::back::spv::Options::default();
+        let words = naga::back::spv::write_vec(module, info, &options, None)
+            .unwrap_or_else(|e| panic!("{}: {e}", kernel.name));
+        assert_eq!(words[0], 0x0723_0203, "{}: the SPIR-V magic number", kernel.name);
+    });
+}
+
+#[test]
+fn every_shader_translates_to_msl() {
+    specialised(|kernel, module, info| {
+        let options = naga::back::msl::Options { fake_missing_bindings: true, ..Default::default() };
+        let pipeline = naga::back::msl::PipelineOptions::default();
+        let (text, _) = naga::back::msl::write_string(module, info, &options, &pipeline)
+            .unwrap_or_else(|e| panic!("{}: {e}", kernel.name));
+        assert!(text.contains("kernel void"), "{}", kernel.name);
+    });
+}
+
+#[test]
+fn every_shader_translates_to_hlsl() {
+    specialised(|kernel, module, info| {
+        let options = naga::back::hlsl::Options { fake_missing_bindings: true, ..Default::default() };
+        let pipeline = naga::back::hlsl::PipelineOptions::default();
+        let mut text = String::new();
+        naga::back::hlsl::Writer::new(&mut text, &options, &pipeline)
+            .write(module, info, None)
+            .unwrap_or_else(|e| panic!("{}: {e}", kernel.name));
+        assert!(text.contains("numthreads(64, 1, 1)"), "{}", kernel.name);
+    });
+}

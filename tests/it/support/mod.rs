@@ -1,0 +1,6 @@
+//! What the tests share.
+
+pub mod compare;
+pub mod devices;
+pub mod oracle;
+pub mod problems;
