@@ -6,6 +6,7 @@
 //! the formats that other programs read.
 
 mod predict;
+mod recommend;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use crate::config::ModelKind;
 use crate::data::{Compressed, Ids};
 
 pub use predict::{Part, Prediction, Predictor, Unknown, UnknownCounts};
+pub use recommend::Recommendation;
 
 /// A matrix factorisation with everything that a prediction needs.
 ///
