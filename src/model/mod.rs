@@ -5,6 +5,8 @@
 //! [`evaluate`] measures it, [`Model::card`] describes it and [`EXPORTS`] are
 //! the formats that other programs read.
 
+mod baseline;
+mod metrics;
 mod predict;
 mod recommend;
 
@@ -15,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use crate::config::ModelKind;
 use crate::data::{Compressed, Ids};
 
+pub use baseline::BiasBaseline;
+pub use metrics::{Accuracy, METRICS, Metric, evaluate};
 pub use predict::{Part, Prediction, Predictor, Unknown, UnknownCounts};
 pub use recommend::Recommendation;
 
