@@ -6,9 +6,12 @@
 //! the formats that other programs read.
 
 mod baseline;
+mod card;
+mod file;
 mod metrics;
 mod predict;
 mod recommend;
+pub(crate) mod tensors;
 
 use std::collections::BTreeMap;
 
@@ -18,6 +21,7 @@ use crate::config::ModelKind;
 use crate::data::{Compressed, Ids};
 
 pub use baseline::BiasBaseline;
+pub use card::{Card, CardSection};
 pub use metrics::{Accuracy, METRICS, Metric, evaluate};
 pub use predict::{Part, Prediction, Predictor, Unknown, UnknownCounts};
 pub use recommend::Recommendation;
