@@ -7,8 +7,10 @@
 
 mod baseline;
 mod card;
+mod export;
 mod file;
 mod metrics;
+mod npz;
 mod predict;
 mod recommend;
 pub(crate) mod tensors;
@@ -22,6 +24,7 @@ use crate::data::{Compressed, Ids};
 
 pub use baseline::BiasBaseline;
 pub use card::{Card, CardSection};
+pub use export::{EXPORTS, ExportFormat};
 pub use metrics::{Accuracy, METRICS, Metric, evaluate};
 pub use predict::{Part, Prediction, Predictor, Unknown, UnknownCounts};
 pub use recommend::Recommendation;
