@@ -1,10 +1,19 @@
 //! A trained model: what it predicts, its file, and what it answers.
+//!
+//! [`Model::load`] and [`Model::save`] read and write its file,
+//! [`Model::predictor`] makes it ready to predict and to recommend,
+//! [`evaluate`] measures it, [`Model::card`] describes it and [`EXPORTS`] are
+//! the formats that other programs read.
 
+mod baseline;
+mod card;
 mod export;
 mod file;
 mod metrics;
+mod npz;
 mod predict;
 mod recommend;
+pub(crate) mod tensors;
 
 use std::collections::BTreeMap;
 
@@ -13,9 +22,11 @@ use serde::{Deserialize, Serialize};
 use crate::config::ModelKind;
 use crate::data::{Compressed, Ids};
 
-pub use export::ExportFormat;
-pub use metrics::{Accuracy, METRICS, Metric};
-pub use predict::{Prediction, Unknown};
+pub use baseline::BiasBaseline;
+pub use card::{Card, CardSection};
+pub use export::{EXPORTS, ExportFormat};
+pub use metrics::{Accuracy, METRICS, Metric, evaluate};
+pub use predict::{Part, Prediction, Predictor, Unknown, UnknownCounts};
 pub use recommend::Recommendation;
 
 /// A matrix factorisation with everything that a prediction needs.
@@ -27,13 +38,13 @@ pub use recommend::Recommendation;
 pub struct Model {
     /// The form of a prediction.
     pub kind: ModelKind,
-    /// Number k of latent factors.
+    /// Number k of latent factors, at least 1.
     pub rank: usize,
     /// The m users' ids.
     pub users: Ids,
     /// The n items' ids.
     pub items: Ids,
-    /// U, `[m, k]` row-major, in units of √scale… of the standardised rating.
+    /// U, `[m, k]` row-major. `u·v` is in units of `scale`, as the biases are.
     pub user_factors: Vec<f32>,
     /// V, `[n, k]` row-major.
     pub item_factors: Vec<f32>,
@@ -43,11 +54,11 @@ pub struct Model {
     pub item_bias: Vec<f32>,
     /// μ in rating units; 0 for plain.
     pub mean: f64,
-    /// s in rating units; 1 for plain.
+    /// s ≥ 0 in rating units; 1 for plain, 0 if all training ratings are equal.
     pub scale: f64,
     /// Whether predictions are clipped to `metadata.rating_min..=rating_max`.
     pub clip: bool,
-    /// Which items each user rated in the training part: `[m]` rows of item indices.
+    /// Which items each user rated in the training part: `[m]` rows of item indices, ascending.
     pub seen: Compressed,
     /// Where the model comes from.
     pub metadata: Metadata,
@@ -77,10 +88,81 @@ pub struct Metadata {
     pub settings: BTreeMap<String, String>,
     /// Epochs that ran.
     pub epochs: u32,
-    /// Last measured errors by name: `train_rmse`, `valid_rmse`, `test_rmse`.
+    /// Last measured errors by name: `train_rmse`, `valid_rmse`, `test_rmse`, in rating units.
     pub metrics: BTreeMap<String, f64>,
-    /// RMSE by epoch: `(epoch, train, valid)`.
+    /// RMSE by epoch: `(epoch, train, valid)`; `None` where it was not computed.
     pub curve: Vec<(u32, Option<f64>, Option<f64>)>,
     /// The device that trained it.
     pub device: String,
 }
+
+impl Model {
+    /// Checks that the parts fit each other and that every number is finite.
+    ///
+    /// Returns what is wrong, in words. [`Model::save`] and [`Model::load`] both call it, so that
+    /// whatever is saved can be loaded, and whatever is loaded can predict.
+    pub fn check(&self) -> Result<(), String> {
+        let (m, n, k) = (self.users.len(), self.items.len(), self.rank);
+        if k == 0 {
+            return Err("rank is 0".to_owned());
+        }
+        if m > u32::MAX as usize || n > u32::MAX as usize {
+            return Err(format!("{m} users and {n} items are more than 32 bits number"));
+        }
+        check_numbers("user_factors", &self.user_factors, m.checked_mul(k))?;
+        check_numbers("item_factors", &self.item_factors, n.checked_mul(k))?;
+        check_numbers("user_bias", &self.user_bias, Some(m))?;
+        check_numbers("item_bias", &self.item_bias, Some(n))?;
+        check_pattern(&self.seen, m, n)?;
+
+        // Ratings are f32, and so is the size of everything computed from them.
+        let rating = |value: f64| value.abs() <= f64::from(f32::MAX);
+        if !rating(self.mean) {
+            return Err(format!("mean is {}", self.mean));
+        }
+        if !(rating(self.scale) && self.scale >= 0.0) {
+            return Err(format!("scale is {}", self.scale));
+        }
+        let Metadata { rating_min, rating_max, rating_mean, metrics, curve, .. } = &self.metadata;
+        if !(rating_min.is_finite() && rating_max.is_finite() && rating_min <= rating_max) {
+            return Err(format!("ratings range from {rating_min} to {rating_max}"));
+        }
+        if !rating(*rating_mean) {
+            return Err(format!("rating_mean is {rating_mean}"));
+        }
+        let curve = curve.iter().flat_map(|(_, train, valid)| [train, valid]).flatten();
+        if !metrics.values().chain(curve).all(|value| value.is_finite()) {
+            return Err("a measured error is not finite".to_owned());
+        }
+        Ok(())
+    }
+}
+
+fn check_numbers(name: &str, values: &[f32], count: Option<usize>) -> Result<(), String> {
+    if Some(values.len()) != count {
+        return Err(format!("{name} holds {} numbers, not one for each row and factor", values.len()));
+    }
+    match values.iter().position(|value| !value.is_finite()) {
+        Some(at) => Err(format!("{name} holds {} at position {at}", values[at])),
+        None => Ok(()),
+    }
+}
+
+fn check_pattern(seen: &Compressed, rows: usize, columns: usize) -> Result<(), String> {
+    let Compressed { offsets, columns: indices, .. } = seen;
+    if Some(offsets.len()) != rows.checked_add(1)
+        || offsets.first() != Some(&0)
+        || offsets.last() != Some(&(indices.len() as u64))
+        || !offsets.is_sorted()
+    {
+        return Err("seen_offsets do not divide seen_items into one row for each user".to_owned());
+    }
+    if let Some(index) = indices.iter().find(|&&index| index as usize >= columns) {
+        return Err(format!("seen_items holds item {index} of {columns}"));
+    }
+    let sorted = offsets.windows(2).all(|row| indices[row[0] as usize..row[1] as usize].is_sorted());
+    if sorted { Ok(()) } else { Err("seen_items are not in order".to_owned()) }
+}
+
+#[cfg(test)]
+mod testing;

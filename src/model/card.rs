@@ -1,0 +1,255 @@
+//! A model's card: what it is, what it was trained on and how, in one view.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::Model;
+use super::file::FORMAT;
+
+/// Epochs of the curve that the text shows, from the end.
+const CURVE_ROWS: usize = 5;
+
+/// Everything that a model says about itself. Serialises to JSON as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Card {
+    /// Number of the file format that this version writes.
+    pub format: u32,
+    /// Version of the crate that trained it.
+    pub version: String,
+    /// The form of a prediction, by name.
+    pub model: &'static str,
+    /// The form of a prediction, as a formula.
+    pub formula: &'static str,
+    /// Number of latent factors.
+    pub rank: u64,
+    /// Numbers that were learned: factors, and biases if the kind has them.
+    pub parameters: u64,
+    /// μ in rating units.
+    pub mean: f64,
+    /// s in rating units.
+    pub scale: f64,
+    /// Whether predictions are clipped to the range of the ratings.
+    pub clip: bool,
+    /// What it was trained on.
+    pub data: CardData,
+    /// How it was trained.
+    pub training: CardTraining,
+    /// Last measured errors by name, in rating units.
+    pub metrics: BTreeMap<String, f64>,
+    /// RMSE by epoch, in rating units.
+    pub curve: Vec<CardEpoch>,
+}
+
+/// The ratings that a model was trained on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CardData {
+    /// SHA-256 of the training ratings, in hex.
+    pub sha256: String,
+    /// Users in the model.
+    pub users: u64,
+    /// Items in the model.
+    pub items: u64,
+    /// Users without a training rating.
+    pub unknown_users: u64,
+    /// Items without a training rating.
+    pub unknown_items: u64,
+    /// Training ratings.
+    pub ratings: u64,
+    /// Share of all pairs that are rated, 0 to 1; `None` if there are no pairs.
+    pub density: Option<f64>,
+    /// Least training rating.
+    pub rating_min: f32,
+    /// Greatest training rating.
+    pub rating_max: f32,
+    /// Mean training rating.
+    pub rating_mean: f64,
+}
+
+/// How a model was trained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CardTraining {
+    /// The optimiser by name.
+    pub optimizer: String,
+    /// Epochs that ran.
+    pub epochs: u32,
+    /// Seed of the initial factors and of the split.
+    pub seed: u64,
+    /// The device that trained it.
+    pub device: String,
+    /// Every other setting by name, as text.
+    pub settings: BTreeMap<String, String>,
+}
+
+/// One epoch of the curve; `None` where it was not computed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct CardEpoch {
+    /// The epoch; 0 is the state before the first update.
+    pub epoch: u32,
+    /// RMSE over the training ratings.
+    pub train_rmse: Option<f64>,
+    /// RMSE over the validation part.
+    pub valid_rmse: Option<f64>,
+}
+
+/// A titled block of a card's text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CardSection {
+    /// The title.
+    pub title: &'static str,
+    /// Names and values, in order.
+    pub rows: Vec<(String, String)>,
+}
+
+impl Model {
+    /// The model's card.
+    ///
+    /// The model must pass [`Model::check`], as a loaded one does.
+    pub fn card(&self) -> Card {
+        let (m, n, k) = (self.users.len() as u64, self.items.len() as u64, self.rank as u64);
+        let metadata = &self.metadata;
+        let predictor = self.predictor();
+        let unknown_users = (0..m as u32).filter(|&user| !predictor.knows_user(user)).count();
+        let unknown_items = (0..n as u32).filter(|&item| !predictor.knows_item(item)).count();
+        let pairs = m as f64 * n as f64;
+        Card {
+            format: FORMAT,
+            version: metadata.version.clone(),
+            model: self.kind.name(),
+            formula: self.kind.formula(),
+            rank: k,
+            parameters: (m + n) * (k + u64::from(self.kind.has_bias())),
+            mean: self.mean,
+            scale: self.scale,
+            clip: self.clip,
+            data: CardData {
+                sha256: metadata.data_hash.clone(),
+                users: m,
+                items: n,
+                unknown_users: unknown_users as u64,
+                unknown_items: unknown_items as u64,
+                ratings: metadata.ratings,
+                density: (pairs > 0.0).then(|| metadata.ratings as f64 / pairs),
+                rating_min: metadata.rating_min,
+                rating_max: metadata.rating_max,
+                rating_mean: metadata.rating_mean,
+            },
+            training: CardTraining {
+                optimizer: metadata.optimizer.clone(),
+                epochs: metadata.epochs,
+                seed: metadata.seed,
+                device: metadata.device.clone(),
+                settings: metadata.settings.clone(),
+            },
+            metrics: metadata.metrics.clone(),
+            curve: metadata
+                .curve
+                .iter()
+                .map(|&(epoch, train_rmse, valid_rmse)| CardEpoch { epoch, train_rmse, valid_rmse })
+                .collect(),
+        }
+    }
+}
+
+impl Card {
+    /// The card as text in sections; those without rows are left out. Of the curve it shows the end.
+    pub fn sections(&self) -> Vec<CardSection> {
+        let Card { data, training, .. } = self;
+        let model = vec![
+            row("model", format!("{}: {}", self.model, self.formula)),
+            row("rank", self.rank.to_string()),
+            row("parameters", self.parameters.to_string()),
+            row("mean, scale", format!("{:.4}, {:.4}", self.mean, self.scale)),
+            row("clip", if self.clip { "to the range of the ratings" } else { "no" }),
+            row("trained by", format!("deltav {}", self.version)),
+        ];
+        let density = data.density.map_or("–".to_owned(), |density| format!("{:.4}%", 100.0 * density));
+        let range = format!("{} to {}, mean {:.4}", data.rating_min, data.rating_max, data.rating_mean);
+        let without = |count, unknown| match unknown {
+            0 => format!("{count}"),
+            _ => format!("{count}, {unknown} of them without a rating"),
+        };
+        let data = vec![
+            row("users", without(data.users, data.unknown_users)),
+            row("items", without(data.items, data.unknown_items)),
+            row("ratings", format!("{}, {density} of all pairs", data.ratings)),
+            row("range", range),
+            row("sha256", &data.sha256),
+        ];
+        let mut settings = vec![
+            row("optimizer", &training.optimizer),
+            row("epochs", training.epochs.to_string()),
+            row("seed", training.seed.to_string()),
+            row("device", &training.device),
+        ];
+        settings.extend(training.settings.iter().map(|(name, value)| row(name, value)));
+        let metrics = self.metrics.iter().map(|(name, value)| row(name, format!("{value:.4}"))).collect();
+        let rmse = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.4}"));
+        let curve = self.curve[self.curve.len().saturating_sub(CURVE_ROWS)..].iter().map(|epoch| {
+            let values = format!("train {}, valid {}", rmse(epoch.train_rmse), rmse(epoch.valid_rmse));
+            row(format!("epoch {}", epoch.epoch), values)
+        });
+        let sections = [
+            CardSection { title: "Model", rows: model },
+            CardSection { title: "Data", rows: data },
+            CardSection { title: "Training", rows: settings },
+            CardSection { title: "Errors", rows: metrics },
+            CardSection { title: "RMSE by epoch", rows: curve.collect() },
+        ];
+        sections.into_iter().filter(|section| !section.rows.is_empty()).collect()
+    }
+}
+
+fn row(name: impl Into<String>, value: impl Into<String>) -> (String, String) {
+    (name.into(), value.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::known_answers;
+    use super::*;
+    use crate::config::ModelKind;
+
+    #[test]
+    fn the_numbers_are_the_model_s() {
+        let card = known_answers(ModelKind::Biased).card();
+        assert_eq!((card.rank, card.parameters), (2, 6 * 3));
+        assert_eq!(known_answers(ModelKind::Plain).card().parameters, 6 * 2);
+        assert_eq!((card.data.users, card.data.unknown_users, card.data.unknown_items), (3, 1, 1));
+        assert_eq!(card.data.density, Some(3.0 / 9.0));
+        assert_eq!(card.curve[1], CardEpoch { epoch: 3, train_rmse: Some(1.0 / 3.0), valid_rmse: None });
+    }
+
+    #[test]
+    fn the_text_has_every_section_and_the_end_of_the_curve() {
+        let mut model = known_answers(ModelKind::Biased);
+        model.metadata.curve = (0..20).map(|epoch| (epoch, Some(0.5), None)).collect();
+        let sections = model.card().sections();
+        let titles: Vec<_> = sections.iter().map(|section| section.title).collect();
+        assert_eq!(titles, ["Model", "Data", "Training", "Errors", "RMSE by epoch"]);
+        let find = |name: &str| {
+            let mut rows = sections.iter().flat_map(|section| &section.rows);
+            rows.find(|row| row.0 == name).map(|row| row.1.as_str())
+        };
+        assert_eq!(find("users"), Some("3, 1 of them without a rating"));
+        assert_eq!(find("ratings"), Some("3, 33.3333% of all pairs"));
+        assert_eq!(find("range"), Some("1 to 5, mean 3.5000"));
+        assert_eq!(find("rate"), Some("0.1"));
+        assert_eq!(find("train_rmse"), Some("0.3000"));
+        assert_eq!(find("epoch 19"), Some("train 0.5000, valid –"));
+        assert_eq!(find("epoch 14"), None);
+
+        model.metadata.metrics.clear();
+        model.metadata.curve.clear();
+        assert_eq!(model.card().sections().len(), 3);
+    }
+
+    #[test]
+    fn it_serialises_with_numbers_as_numbers() {
+        let json = serde_json::to_value(known_answers(ModelKind::Centered).card()).unwrap();
+        assert_eq!(json["model"], "centered");
+        assert_eq!(json["data"]["rating_max"], 5.0);
+        assert_eq!(json["training"]["seed"], u64::MAX);
+        assert_eq!(json["curve"][0]["train_rmse"], serde_json::Value::Null);
+    }
+}

@@ -1,0 +1,150 @@
+//! The model file: safetensors, so that other programs can read it too.
+//!
+//! | tensor | type | shape |
+//! |---|---|---|
+//! | `user_factors`, `item_factors` | F32 | `[m, k]`, `[n, k]` |
+//! | `user_bias`, `item_bias` | F32 | `[m]`, `[n]` |
+//! | `mean`, `scale` | F64 | scalar |
+//! | `user_ids`, `item_ids` | U8 | bytes of all ids, one after the other |
+//! | `user_id_offsets`, `item_id_offsets` | U64 | `[m + 1]`, `[n + 1]` into the bytes |
+//! | `seen_offsets`, `seen_items` | U64, U32 | `[m + 1]`, `[nnz]` |
+//!
+//! `__metadata__` has one key, `deltav`, with a JSON document: the format's
+//! number, the model's kind, rank and clip, and its [`Metadata`].
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::tensors::{self, Tensor, TensorFile, one_line};
+use super::{Metadata, Model};
+use crate::config::ModelKind;
+use crate::data::{Compressed, Ids};
+use crate::error::{Error, Result};
+use crate::output::Output;
+
+/// The number of the format that this version writes. It reads this one and every older one.
+pub(crate) const FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Document<M> {
+    format: u32,
+    kind: ModelKind,
+    rank: usize,
+    clip: bool,
+    metadata: M,
+}
+
+/// What every version's document has.
+#[derive(Deserialize)]
+struct Format {
+    format: u32,
+}
+
+impl Model {
+    /// Writes the model to `path` and returns the file's size in bytes.
+    ///
+    /// The file appears complete or not at all, and the same model gives the same bytes.
+    ///
+    /// # Errors
+    /// As [`Output::create`] and [`Model::save_to`].
+    pub fn save(&self, path: impl AsRef<Path>, force: bool) -> Result<u64> {
+        self.save_to(Output::create(path, force)?)
+    }
+
+    /// Writes the model to an output that was opened before training, and commits it.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if a write fails, [`Error::Internal`] if the model fails [`Model::check`]:
+    /// NaN is never saved. Nothing is replaced then. [`Error::CantCreate`] as [`Output::commit`].
+    pub fn save_to(&self, mut output: Output) -> Result<u64> {
+        self.check().map_err(|what| Error::Internal(format!("the model can't be saved: {what}")))?;
+        self.write(&mut output).map_err(|source| output.io_error(source))?;
+        output.commit()
+    }
+
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let (m, n, k) = (self.users.len(), self.items.len(), self.rank);
+        let (user_ids, user_id_offsets) = self.users.parts();
+        let (item_ids, item_id_offsets) = self.items.parts();
+        let document =
+            Document { format: FORMAT, kind: self.kind, rank: k, clip: self.clip, metadata: &self.metadata };
+        let tensors = vec![
+            Tensor::new("user_factors", &[m, k], &self.user_factors),
+            Tensor::new("item_factors", &[n, k], &self.item_factors),
+            Tensor::new("user_bias", &[m], &self.user_bias),
+            Tensor::new("item_bias", &[n], &self.item_bias),
+            Tensor::new("mean", &[], std::slice::from_ref(&self.mean)),
+            Tensor::new("scale", &[], std::slice::from_ref(&self.scale)),
+            Tensor::new("user_ids", &[user_ids.len()], user_ids),
+            Tensor::new("user_id_offsets", &[user_id_offsets.len()], user_id_offsets),
+            Tensor::new("item_ids", &[item_ids.len()], item_ids),
+            Tensor::new("item_id_offsets", &[item_id_offsets.len()], item_id_offsets),
+            Tensor::new("seen_offsets", &[self.seen.offsets.len()], &self.seen.offsets),
+            Tensor::new("seen_items", &[self.seen.columns.len()], &self.seen.columns),
+        ];
+        tensors::write(out, serde_json::to_string(&document)?, tensors)
+    }
+
+    /// Reads a model file. Nothing in it is trusted: sizes are compared with the file's length
+    /// before anything is allocated, and the whole model passes [`Model::check`].
+    ///
+    /// # Errors
+    /// [`Error::NoInput`] if the file can't be opened, [`Error::Data`] if it is not a model or
+    /// damaged, or if a newer version wrote it; [`Error::Io`] if reading fails,
+    /// [`Error::OutOfMemory`] if it does not fit into memory.
+    pub fn load(path: impl AsRef<Path>) -> Result<Model> {
+        let path = path.as_ref();
+        let mut file = TensorFile::open(path)?;
+        let document = read_document(path, &file)?;
+        let k = Some(document.rank);
+        let users = read_ids(&mut file, "user_ids", "user_id_offsets")?;
+        let items = read_ids(&mut file, "item_ids", "item_id_offsets")?;
+        let (m, n) = (Some(users.len()), Some(items.len()));
+        let model = Model {
+            kind: document.kind,
+            rank: document.rank,
+            user_factors: file.read("user_factors", &[m, k])?,
+            item_factors: file.read("item_factors", &[n, k])?,
+            user_bias: file.read("user_bias", &[m])?,
+            item_bias: file.read("item_bias", &[n])?,
+            mean: file.read("mean", &[])?[0],
+            scale: file.read("scale", &[])?[0],
+            clip: document.clip,
+            seen: Compressed {
+                offsets: file.read("seen_offsets", &[m.map(|m| m + 1)])?,
+                columns: file.read("seen_items", &[None])?,
+            },
+            metadata: document.metadata,
+            users,
+            items,
+        };
+        model.check().map_err(|what| file.bad(what))?;
+        Ok(model)
+    }
+}
+
+fn read_document(path: &Path, file: &TensorFile) -> Result<Document<Metadata>> {
+    let text = file.document().ok_or_else(|| file.bad("is a safetensors file, but not a model of deltav"))?;
+    let unreadable =
+        |e: serde_json::Error| file.bad(format!("has metadata that can't be read: {}", one_line(&e)));
+    let Format { format } = serde_json::from_str(text).map_err(unreadable)?;
+    if format > FORMAT {
+        let what = format!("has format {format}, and this version reads up to {FORMAT}");
+        return Err(Error::data(path, what, "update deltav"));
+    }
+    if format == 0 {
+        return Err(file.bad("has format 0, which does not exist"));
+    }
+    serde_json::from_str(text).map_err(unreadable)
+}
+
+fn read_ids(file: &mut TensorFile, ids: &str, offsets: &str) -> Result<Ids> {
+    let bytes = file.read(ids, &[None])?;
+    let parsed = Ids::from_parts(bytes, file.read(offsets, &[None])?);
+    parsed.ok_or_else(|| file.bad(format!("has {offsets} that do not divide {ids}")))
+}
+
+#[cfg(test)]
+mod tests;

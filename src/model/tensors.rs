@@ -1,0 +1,214 @@
+//! Safetensors files: a header that names each tensor's type, shape and place,
+//! then the numbers, little-endian. Written as a stream; read with every size
+//! checked against the file's length before anything is allocated for it.
+//!
+//! Layout: <https://github.com/huggingface/safetensors#format>
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use bytemuck::Pod;
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+
+use crate::error::{Error, Result};
+
+/// The one key under `__metadata__`. More than one would be written in random order.
+const DOCUMENT_KEY: &str = "deltav";
+/// What the reference implementation accepts as a header.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
+const REMEDY: &str = "pass a file that deltav wrote";
+
+/// A number type that tensors hold.
+pub(crate) trait Element: Pod {
+    /// The type's name in the file.
+    const DTYPE: Dtype;
+    /// The same value with its bytes in the file's order, and back.
+    fn little_endian(self) -> Self;
+}
+
+macro_rules! element {
+    ($type:ty, $dtype:expr) => {
+        impl Element for $type {
+            const DTYPE: Dtype = $dtype;
+            fn little_endian(self) -> Self {
+                Self::from_ne_bytes(self.to_le_bytes())
+            }
+        }
+    };
+}
+element!(u8, Dtype::U8);
+element!(u32, Dtype::U32);
+element!(u64, Dtype::U64);
+element!(f32, Dtype::F32);
+element!(f64, Dtype::F64);
+
+/// A tensor to be written.
+#[derive(Debug)]
+pub(crate) struct Tensor<'a> {
+    name: &'static str,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Cow<'a, [u8]>,
+}
+
+impl<'a> Tensor<'a> {
+    /// Row-major `values` of the given shape; `[]` is a scalar.
+    pub(crate) fn new<T: Element>(name: &'static str, shape: &[usize], values: &'a [T]) -> Self {
+        let bytes = if cfg!(target_endian = "little") {
+            Cow::Borrowed(bytemuck::cast_slice(values))
+        } else {
+            let swapped: Vec<T> = values.iter().map(|value| value.little_endian()).collect();
+            Cow::Owned(bytemuck::cast_slice(&swapped).to_vec())
+        };
+        Self { name, dtype: T::DTYPE, shape: shape.to_vec(), bytes }
+    }
+}
+
+/// Writes `tensors` and one JSON `document` about them. The same input gives the same bytes.
+pub(crate) fn write(out: &mut impl Write, document: String, mut tensors: Vec<Tensor<'_>>) -> io::Result<()> {
+    // Widest numbers first, so that each tensor starts at a multiple of its element's size.
+    tensors.sort_by(|a, b| b.dtype.cmp(&a.dtype).then(a.name.cmp(b.name)));
+    let mut end = 0;
+    let infos = tensors.iter().map(|tensor| {
+        let start = end;
+        end += tensor.bytes.len();
+        let info =
+            TensorInfo { dtype: tensor.dtype, shape: tensor.shape.clone(), data_offsets: (start, end) };
+        (tensor.name.to_owned(), info)
+    });
+    let about = HashMap::from([(DOCUMENT_KEY.to_owned(), document)]);
+    let header = Metadata::new(Some(about), infos.collect()).map_err(|e| invalid(e.to_string()))?;
+    let mut header = serde_json::to_vec(&header)?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+    if header.len() as u64 > MAX_HEADER_BYTES {
+        return Err(invalid(format!("a header of {} bytes is too long", header.len())));
+    }
+    out.write_all(&(header.len() as u64).to_le_bytes())?;
+    out.write_all(&header)?;
+    tensors.iter().try_for_each(|tensor| out.write_all(&tensor.bytes))
+}
+
+fn invalid(what: String) -> io::Error {
+    io::Error::new(ErrorKind::InvalidInput, what)
+}
+
+/// A safetensors file open for reading. Its header is checked, its tensors are not yet read.
+#[derive(Debug)]
+pub(crate) struct TensorFile {
+    path: PathBuf,
+    file: BufReader<File>,
+    data_start: u64,
+    header: Metadata,
+}
+
+impl TensorFile {
+    /// Opens the file and reads its header.
+    ///
+    /// # Errors
+    /// [`Error::NoInput`] if it can't be opened, [`Error::Data`] if it is not a
+    /// safetensors file, or shorter or longer than its header says.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let no_input = |source| Error::NoInput { path: path.to_owned(), source };
+        let bad = |what: String| Error::data(path, what, REMEDY);
+        let metadata = std::fs::metadata(path).map_err(no_input)?;
+        if !metadata.is_file() {
+            return Err(bad("is not a regular file".to_owned()));
+        }
+        let length = metadata.len();
+        let mut file = BufReader::new(File::open(path).map_err(no_input)?);
+        if length < 8 {
+            return Err(bad("is not a safetensors file: it has fewer than 8 bytes".to_owned()));
+        }
+        let mut size = [0; 8];
+        fill(path, &mut file, &mut size)?;
+        let size = u64::from_le_bytes(size);
+        if size > length - 8 || size > MAX_HEADER_BYTES {
+            return Err(
+                bad("is not a safetensors file, or is cut short: its header does not fit".to_owned()),
+            );
+        }
+        let mut header = vec![0; size as usize];
+        fill(path, &mut file, &mut header)?;
+        let header: Metadata = serde_json::from_slice(&header)
+            .map_err(|e| bad(format!("is not a safetensors file: {}", one_line(&e))))?;
+        let data_start = 8 + size;
+        let (found, declared) = (length - data_start, header.data_len() as u64);
+        if found != declared {
+            let what = format!("holds {found} bytes of numbers where its header says {declared}");
+            return Err(Error::data(path, what, "it is cut short or damaged: copy it again"));
+        }
+        Ok(Self { path: path.to_owned(), file, data_start, header })
+    }
+
+    /// The file's JSON document, if it has one.
+    pub(crate) fn document(&self) -> Option<&str> {
+        self.header.metadata().as_ref()?.get(DOCUMENT_KEY).map(String::as_str)
+    }
+
+    /// [`Error::Data`] about this file.
+    pub(crate) fn bad(&self, what: impl Into<String>) -> Error {
+        Error::data(&self.path, what, REMEDY)
+    }
+
+    /// Reads a tensor of the given shape; `None` stands for any length.
+    ///
+    /// # Errors
+    /// [`Error::Data`] if it is missing or has another type or shape, [`Error::OutOfMemory`]
+    /// if there is no room for it.
+    pub(crate) fn read<T: Element>(&mut self, name: &str, shape: &[Option<usize>]) -> Result<Vec<T>> {
+        let Some(info) = self.header.info(name) else {
+            return Err(self.bad(format!("has no tensor {name}")));
+        };
+        if info.dtype != T::DTYPE {
+            return Err(self.bad(format!(
+                "tensor {name} holds {} where {} is expected",
+                info.dtype,
+                T::DTYPE
+            )));
+        }
+        let fits = info.shape.len() == shape.len()
+            && info.shape.iter().zip(shape).all(|(found, expected)| expected.is_none_or(|e| e == *found));
+        if !fits {
+            let expected: Vec<_> =
+                shape.iter().map(|n| n.map_or("any".to_owned(), |n| n.to_string())).collect();
+            let what =
+                format!("tensor {name} has shape {:?}, expected [{}]", info.shape, expected.join(", "));
+            return Err(self.bad(what));
+        }
+        // The header's own check: offsets lie within the file and agree with shape and type.
+        let (start, end) = info.data_offsets;
+        let count = (end - start) / size_of::<T>();
+        let mut values: Vec<T> = Vec::new();
+        if values.try_reserve_exact(count).is_err() {
+            return Err(Error::OutOfMemory {
+                what: format!("tensor {name} of {}", self.path.display()),
+                needed: (end - start) as u64,
+                available: "more than the system gives".to_owned(),
+                remedy: "use a machine with more memory".to_owned(),
+            });
+        }
+        values.resize(count, T::zeroed());
+        let place = SeekFrom::Start(self.data_start + start as u64);
+        self.file.seek(place).map_err(|source| Error::Io { path: self.path.clone(), source })?;
+        fill(&self.path, &mut self.file, bytemuck::cast_slice_mut(&mut values))?;
+        if cfg!(target_endian = "big") {
+            values.iter_mut().for_each(|value| *value = value.little_endian());
+        }
+        Ok(values)
+    }
+}
+
+/// What a parser says, which may quote the file, without line breaks and other controls.
+pub(crate) fn one_line(error: &impl ToString) -> String {
+    error.to_string().replace(char::is_control, " ")
+}
+
+fn fill(path: &Path, file: &mut impl Read, bytes: &mut [u8]) -> Result<()> {
+    file.read_exact(bytes).map_err(|source| match source.kind() {
+        ErrorKind::UnexpectedEof => Error::data(path, "became shorter while it was read", "try again"),
+        _ => Error::Io { path: path.to_owned(), source },
+    })
+}
