@@ -7,6 +7,7 @@ pub mod event;
 pub mod kernel;
 pub mod model;
 pub mod optim;
+pub mod output;
 pub mod problem;
 pub mod train;
 
