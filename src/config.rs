@@ -20,11 +20,14 @@ pub enum ModelKind {
     Centered,
     /// `ŷ = μ + s·(b_u + c_i + u·v)`: centered, with a bias for each user and item.
     Biased,
+    /// As biased, the factors' prior means taken from who rated what.
+    Svdpp,
 }
 
 impl ModelKind {
     /// Every kind, in the order of the help text.
-    pub const ALL: [ModelKind; 3] = [ModelKind::Plain, ModelKind::Centered, ModelKind::Biased];
+    pub const ALL: [ModelKind; 4] =
+        [ModelKind::Plain, ModelKind::Centered, ModelKind::Biased, ModelKind::Svdpp];
 
     /// The name on the command line and in files.
     pub fn name(self) -> &'static str {
@@ -32,6 +35,7 @@ impl ModelKind {
             ModelKind::Plain => "plain",
             ModelKind::Centered => "centered",
             ModelKind::Biased => "biased",
+            ModelKind::Svdpp => "svdpp",
         }
     }
 
@@ -41,12 +45,13 @@ impl ModelKind {
             ModelKind::Plain => "u·v",
             ModelKind::Centered => "μ + s·(u·v)",
             ModelKind::Biased => "μ + s·(b_u + c_i + u·v)",
+            ModelKind::Svdpp => "μ + s·(b_u + c_i + u·v), prior means of u and v from who rated what",
         }
     }
 
     /// Whether users and items have biases.
     pub fn has_bias(self) -> bool {
-        self == ModelKind::Biased
+        matches!(self, ModelKind::Biased | ModelKind::Svdpp)
     }
 }
 
@@ -79,6 +84,42 @@ impl Loss {
         }
     }
 }
+
+/// How the factors are kept small.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Reg {
+    /// Learned from the data: no λ.
+    Auto,
+    /// An L2 penalty λ ≥ 0.
+    Fixed(f64),
+}
+
+impl std::fmt::Display for Reg {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Reg::Auto => f.write_str("auto"),
+            Reg::Fixed(lambda) => write!(f, "{lambda}"),
+        }
+    }
+}
+
+impl std::str::FromStr for Reg {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, String> {
+        match s {
+            "auto" => Ok(Reg::Auto),
+            _ => s.parse().map(Reg::Fixed).map_err(|_| format!("`{s}` is neither a number nor auto")),
+        }
+    }
+}
+
+/// λ of optimisers that can't learn it.
+const DEFAULT_LAMBDA: f64 = 1.2;
+
+/// λ of the epochs before variances and priors are learned.
+pub(crate) const WARM_UP_LAMBDA: f64 = 0.8;
 
 /// How the L2 penalty of a row grows with its number n of training ratings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -117,24 +158,25 @@ impl RegScaling {
 /// What to train, as people write it: every field may be nonsense.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainConfig {
-    /// The form of a prediction. Default: biased.
-    pub model: ModelKind,
+    /// The form of a prediction. Default: svdpp where the optimiser can learn it, else biased.
+    pub model: Option<ModelKind>,
     /// Number k of latent factors, 1 to [`MAX_RANK`]. Default: 32.
     pub rank: usize,
     /// Passes over the ratings; 0 keeps the initial factors. Default: the optimiser's.
     pub epochs: Option<u32>,
     /// Seed of the initial factors. Default: 0.
     pub seed: u64,
-    /// Name of the optimiser. Default: `gd`.
+    /// Name of the optimiser. Default: `line-search`.
     pub optimizer: String,
     /// Its hyperparameters as `(key, value)`.
     pub options: Vec<(String, String)>,
     /// The convention of the objective. Default: mean.
     pub loss: Loss,
-    /// L2 penalty λ ≥ 0. Default: 0 for plain, else 1.2.
-    pub reg: Option<f64>,
+    /// Learned, or a penalty λ ≥ 0. Default: auto where the optimiser can learn
+    /// it; else 0 for plain and 1.2 for the other models.
+    pub reg: Option<Reg>,
     /// How λ grows with a row's ratings. Default: sqrt.
-    pub reg_scaling: RegScaling,
+    pub reg_scaling: Option<RegScaling>,
     /// Clip predictions to the range of the training ratings. Default: yes.
     pub clip: bool,
 }
@@ -142,15 +184,15 @@ pub struct TrainConfig {
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
-            model: ModelKind::Biased,
+            model: None,
             rank: 32,
             epochs: None,
             seed: 0,
-            optimizer: "gd".to_owned(),
+            optimizer: "line-search".to_owned(),
             options: Vec::new(),
             loss: Loss::Mean,
             reg: None,
-            reg_scaling: RegScaling::Sqrt,
+            reg_scaling: None,
             clip: true,
         }
     }
@@ -160,8 +202,10 @@ impl Default for TrainConfig {
 #[derive(Debug)]
 pub struct Checked {
     pub(crate) config: TrainConfig,
+    pub(crate) model: ModelKind,
     pub(crate) epochs: u32,
-    pub(crate) reg: f64,
+    pub(crate) reg: Reg,
+    pub(crate) reg_scaling: RegScaling,
     pub(crate) spec: &'static OptimizerSpec,
     pub(crate) optimizer: Box<dyn Optimizer>,
 }
@@ -178,17 +222,54 @@ impl TrainConfig {
                 format!("pass a rank from 1 to {MAX_RANK}"),
             ));
         }
-        let reg = self.reg.unwrap_or(if self.model == ModelKind::Plain { 0.0 } else { 1.2 });
-        if !(reg >= 0.0 && reg.is_finite()) {
+        let spec = optim::find(&self.optimizer)?;
+        let (model, reg) = self.resolve(spec)?;
+        if let Reg::Fixed(lambda) = reg
+            && !(lambda >= 0.0 && lambda.is_finite())
+        {
             return Err(Error::usage(
-                format!("regularization {reg} is out of range"),
-                "pass a finite number of at least 0",
+                format!("regularization {lambda} is out of range"),
+                "pass a finite number of at least 0, or auto",
             ));
         }
-        let spec = optim::find(&self.optimizer)?;
+        if reg == Reg::Auto && self.reg_scaling.is_some() {
+            return Err(Error::usage(
+                "--reg-scaling has no part in --reg auto",
+                "leave it out, or pass --reg λ",
+            ));
+        }
         let optimizer = spec.build(&self.options)?;
         let epochs = self.epochs.unwrap_or(spec.epochs);
-        Ok(Checked { epochs, reg, spec, optimizer, config: self })
+        let reg_scaling = self.reg_scaling.unwrap_or(RegScaling::Sqrt);
+        Ok(Checked { model, epochs, reg, reg_scaling, spec, optimizer, config: self })
+    }
+}
+
+impl TrainConfig {
+    /// The model and the regularization, each from what was said of the other.
+    fn resolve(&self, spec: &OptimizerSpec) -> Result<(ModelKind, Reg)> {
+        let fixed = |model| Reg::Fixed(if model == ModelKind::Plain { 0.0 } else { DEFAULT_LAMBDA });
+        let learned = |what: &str| {
+            Err(Error::usage(
+                format!("{what} is learned with --optimizer line-search only, not {}", spec.name),
+                "pass --model biased and a --reg λ, or leave --optimizer out",
+            ))
+        };
+        match (self.model, self.reg) {
+            (Some(ModelKind::Svdpp), _) if !spec.learns => learned("--model svdpp"),
+            (_, Some(Reg::Auto)) if !spec.learns => learned("--reg auto"),
+            (Some(ModelKind::Svdpp), Some(Reg::Fixed(_))) => Err(Error::usage(
+                "--model svdpp learns its regularization",
+                "leave --reg out, or pass --model biased",
+            )),
+            (Some(model), Some(reg)) => Ok((model, reg)),
+            (Some(ModelKind::Plain), None) => Ok((ModelKind::Plain, Reg::Fixed(0.0))),
+            (Some(model), None) => Ok((model, if spec.learns { Reg::Auto } else { fixed(model) })),
+            (None, Some(Reg::Fixed(lambda))) => Ok((ModelKind::Biased, Reg::Fixed(lambda))),
+            (None, Some(Reg::Auto)) => Ok((ModelKind::Svdpp, Reg::Auto)),
+            (None, None) if spec.learns => Ok((ModelKind::Svdpp, Reg::Auto)),
+            (None, None) => Ok((ModelKind::Biased, fixed(ModelKind::Biased))),
+        }
     }
 }
 

@@ -27,7 +27,12 @@ impl CpuBackend {
             rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build().map_err(|e| {
                 Error::usage(format!("the system refuses the threads: {e}"), "pass a smaller --threads")
             })?;
-        Ok(Self { pool, buffers: Vec::new(), max_buffer_bytes: MAX_BUFFER_BYTES, description: "CPU".to_owned() })
+        Ok(Self {
+            pool,
+            buffers: Vec::new(),
+            max_buffer_bytes: MAX_BUFFER_BYTES,
+            description: "CPU".to_owned(),
+        })
     }
 
     /// The same with smaller buffers, so that data are sharded as on a small GPU.

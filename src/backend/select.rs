@@ -36,7 +36,9 @@ impl FromStr for DeviceChoice {
             "software" => Ok(Self::Software),
             _ => match s.strip_prefix("gpu:").map(str::parse) {
                 Some(Ok(number)) => Ok(Self::Gpu(Some(number))),
-                _ => Err(format!("`{s}` is no device; pass auto, gpu, gpu:N (see `deltav devices`), cpu or software")),
+                _ => Err(format!(
+                    "`{s}` is no device; pass auto, gpu, gpu:N (see `deltav devices`), cpu or software"
+                )),
             },
         }
     }

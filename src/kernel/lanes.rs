@@ -17,6 +17,18 @@ pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
+/// `Σ a[f]`.
+pub(super) fn sum(a: &[f32]) -> f32 {
+    let (blocks, rest) = a.as_chunks::<LANES>();
+    let mut sums = [0.0f32; LANES];
+    for x in blocks {
+        for lane in 0..LANES {
+            sums[lane] += x[lane];
+        }
+    }
+    sums.iter().sum::<f32>() + rest.iter().sum::<f32>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,6 +40,7 @@ mod tests {
             let b: Vec<f32> = (0..n).map(|i| 2.0 * i as f32 + 1.0).collect();
             let expected: f32 = (0..n as i64).map(|i| ((i - 3) * (2 * i + 1)) as f32).sum();
             assert_eq!(dot(&a, &b), expected, "length {n}");
+            assert_eq!(sum(&a), a.iter().sum::<f32>(), "length {n}");
         }
     }
 }

@@ -7,9 +7,22 @@
 //! slices, written to be read beside the shader. A backend plays dispatches
 //! and knows nothing of what they mean.
 
+pub mod column_moments;
+pub mod extrapolate;
 pub mod gradient;
+pub mod mask_alpha;
+pub mod mask_direction;
+pub mod mask_residual;
+pub mod mask_squares;
+pub mod mask_step;
+pub mod pattern_sum;
 pub mod residual;
+pub mod row_curvature;
+pub mod row_direction;
+pub mod row_step;
+pub mod row_sums;
 pub mod step_gd;
+pub mod sum;
 pub mod sum_squares;
 
 mod lanes;
@@ -19,7 +32,25 @@ use crate::error::{Error, Result};
 
 /// Every kernel. Tests walk this list: an orphan shader, a binding or a
 /// parameter that differs from its WGSL fails there.
-pub const KERNELS: &[&Kernel] = &[&residual::KERNEL, &gradient::KERNEL, &step_gd::KERNEL, &sum_squares::KERNEL];
+pub const KERNELS: &[&Kernel] = &[
+    &residual::KERNEL,
+    &gradient::KERNEL,
+    &step_gd::KERNEL,
+    &sum_squares::KERNEL,
+    &sum::KERNEL,
+    &row_sums::KERNEL,
+    &row_direction::KERNEL,
+    &row_curvature::KERNEL,
+    &row_step::KERNEL,
+    &extrapolate::KERNEL,
+    &column_moments::KERNEL,
+    &pattern_sum::KERNEL,
+    &mask_residual::KERNEL,
+    &mask_direction::KERNEL,
+    &mask_squares::KERNEL,
+    &mask_alpha::KERNEL,
+    &mask_step::KERNEL,
+];
 
 /// Invocations of a workgroup, the `WORKGROUP` constant of every shader.
 pub const WORKGROUP: u32 = 64;
@@ -160,7 +191,12 @@ impl Dispatch {
         let Ok(workgroups) = u32::try_from(workgroups) else {
             return wrong(format!("{workgroups} workgroups"));
         };
-        Ok(Self { kernel, params: bytemuck::bytes_of(&params).to_vec(), buffers: buffers.to_vec(), workgroups })
+        Ok(Self {
+            kernel,
+            params: bytemuck::bytes_of(&params).to_vec(),
+            buffers: buffers.to_vec(),
+            workgroups,
+        })
     }
 
     /// What to run.
@@ -191,7 +227,8 @@ fn require(kernel: &Kernel, ok: bool, what: &str) -> Result<()> {
 
 /// A dimension as the shaders' `u32`.
 fn dimension(kernel: &Kernel, value: usize) -> Result<u32> {
-    u32::try_from(value).map_err(|_| Error::Internal(format!("kernel {}: {value} exceeds 32 bits", kernel.name)))
+    u32::try_from(value)
+        .map_err(|_| Error::Internal(format!("kernel {}: {value} exceeds 32 bits", kernel.name)))
 }
 
 /// Declares a parameter struct once, with the table that tests compare to the WGSL struct.

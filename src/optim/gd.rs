@@ -17,21 +17,21 @@
 //!
 //! Source: Simon Funk, "Netflix Update: Try This at Home" (2006), in batch form.
 
-use super::{Hyperparameter, Optimizer, OptimizerSpec, Options};
+use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options};
 use crate::backend::{Backend, Buffer};
-use crate::config::Loss;
 use crate::error::Result;
 use crate::kernel::step_gd::StepGd;
 use crate::kernel::{Dispatch, Element};
 use crate::problem::{Problem, Role};
 
 /// The registry's entry.
-pub static SPEC: OptimizerSpec = OptimizerSpec {
+pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     name: "gd",
     summary: "batch gradient descent: simple, and slow (hundreds of epochs)",
     formula: "U += (2η/N)·(ΔV − λU), V += (2η/N)·(ΔᵀU − λV), both from the old factors",
     source: "Funk 2006, in batch form",
     epochs: 500,
+    learns: false,
     hyperparameters: &[Hyperparameter {
         key: "rate",
         doc: "learning rate η of the chosen loss; auto: 1 over the estimated curvature",
@@ -60,8 +60,8 @@ fn build(options: &Options<'_>) -> Result<Box<dyn Optimizer>> {
 }
 
 impl Optimizer for GradientDescent {
-    fn prepare(&mut self, problem: &Problem, loss: Loss, backend: &mut dyn Backend) -> Result<()> {
-        let scale = loss.gradient_factor(problem.ratings);
+    fn prepare(&mut self, problem: &Problem, objective: &Objective, backend: &mut dyn Backend) -> Result<()> {
+        let scale = objective.loss.gradient_factor(problem.ratings);
         let rate = *self.rate.get_or_insert(1.0 / (scale * problem.curvature));
         self.factor = (rate * scale) as f32;
         for (role, gradients) in Role::BOTH.into_iter().zip(&mut self.gradients) {
@@ -72,7 +72,7 @@ impl Optimizer for GradientDescent {
         Ok(())
     }
 
-    fn record(&mut self, problem: &Problem, recording: &mut Vec<Dispatch>) -> Result<()> {
+    fn record(&mut self, _: u32, problem: &Problem, recording: &mut Vec<Dispatch>) -> Result<()> {
         for (role, gradients) in Role::BOTH.into_iter().zip(&self.gradients) {
             problem.record_gradient(role, gradients, recording)?;
         }

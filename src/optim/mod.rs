@@ -4,17 +4,18 @@
 //! kernels on the buffers of a [`Problem`].
 
 mod gd;
+mod line_search;
 
 use std::fmt;
 
 use crate::backend::Backend;
-use crate::config::Loss;
+use crate::config::{Loss, Reg};
 use crate::error::{Error, Result};
 use crate::kernel::Dispatch;
 use crate::problem::Problem;
 
 /// Every optimiser, in the order of the help text.
-pub const OPTIMIZERS: &[&OptimizerSpec] = &[&gd::SPEC];
+pub const OPTIMIZERS: &[&OptimizerSpec] = &[&line_search::SPEC, &gd::SPEC];
 
 /// A hyperparameter, for help, docs and checks.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +43,8 @@ pub struct OptimizerSpec {
     pub source: &'static str,
     /// Epochs that it runs by default.
     pub epochs: u32,
+    /// Whether it can learn its regularization, and prior means, from the data.
+    pub learns: bool,
     /// Its hyperparameters.
     pub hyperparameters: &'static [Hyperparameter],
     build: fn(&Options<'_>) -> Result<Box<dyn Optimizer>>,
@@ -91,10 +94,24 @@ impl Options<'_> {
             Ok(value) if accept(value) => Ok(value),
             _ => {
                 let range = self.spec.hyperparameters.iter().find(|h| h.key == key).map_or("", |h| h.range);
-                Err(Error::usage(format!("{key}={text} is no value for optimizer {}", self.spec.name), format!("pass {range}")))
+                Err(Error::usage(
+                    format!("{key}={text} is no value for optimizer {}", self.spec.name),
+                    format!("pass {range}"),
+                ))
             }
         }
     }
+}
+
+/// What is descended, beyond what the problem's buffers hold.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Objective {
+    /// The convention of the loss.
+    pub loss: Loss,
+    /// Fixed penalties, or learned from the data.
+    pub reg: Reg,
+    /// Prior means from who rated what.
+    pub mask: bool,
 }
 
 /// A method that changes the factors, epoch by epoch.
@@ -103,14 +120,28 @@ pub trait Optimizer: fmt::Debug + Send {
     ///
     /// # Errors
     /// As [`Backend::alloc`].
-    fn prepare(&mut self, problem: &Problem, loss: Loss, backend: &mut dyn Backend) -> Result<()>;
+    fn prepare(&mut self, problem: &Problem, objective: &Objective, backend: &mut dyn Backend) -> Result<()>;
 
-    /// Records one epoch. When it plays, Δ holds the residuals of the factors
-    /// as they are; the caller records the new Δ behind it.
+    /// Whether an epoch starts from Δ. If so, the caller records Δ of the
+    /// factors as they are behind each epoch.
+    fn uses_residuals(&self) -> bool {
+        true
+    }
+
+    /// Records one epoch, counted from 1.
     ///
     /// # Errors
     /// As the kernels' dispatches.
-    fn record(&mut self, problem: &Problem, recording: &mut Vec<Dispatch>) -> Result<()>;
+    fn record(&mut self, epoch: u32, problem: &Problem, recording: &mut Vec<Dispatch>) -> Result<()>;
+
+    /// Called when the epoch has been dispatched: reads what the next one depends on.
+    ///
+    /// # Errors
+    /// As [`Backend::read`].
+    fn observe(&mut self, epoch: u32, problem: &Problem, backend: &mut dyn Backend) -> Result<()> {
+        let _ = (epoch, problem, backend);
+        Ok(())
+    }
 
     /// The settings that ran, with what `prepare` settled, by key.
     fn settings(&self) -> Vec<(&'static str, String)>;

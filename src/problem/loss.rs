@@ -67,19 +67,22 @@ impl LossPlan {
         backend: &mut dyn Backend,
     ) -> Result<Self> {
         let count = train.iter().map(|cells| cells.ratings.len() as u64).sum();
-        let mut parts =
-            vec![PartPlan { part: Part::Train, cells: train.to_vec(), count, constant: 0.0, bounds: UNCLIPPED }];
-        let bounds = if setup.clip {
-            (standard.target(stats.min), standard.target(stats.max))
-        } else {
-            UNCLIPPED
-        };
+        let mut parts = vec![PartPlan {
+            part: Part::Train,
+            cells: train.to_vec(),
+            count,
+            constant: 0.0,
+            bounds: UNCLIPPED,
+        }];
+        let bounds =
+            if setup.clip { (standard.target(stats.min), standard.target(stats.max)) } else { UNCLIPPED };
         for (part, held) in [(Part::Valid, setup.valid), (Part::Test, setup.test)] {
             let Some(held) = held.filter(|held| !held.value.is_empty()) else { continue };
             let (cells, constant) = held_cells(setup, stats, standard, shards, known, held, backend)?;
             parts.push(PartPlan { part, cells, count: held.value.len() as u64, constant, bounds });
         }
-        let total: usize = parts.iter().flat_map(|p| &p.cells).map(|cells| partials(cells.ratings.len())).sum();
+        let total: usize =
+            parts.iter().flat_map(|p| &p.cells).map(|cells| partials(cells.ratings.len())).sum();
         let partials = backend.alloc("loss", Element::F32, total.max(1))?;
         Ok(Self { parts, partials, scale: standard.scale })
     }

@@ -8,10 +8,12 @@
 //! Each side has one row more than ids: the row of anyone unknown, whose
 //! factors and bias are 0.
 
+mod gauge;
 mod init;
 mod loss;
 mod tiles;
 
+pub use gauge::balance;
 pub use init::factors;
 pub use loss::{Losses, Part};
 pub use tiles::{Cells, Shards, Tile};
@@ -39,7 +41,7 @@ impl Standard {
     pub fn of(kind: ModelKind, stats: &Stats) -> Self {
         match kind {
             ModelKind::Plain => Self { mean: 0.0, scale: 1.0 },
-            ModelKind::Centered | ModelKind::Biased => {
+            ModelKind::Centered | ModelKind::Biased | ModelKind::Svdpp => {
                 Self { mean: stats.mean, scale: if stats.std > 0.0 { stats.std } else { 1.0 } }
             }
         }
@@ -81,6 +83,15 @@ pub struct Shard {
     pub factors: Buffer,
     /// L2 penalty of each row, `[rows]`.
     pub penalty: Buffer,
+    /// Training ratings of each row, `[rows]`.
+    pub counts: Buffer,
+}
+
+impl Shard {
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        self.counts.len()
+    }
 }
 
 /// Users or items.
@@ -90,6 +101,33 @@ pub struct Side {
     pub shards: Vec<Shard>,
     /// The constant column, if there are biases.
     pub frozen: Option<usize>,
+    /// The column of the bias, if there are biases.
+    pub bias: Option<usize>,
+    /// Rows that have a training rating.
+    pub rated: u64,
+}
+
+/// A tile of the training cells as the rows of one role see it.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    /// The shard of the rows.
+    pub shard: usize,
+    /// The other side's factors.
+    pub others: Buffer,
+    /// The other side's shard.
+    pub other_shard: usize,
+    /// Where each row's cells begin, `[rows + 1]`.
+    pub offsets: Buffer,
+    /// The other side's row of each cell, `[cells]`.
+    pub columns: Buffer,
+    /// Where a cell's rating and Δ stand, `[cells]`; `None`: in the order of the cells.
+    pub order: Option<Buffer>,
+    /// Targets, `[cells]`.
+    pub ratings: Buffer,
+    /// Δ, `[cells]`.
+    pub residuals: Buffer,
+    /// Whether an earlier tile has rows of this shard, whose sums this one adds to.
+    pub accumulate: bool,
 }
 
 /// A tile's cells on the device.
@@ -124,6 +162,21 @@ pub enum Role {
 impl Role {
     /// Both, users first.
     pub const BOTH: [Role; 2] = [Role::Users, Role::Items];
+
+    fn factors(self) -> &'static str {
+        match self {
+            Role::Users => "user factors",
+            Role::Items => "item factors",
+        }
+    }
+
+    /// The other one.
+    pub fn other(self) -> Self {
+        match self {
+            Role::Users => Role::Items,
+            Role::Items => Role::Users,
+        }
+    }
 }
 
 /// A training problem on a device.
@@ -139,7 +192,6 @@ pub struct Problem {
     pub curvature: f64,
     /// How ratings became targets.
     pub standard: Standard,
-    kind: ModelKind,
     users: Side,
     items: Side,
     tiles: Vec<DeviceTile>,
@@ -165,12 +217,33 @@ impl Problem {
 
         let shards = Shards::plan(&by_user, train.items.len() + 1, width, backend.max_buffer_bytes())?;
         let (u, v) = factors(setup.seed, train.users.len(), train.items.len(), rank);
-        let penalties = |counts: &[u64]| -> Vec<f32> {
-            counts.iter().map(|&n| setup.reg_scaling.penalty(setup.reg, n) as f32).collect()
-        };
-        let frozen = |column: usize| kind.has_bias().then_some(column);
-        let users = side(backend, "user", &shards.users, widen(&u, rank, frozen(rank + 1)), width, &penalties(&user_counts), frozen(rank + 1))?;
-        let items = side(backend, "item", &shards.items, widen(&v, rank, frozen(rank)), width, &penalties(&by_item_counts), frozen(rank))?;
+        let sides = [
+            (Role::Users, &shards.users, u, &user_counts, rank + 1, rank),
+            (Role::Items, &shards.items, v, &by_item_counts, rank, rank + 1),
+        ];
+        let [users, items] = sides.map(|(role, ranges, factors, counts, frozen, bias)| {
+            let has_bias = kind.has_bias();
+            let frozen = has_bias.then_some(frozen);
+            let mut shards = Vec::new();
+            let factors = widen(&factors, rank, frozen);
+            // The unknown's row has no rating.
+            let counts: Vec<u64> = counts.iter().copied().chain([0]).collect();
+            for range in ranges {
+                let counts = &counts[range.clone()];
+                let penalty: Vec<f32> =
+                    counts.iter().map(|&n| setup.reg_scaling.penalty(setup.reg, n) as f32).collect();
+                let counts: Vec<f32> = counts.iter().map(|&n| n as f32).collect();
+                let rows = &factors[range.start * width..range.end * width];
+                shards.push(Shard {
+                    factors: alloc_f32(backend, role.factors(), rows)?,
+                    penalty: alloc_f32(backend, "penalties", &penalty)?,
+                    counts: alloc_f32(backend, "counts", &counts)?,
+                });
+            }
+            let rated = counts.iter().filter(|&&n| n > 0).count() as u64;
+            Ok(Side { shards, frozen, bias: has_bias.then_some(bias), rated })
+        });
+        let (users, items) = (users?, items?);
         let mut tiles = Vec::new();
         for tile in shards.tiles(&by_user, &ratings) {
             let cells = upload(backend, tile.user_shard, tile.item_shard, &tile.cells)?;
@@ -192,7 +265,6 @@ impl Problem {
             ratings: train.len() as u64,
             curvature,
             standard,
-            kind,
             users,
             items,
             tiles,
@@ -233,35 +305,55 @@ impl Problem {
         .dispatch()
     }
 
+    /// The tiles as the rows of a role see them, in the order of their sums.
+    pub fn views(&self, role: Role) -> Vec<View> {
+        let mut begun = vec![false; self.side(role).shards.len()];
+        let view = |tile: &DeviceTile| {
+            let cells = &tile.cells;
+            let (shard, other_shard, offsets, columns, order) = match role {
+                Role::Users => (cells.user_shard, cells.item_shard, tile.user_offsets, cells.columns, None),
+                Role::Items => {
+                    let order = Some(tile.item_order);
+                    (cells.item_shard, cells.user_shard, tile.item_offsets, tile.item_columns, order)
+                }
+            };
+            View {
+                shard,
+                others: self.side(role.other()).shards[other_shard].factors,
+                other_shard,
+                offsets,
+                columns,
+                order,
+                ratings: cells.ratings,
+                residuals: cells.residuals,
+                accumulate: std::mem::replace(&mut begun[shard], true),
+            }
+        };
+        self.tiles.iter().map(view).collect()
+    }
+
     /// Records ΔV (for users) or ΔᵀU (for items) from Δ and the factors as they are.
     ///
     /// `gradients`: one buffer a shard of that side, `[rows, width]`.
     ///
     /// # Errors
     /// As [`Gradient::dispatch`].
-    pub fn record_gradient(&self, role: Role, gradients: &[Buffer], recording: &mut Vec<Dispatch>) -> Result<()> {
-        let mut begun = vec![false; gradients.len()];
-        for tile in &self.tiles {
-            let cells = &tile.cells;
-            let (shard, offsets, columns, order, factors) = match role {
-                Role::Users => {
-                    let other = self.items.shards[cells.item_shard].factors;
-                    (cells.user_shard, tile.user_offsets, cells.columns, None, other)
-                }
-                Role::Items => {
-                    let other = self.users.shards[cells.user_shard].factors;
-                    (cells.item_shard, tile.item_offsets, tile.item_columns, Some(tile.item_order), other)
-                }
-            };
+    pub fn record_gradient(
+        &self,
+        role: Role,
+        gradients: &[Buffer],
+        recording: &mut Vec<Dispatch>,
+    ) -> Result<()> {
+        for view in self.views(role) {
             let call = Gradient {
-                offsets,
-                columns,
-                order,
-                residuals: cells.residuals,
-                factors,
-                gradient: gradients[shard],
+                offsets: view.offsets,
+                columns: view.columns,
+                order: view.order,
+                residuals: view.residuals,
+                factors: view.others,
+                gradient: gradients[view.shard],
                 width: self.width,
-                accumulate: std::mem::replace(&mut begun[shard], true),
+                accumulate: view.accumulate,
             };
             recording.push(call.dispatch()?);
         }
@@ -285,29 +377,53 @@ impl Problem {
         self.losses.read(backend)
     }
 
-    /// The factors as they are: `[rows, rank]`, and the biases `[rows]`.
+    /// The factors as they are, with their bias columns and the unknown's row: `[rows + 1, width]`.
     ///
     /// # Errors
     /// As [`Backend::read`].
-    pub fn read_side(&self, role: Role, backend: &mut dyn Backend) -> Result<(Vec<f32>, Vec<f32>)> {
-        let mut factors = Vec::new();
-        let mut biases = Vec::new();
-        // A user's bias stands in column k, an item's in column k + 1.
-        let bias = match role {
-            Role::Users => self.rank,
-            Role::Items => self.rank + 1,
-        };
-        for shard in &self.side(role).shards {
-            for row in read_f32(backend, shard.factors)?.chunks_exact(self.width) {
-                factors.extend_from_slice(&row[..self.rank]);
-                biases.push(if self.kind.has_bias() { row[bias] } else { 0.0 });
-            }
-        }
-        // The last row is the unknown's.
-        biases.pop();
-        factors.truncate(biases.len() * self.rank);
-        Ok((factors, biases))
+    pub fn read_factors(&self, role: Role, backend: &mut dyn Backend) -> Result<Vec<f32>> {
+        let buffers = self.side(role).shards.iter().map(|shard| shard.factors);
+        read_shards(buffers, backend)
     }
+
+    /// Replaces the factors, in the form of [`Problem::read_factors`].
+    ///
+    /// # Errors
+    /// As [`Backend::write`].
+    pub fn write_factors(&self, role: Role, factors: &[f32], backend: &mut dyn Backend) -> Result<()> {
+        let mut rest = factors;
+        for shard in &self.side(role).shards {
+            let (mine, others) = rest.split_at(shard.factors.len());
+            backend.write(shard.factors, bytemuck::cast_slice(mine))?;
+            rest = others;
+        }
+        Ok(())
+    }
+
+    /// Cuts an array like [`Problem::read_factors`]' into the latent columns
+    /// `[rows, rank]` and the bias `[rows]`, without the unknown's row.
+    pub fn split_bias(&self, role: Role, wide: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let rows = wide.len() / self.width - 1;
+        let mut factors = Vec::with_capacity(rows * self.rank);
+        let mut biases = Vec::with_capacity(rows);
+        for row in wide.chunks_exact(self.width).take(rows) {
+            factors.extend_from_slice(&row[..self.rank]);
+            biases.push(self.side(role).bias.map_or(0.0, |bias| row[bias]));
+        }
+        (factors, biases)
+    }
+}
+
+/// The elements of a side's buffers, shard after shard.
+///
+/// # Errors
+/// As [`Backend::read`].
+pub fn read_shards(buffers: impl IntoIterator<Item = Buffer>, backend: &mut dyn Backend) -> Result<Vec<f32>> {
+    let mut all = Vec::new();
+    for buffer in buffers {
+        all.extend(read_f32(backend, buffer)?);
+    }
+    Ok(all)
 }
 
 /// Adds the bias columns, and the unknown's row at the end.
@@ -326,29 +442,12 @@ fn widen(factors: &[f32], rank: usize, constant: Option<usize>) -> Vec<f32> {
     wide
 }
 
-fn side(
+fn upload(
     backend: &mut dyn Backend,
-    name: &str,
-    ranges: &[std::ops::Range<usize>],
-    factors: Vec<f32>,
-    width: usize,
-    penalty: &[f32],
-    frozen: Option<usize>,
-) -> Result<Side> {
-    let mut penalty = penalty.to_vec();
-    penalty.push(0.0);
-    let mut shards = Vec::new();
-    for range in ranges {
-        let rows = &factors[range.start * width..range.end * width];
-        shards.push(Shard {
-            factors: alloc_f32(backend, &format!("{name} factors"), rows)?,
-            penalty: alloc_f32(backend, &format!("{name} penalty"), &penalty[range.clone()])?,
-        });
-    }
-    Ok(Side { shards, frozen })
-}
-
-fn upload(backend: &mut dyn Backend, user_shard: usize, item_shard: usize, cells: &Cells) -> Result<DeviceCells> {
+    user_shard: usize,
+    item_shard: usize,
+    cells: &Cells,
+) -> Result<DeviceCells> {
     Ok(DeviceCells {
         user_shard,
         item_shard,
@@ -372,12 +471,15 @@ fn curvature(setup: &Setup<'_>, stats: &Stats, user_counts: &[u64], item_counts:
         // u·v must reach the ratings themselves: one direction carries their size.
         ModelKind::Plain => ((stats.mean * stats.mean + stats.std * stats.std).sqrt(), 0.0),
         ModelKind::Centered => (1.0, 0.0),
-        ModelKind::Biased => (1.0, 1.0),
+        ModelKind::Biased | ModelKind::Svdpp => (1.0, 1.0),
     };
     let (x_u, x_i) = (bias + size * (n / m).sqrt(), bias + size * (m / n).sqrt());
     let cross = (x_u * x_i).sqrt();
     let most = |counts: &[u64], x: f64| {
-        counts.iter().map(|&c| c as f64 * (x + cross) + setup.reg_scaling.penalty(setup.reg, c)).fold(0.0, f64::max)
+        counts
+            .iter()
+            .map(|&c| c as f64 * (x + cross) + setup.reg_scaling.penalty(setup.reg, c))
+            .fold(0.0, f64::max)
     };
     most(user_counts, x_i).max(most(item_counts, x_u))
 }

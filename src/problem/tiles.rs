@@ -82,7 +82,12 @@ impl Shards {
     }
 
     /// Closes a user shard when a user more would overfill it or one of its tiles.
-    fn cut_users(by_user: &Compressed, items: &[Range<usize>], rows: usize, cells: usize) -> Vec<Range<usize>> {
+    fn cut_users(
+        by_user: &Compressed,
+        items: &[Range<usize>],
+        rows: usize,
+        cells: usize,
+    ) -> Vec<Range<usize>> {
         let users = by_user.rows();
         let mut shards = Vec::new();
         let mut first = 0;
@@ -230,7 +235,10 @@ mod tests {
                         assert!(by_user.range(user).contains(&global));
                         assert_eq!(by_user.columns[global] as usize, item);
                         let row = cells.rows[p] as usize;
-                        assert!((tile.user_offsets[row] as usize..tile.user_offsets[row + 1] as usize).contains(&p));
+                        assert!(
+                            (tile.user_offsets[row] as usize..tile.user_offsets[row + 1] as usize)
+                                .contains(&p)
+                        );
                         seen[global] += 1;
                     }
                     // CSC holds the same cells, item by item.

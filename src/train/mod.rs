@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::backend::Backend;
-use crate::config::Checked;
+use crate::config::{Checked, ModelKind, Reg, RegScaling, WARM_UP_LAMBDA};
 use crate::data::{Held, Ratings};
 use crate::error::{Error, Result};
 use crate::event::{Epoch, Event, Loaded, Observer, StopReason, Stopped};
-use crate::kernel::Dispatch;
 use crate::model::{Metadata, Model};
+use crate::optim::Objective;
 use crate::problem::{Losses, Problem, Role, Setup};
 
 /// What to train on.
@@ -63,19 +63,25 @@ impl<'a> Run<'a> {
             observer.event(&Event::Notice(notice));
         }
         let written = &config.config;
+        let (reg, reg_scaling) = match config.reg {
+            Reg::Auto => (WARM_UP_LAMBDA, RegScaling::Sqrt),
+            Reg::Fixed(lambda) => (lambda, config.reg_scaling),
+        };
         let setup = Setup {
-            kind: written.model,
+            kind: config.model,
             rank: written.rank,
             seed: written.seed,
-            reg: config.reg,
-            reg_scaling: written.reg_scaling,
+            reg,
+            reg_scaling,
             clip: written.clip,
             train: &data.train,
             valid: data.valid.as_ref(),
             test: data.test.as_ref(),
         };
         let problem = Problem::new(&setup, backend)?;
-        config.optimizer.prepare(&problem, written.loss, backend)?;
+        let objective =
+            Objective { loss: written.loss, reg: config.reg, mask: config.model == ModelKind::Svdpp };
+        config.optimizer.prepare(&problem, &objective, backend)?;
         let last = Epoch {
             epoch: 0,
             epochs: config.epochs,
@@ -91,29 +97,38 @@ impl<'a> Run<'a> {
     fn finish(mut self) -> Result<Model> {
         self.began = Instant::now();
         let mut recording = Vec::new();
-        self.problem.record_residuals(&mut recording)?;
         let epochs = self.config.epochs;
-        for epoch in 1..=epochs {
-            self.config.optimizer.record(&self.problem, &mut recording)?;
+        let uses_residuals = self.config.optimizer.uses_residuals();
+        if uses_residuals || epochs == 0 {
             self.problem.record_residuals(&mut recording)?;
-            let listen = self.observer.wants_epochs() && epoch < epochs;
-            if listen {
-                self.play(epoch, &mut recording)?;
-            } else if epoch < epochs {
-                self.backend.dispatch(&recording)?;
-                recording.clear();
-            }
         }
-        self.play(epochs, &mut recording)?;
+        for epoch in 1..=epochs {
+            self.config.optimizer.record(epoch, &self.problem, &mut recording)?;
+            let listen = self.observer.wants_epochs() || epoch == epochs;
+            if uses_residuals || listen {
+                self.problem.record_residuals(&mut recording)?;
+            }
+            if listen {
+                self.problem.record_losses(&mut recording)?;
+            }
+            self.backend.dispatch(&recording)?;
+            recording.clear();
+            if listen {
+                self.tell(epoch)?;
+            }
+            self.config.optimizer.observe(epoch, &self.problem, self.backend)?;
+        }
+        if epochs == 0 {
+            self.problem.record_losses(&mut recording)?;
+            self.backend.dispatch(&recording)?;
+            self.tell(0)?;
+        }
         self.observer.event(&Event::Stopped(Stopped { reason: StopReason::Epochs, last: self.last }));
         self.model()
     }
 
-    /// Plays what is recorded, reads the losses and tells the observer.
-    fn play(&mut self, epoch: u32, recording: &mut Vec<Dispatch>) -> Result<()> {
-        self.problem.record_losses(recording)?;
-        self.backend.dispatch(recording)?;
-        recording.clear();
+    /// Reads the losses that were recorded and tells the observer.
+    fn tell(&mut self, epoch: u32) -> Result<()> {
         let Losses { train, valid, test } = self.problem.read_losses(self.backend)?;
         if [train, valid, test].into_iter().flatten().any(|rmse| !rmse.is_finite()) {
             return Err(self.diverged(epoch));
@@ -148,8 +163,10 @@ impl<'a> Run<'a> {
     }
 
     fn model(self) -> Result<Model> {
-        let (user_factors, user_bias) = self.problem.read_side(Role::Users, self.backend)?;
-        let (item_factors, item_bias) = self.problem.read_side(Role::Items, self.backend)?;
+        let wide = self.problem.read_factors(Role::Users, self.backend)?;
+        let (user_factors, user_bias) = self.problem.split_bias(Role::Users, &wide);
+        let wide = self.problem.read_factors(Role::Items, self.backend)?;
+        let (item_factors, item_bias) = self.problem.split_bias(Role::Items, &wide);
         let all = [&user_factors, &item_factors, &user_bias, &item_bias];
         if !all.into_iter().flatten().all(|x| x.is_finite()) {
             return Err(self.diverged(self.config.epochs));
@@ -159,7 +176,7 @@ impl<'a> Run<'a> {
         let (seen, _) = train.by_user();
         let standard = self.problem.standard;
         Ok(Model {
-            kind: config.model,
+            kind: self.config.model,
             rank: config.rank,
             users: train.users.clone(),
             items: train.items.clone(),
@@ -184,9 +201,14 @@ impl<'a> Run<'a> {
         }
         settings.insert("loss".to_owned(), config.loss.name().to_owned());
         settings.insert("reg".to_owned(), self.config.reg.to_string());
-        settings.insert("reg_scaling".to_owned(), config.reg_scaling.name().to_owned());
-        let losses =
-            [("train_rmse", self.last.train_rmse), ("valid_rmse", self.last.valid_rmse), ("test_rmse", self.last.test_rmse)];
+        if self.config.reg != Reg::Auto {
+            settings.insert("reg_scaling".to_owned(), self.config.reg_scaling.name().to_owned());
+        }
+        let losses = [
+            ("train_rmse", self.last.train_rmse),
+            ("valid_rmse", self.last.valid_rmse),
+            ("test_rmse", self.last.test_rmse),
+        ];
         Metadata {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             data_hash: self.data.train.hash(),

@@ -2,7 +2,7 @@
 
 use deltav::backend::Backend;
 use deltav::backend::gpu::GpuOptions;
-use deltav::config::{Loss, ModelKind, RegScaling, TrainConfig};
+use deltav::config::{Loss, ModelKind, Reg, RegScaling, TrainConfig};
 use deltav::data::Ratings;
 use deltav::event::Silent;
 use deltav::model::Model;
@@ -14,14 +14,22 @@ use crate::support::devices;
 use crate::support::oracle::{Objective, State};
 use crate::support::problems::{self, Case};
 
-fn config(model: ModelKind, rank: usize, epochs: u32, loss: Loss, reg: f64, rate: Option<f64>) -> TrainConfig {
+fn config(
+    model: ModelKind,
+    rank: usize,
+    epochs: u32,
+    loss: Loss,
+    reg: f64,
+    rate: Option<f64>,
+) -> TrainConfig {
     TrainConfig {
-        model,
+        model: Some(model),
+        optimizer: "gd".to_owned(),
         rank,
         epochs: Some(epochs),
         seed: 42,
         loss,
-        reg: Some(reg),
+        reg: Some(Reg::Fixed(reg)),
         options: rate.map(|rate| ("rate".to_owned(), rate.to_string())).into_iter().collect(),
         ..TrainConfig::default()
     }
@@ -36,13 +44,16 @@ fn run(config: &TrainConfig, ratings: &Ratings, backend: &mut dyn Backend) -> Mo
 fn reference(config: &TrainConfig, ratings: &Ratings, model: &Model, rate: f64) -> State {
     let (m, n, k) = (ratings.users.len(), ratings.items.len(), config.rank);
     let (u, v) = factors(config.seed, m, n, k);
-    let rows = |flat: &[f32]| flat.chunks(k).map(|row| row.iter().copied().map(f64::from).collect()).collect();
+    let rows =
+        |flat: &[f32]| flat.chunks(k).map(|row| row.iter().copied().map(f64::from).collect()).collect();
     let dense = problems::dense(ratings, model.mean, model.scale);
-    let biased = config.model == ModelKind::Biased;
+    let biased = config.model == Some(ModelKind::Biased);
     let mut state = State { u: rows(&u), v: rows(&v), b: vec![0.0; m], c: vec![0.0; n], biased };
     let objective = if config.loss == Loss::Mean { Objective::Mean } else { Objective::Sum };
+    let Some(Reg::Fixed(lambda)) = config.reg else { panic!("a fixed penalty") };
+    let scaling = config.reg_scaling.unwrap_or(RegScaling::Sqrt);
     for _ in 0..config.epochs.unwrap() {
-        state.descend(&dense, objective, rate, config.reg.unwrap(), config.reg_scaling.name());
+        state.descend(&dense, objective, rate, lambda, scaling.name());
     }
     state
 }
@@ -63,8 +74,18 @@ fn agree(case: &Case, config: &TrainConfig) {
     for (device, mut backend) in devices::gpus() {
         let gpu = run(config, ratings, &mut *backend);
         check(&device, &gpu);
-        assert_close_f32(&format!("{what}: U of {device} and CPU"), &gpu.user_factors, &cpu.user_factors, FACTORS);
-        assert_close_f32(&format!("{what}: V of {device} and CPU"), &gpu.item_factors, &cpu.item_factors, FACTORS);
+        assert_close_f32(
+            &format!("{what}: U of {device} and CPU"),
+            &gpu.user_factors,
+            &cpu.user_factors,
+            FACTORS,
+        );
+        assert_close_f32(
+            &format!("{what}: V of {device} and CPU"),
+            &gpu.item_factors,
+            &cpu.item_factors,
+            FACTORS,
+        );
     }
 }
 
@@ -99,8 +120,9 @@ fn the_largest_rank_agrees() {
 fn every_scaling_of_l2_agrees() {
     let case = Case { name: "random", ratings: problems::random(25, 20, 0.3, 13) };
     for reg_scaling in [RegScaling::Sqrt, RegScaling::None, RegScaling::Count] {
-        for model in ModelKind::ALL {
-            let config = TrainConfig { reg_scaling, ..config(model, 5, 50, Loss::Mean, 0.4, None) };
+        for model in [ModelKind::Plain, ModelKind::Centered, ModelKind::Biased] {
+            let config =
+                TrainConfig { reg_scaling: Some(reg_scaling), ..config(model, 5, 50, Loss::Mean, 0.4, None) };
             agree(&case, &config);
         }
     }
@@ -115,7 +137,8 @@ fn an_explicit_rate_means_what_the_formula_says() {
     agree(&case, &mean);
     agree(&case, &sum);
     // η_sum = 2·η_mean / N: the same run.
-    let (a, b) = (run(&mean, &case.ratings, &mut devices::cpu(1)), run(&sum, &case.ratings, &mut devices::cpu(1)));
+    let (a, b) =
+        (run(&mean, &case.ratings, &mut devices::cpu(1)), run(&sum, &case.ratings, &mut devices::cpu(1)));
     assert_close_f32("both losses", &a.user_factors, &b.user_factors, FACTORS);
 }
 

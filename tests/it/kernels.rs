@@ -38,9 +38,8 @@ impl Inputs {
         let ratings = &case.ratings;
         let (m, n) = (ratings.users.len(), ratings.items.len());
         let mut rng = ChaCha8Rng::seed_from_u64(rank as u64);
-        let mut cells: Vec<(u32, u32, f32)> = (0..ratings.value.len())
-            .map(|p| (ratings.user[p], ratings.item[p], ratings.value[p]))
-            .collect();
+        let mut cells: Vec<(u32, u32, f32)> =
+            (0..ratings.value.len()).map(|p| (ratings.user[p], ratings.item[p], ratings.value[p])).collect();
         cells.sort_by_key(|&(i, j, _)| (i, j));
         let mut order: Vec<u32> = (0..cells.len() as u32).collect();
         order.sort_by_key(|&p| (cells[p as usize].1, p));
@@ -173,7 +172,8 @@ fn step_gd_moves_every_column_but_the_frozen_one() {
         for frozen in [None, Some(0), Some(k - 1)] {
             let expected: Vec<f64> = (0..inputs.u.len())
                 .map(|e| {
-                    let (w, g, l) = (f64::from(inputs.u[e]), f64::from(gradient[e]), f64::from(penalty[e / k]));
+                    let (w, g, l) =
+                        (f64::from(inputs.u[e]), f64::from(gradient[e]), f64::from(penalty[e / k]));
                     if frozen == Some(e % k) { w } else { w + 0.25 * (g - l * w) }
                 })
                 .collect();
@@ -209,7 +209,12 @@ fn sum_squares_gives_one_sum_a_chunk() {
                 let sums = values.chunks(chunk).map(|c| c.iter().map(|&x| f64::from(x).powi(2)).sum());
                 let expected: Vec<f64> =
                     std::iter::repeat_n(9.0, first).chain(sums).chain(std::iter::once(9.0)).collect();
-                assert_close(&format!("{count} values, {device}"), &actual, &expected, ONE_SUM * chunk as f64);
+                assert_close(
+                    &format!("{count} values, {device}"),
+                    &actual,
+                    &expected,
+                    ONE_SUM * chunk as f64,
+                );
             }
         }
     }

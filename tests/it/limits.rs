@@ -2,7 +2,7 @@
 
 use deltav::backend::gpu::GpuOptions;
 use deltav::backend::{Backend, alloc_f32, alloc_u32, read_f32};
-use deltav::config::{Loss, ModelKind, TrainConfig};
+use deltav::config::{Loss, ModelKind, Reg, TrainConfig};
 use deltav::event::{Event, Silent};
 use deltav::kernel::gradient::Gradient;
 use deltav::kernel::step_gd::StepGd;
@@ -15,11 +15,12 @@ use crate::support::problems;
 
 fn config(rank: usize) -> TrainConfig {
     TrainConfig {
-        model: ModelKind::Biased,
+        model: Some(ModelKind::Biased),
+        optimizer: "gd".to_owned(),
         rank,
         epochs: Some(20),
         loss: Loss::Mean,
-        reg: Some(0.3),
+        reg: Some(Reg::Fixed(0.3)),
         ..TrainConfig::default()
     }
 }

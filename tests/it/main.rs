@@ -1,6 +1,8 @@
 //! The integration tests, in four rings: shaders without a GPU, twins against
 //! an independent f64 reference, GPU against twins, and the program end to end.
 
+#![allow(unreachable_pub, missing_docs, reason = "nothing here is published")]
+
 mod support;
 
 mod epochs;

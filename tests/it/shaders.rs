@@ -56,7 +56,9 @@ fn bindings_agree_with_their_wgsl() {
             let Some(binding) = &variable.binding else { continue };
             let name = variable.name.clone().unwrap();
             match variable.space {
-                AddressSpace::Uniform => assert_eq!((binding.group, binding.binding), (0, 0), "{}", kernel.name),
+                AddressSpace::Uniform => {
+                    assert_eq!((binding.group, binding.binding), (0, 0), "{}", kernel.name)
+                }
                 AddressSpace::Storage { access } => {
                     assert_eq!(binding.group, 1, "{}: {name}", kernel.name);
                     let TypeInner::Array { base, size: ArraySize::Dynamic, stride: 4 } =
@@ -64,8 +66,14 @@ fn bindings_agree_with_their_wgsl() {
                     else {
                         panic!("{}: {name} is no array of 4-byte elements", kernel.name)
                     };
-                    let access = if access.contains(StorageAccess::STORE) { Access::ReadWrite } else { Access::Read };
-                    storage.push((binding.binding, name, element(&module.types[base].inner).unwrap(), access));
+                    let access =
+                        if access.contains(StorageAccess::STORE) { Access::ReadWrite } else { Access::Read };
+                    storage.push((
+                        binding.binding,
+                        name,
+                        element(&module.types[base].inner).unwrap(),
+                        access,
+                    ));
                 }
                 other => panic!("{}: {name} is {other:?}", kernel.name),
             }
@@ -94,7 +102,9 @@ fn parameter_structs_agree_with_their_wgsl() {
         };
         let actual: Vec<_> = members
             .iter()
-            .map(|m| (m.name.clone().unwrap(), element(&module.types[m.ty].inner).unwrap(), m.offset as usize))
+            .map(|m| {
+                (m.name.clone().unwrap(), element(&module.types[m.ty].inner).unwrap(), m.offset as usize)
+            })
             .collect();
         let expected: Vec<_> =
             kernel.params.iter().map(|f| (f.name.to_owned(), f.element, f.offset)).collect();

@@ -57,7 +57,8 @@ impl Device {
         // Asking for no more than we use makes the driver's layer check what we promise.
         limits.max_storage_buffer_binding_size = max_buffer_bytes;
         if let Some(max) = options.max_workgroups {
-            limits.max_compute_workgroups_per_dimension = max.min(limits.max_compute_workgroups_per_dimension);
+            limits.max_compute_workgroups_per_dimension =
+                max.min(limits.max_compute_workgroups_per_dimension);
         }
         let max_workgroups = limits.max_compute_workgroups_per_dimension;
         let uniform_stride = (limits.min_uniform_buffer_offset_alignment as usize).max(MAX_PARAMS);
@@ -130,7 +131,12 @@ impl Device {
     }
 
     /// A zeroed buffer.
-    pub(super) fn buffer(&self, purpose: &str, bytes: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+    pub(super) fn buffer(
+        &self,
+        purpose: &str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer> {
         self.scoped(purpose, Some(bytes), |d| {
             d.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some(purpose),

@@ -74,15 +74,19 @@ impl GpuBackend {
 
     fn encoder(&mut self) -> &mut wgpu::CommandEncoder {
         let device = &self.device.device;
-        self.open.get_or_insert_with(|| device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()))
+        self.open
+            .get_or_insert_with(|| device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()))
     }
 
     fn staging(&mut self, bytes: u64) -> Result<wgpu::Buffer> {
         if let Some(buffer) = self.staging.as_ref().filter(|b| b.size() >= bytes) {
             return Ok(buffer.clone());
         }
-        let buffer =
-            self.device.buffer("staging", bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
+        let buffer = self.device.buffer(
+            "staging",
+            bytes,
+            wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        )?;
         self.staging = Some(buffer.clone());
         Ok(buffer)
     }
@@ -125,7 +129,8 @@ impl Backend for GpuBackend {
         if len == 0 || bytes > self.device.max_buffer_bytes {
             return Err(Error::Internal(format!("a buffer of {len} elements for {purpose}")));
         }
-        let usages = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
+        let usages =
+            wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         let buffer = self.device.buffer(purpose, bytes, usages)?;
         let id = u32::try_from(self.buffers.len()).map_err(|_| Error::Internal("too many buffers".into()))?;
         self.buffers.push(buffer);
@@ -185,8 +190,10 @@ impl Backend for GpuBackend {
             ready.push((self.pipelines.prepare(&self.device, step, &self.buffers)?, grid));
         }
         let params = self.pipelines.params_group();
-        let mut encoder =
-            self.device.device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("epoch") });
+        let mut encoder = self
+            .device
+            .device
+            .create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("epoch") });
         let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for (i, (step, (x, y))) in ready.iter().enumerate() {
             if *x == 0 {

@@ -68,7 +68,12 @@ impl Pipelines {
     }
 
     /// The step's pipeline and bind group, from the caches where it ran before.
-    pub(super) fn prepare(&mut self, device: &Device, step: &Dispatch, buffers: &[wgpu::Buffer]) -> Result<Ready> {
+    pub(super) fn prepare(
+        &mut self,
+        device: &Device,
+        step: &Dispatch,
+        buffers: &[wgpu::Buffer],
+    ) -> Result<Ready> {
         let kernel = step.kernel();
         if !self.compiled.contains_key(kernel.name) {
             self.compiled.insert(kernel.name, self.compile(device, kernel)?);
@@ -104,7 +109,11 @@ impl Pipelines {
         let limit = device.device.limits().max_storage_buffers_per_shader_stage as usize;
         if kernel.bindings.len() > limit {
             return Err(Error::device(
-                format!("{} binds {} buffers, this adapter takes {limit}", kernel.name, kernel.bindings.len()),
+                format!(
+                    "{} binds {} buffers, this adapter takes {limit}",
+                    kernel.name,
+                    kernel.bindings.len()
+                ),
                 "pass --device cpu",
             ));
         }
@@ -165,8 +174,11 @@ fn params_buffer(
 ) -> Result<(wgpu::Buffer, wgpu::BindGroup)> {
     let buffer =
         device.buffer("params", bytes, wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST)?;
-    let binding =
-        wgpu::BufferBinding { buffer: &buffer, offset: 0, size: std::num::NonZeroU64::new(MAX_PARAMS as u64) };
+    let binding = wgpu::BufferBinding {
+        buffer: &buffer,
+        offset: 0,
+        size: std::num::NonZeroU64::new(MAX_PARAMS as u64),
+    };
     let group = device.checked("params", |d| {
         d.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: Some("params"),

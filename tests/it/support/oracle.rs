@@ -160,7 +160,10 @@ fn the_reference_descends_its_own_objective() {
                 };
                 let slope = (at(h) - at(-h)) / (2.0 * h);
                 let step = new - old;
-                assert!((step + slope).abs() < 1e-7, "{objective:?} {scaling} {name}: step {step}, slope {slope}");
+                assert!(
+                    (step + slope).abs() < 1e-7,
+                    "{objective:?} {scaling} {name}: step {step}, slope {slope}"
+                );
             };
             for i in 0..3 {
                 for f in 0..2 {

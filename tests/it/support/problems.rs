@@ -71,7 +71,10 @@ pub fn awkward() -> Vec<Case> {
         case("empty rows", without(9, 12, &|i, _| i == 0 || i == 4 || i == 8)),
         case("empty columns", without(12, 9, &|_, j| j == 0 || j == 5 || j == 8)),
         case("half of all ratings in a row", from_cells(40, 300, &heavy, 4)),
-        case("half of all ratings in a column", from_cells(300, 40, &heavy.iter().map(|&(i, j)| (j, i)).collect::<Vec<_>>(), 4)),
+        case(
+            "half of all ratings in a column",
+            from_cells(300, 40, &heavy.iter().map(|&(i, j)| (j, i)).collect::<Vec<_>>(), 4),
+        ),
         case("random", random(37, 53, 0.15, 6)),
         case("full", random(20, 30, 1.0, 7)),
     ]

@@ -1,0 +1,351 @@
+//! Row-wise exact line search along the diagonally preconditioned gradient:
+//! the default optimiser. There is no learning rate.
+//!
+//! An epoch, x the other side's rows of a row's cells, ρ the row's precision:
+//!
+//! 1. `X ← X + β(X − X_before)` on both sides, `β = min(momentum, q/(q+3))`.
+//! 2. Users, every row at once: `e = y − w·x; g = Σ e·x − ρ·w; H = Σ x² + ρ; d = g/H;
+//!    α = (g·d) / (Σ (x·d)² + Σ ρ·d²); w ← w + α·d`. The row's loss is quadratic
+//!    in α, so this is its exact minimum along d: a half-step can't raise it.
+//! 3. Items the same, with the new users (Gauss-Seidel).
+//! 4. If the objective rose, q ← 0: momentum starts anew.
+//!
+//! With a fixed penalty, ρ = λ·nᵃ. With `--reg auto`, the first `warm-up`
+//! epochs have λ = 0.8·√n; then ρ and the noise are learned: see [`learn`].
+//!
+//! | key | default | range | unit |
+//! |---|---|---|---|
+//! | momentum | 0.7 | 0 to 0.95 | largest β |
+//! | warm-up | 6 | ≥ 1 | epochs before anything is learned (`--reg auto`) |
+//! | settle | 3 | ≥ 1 | epochs between the first variances and the first priors |
+//!
+//! Source: the line search is textbook (Nocedal & Wright 2006, 3.5); the
+//! restart is O'Donoghue & Candès 2015; the rest as in [`learn`].
+
+mod learn;
+mod mask;
+
+use self::learn::Learn;
+use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options};
+use crate::backend::{Backend, Buffer, read_f32};
+use crate::config::Reg;
+use crate::error::Result;
+use crate::kernel::column_moments::{self, ColumnMoments};
+use crate::kernel::extrapolate::Extrapolate;
+use crate::kernel::row_curvature::RowCurvature;
+use crate::kernel::row_direction::RowDirection;
+use crate::kernel::row_step::RowStep;
+use crate::kernel::row_sums::{self, RowSums};
+use crate::kernel::sum::Sum;
+use crate::kernel::sum_squares::partials;
+use crate::kernel::{Dispatch, Element};
+use crate::problem::{Problem, Role};
+
+/// The registry's entry.
+pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
+    name: "line-search",
+    summary: "row-wise exact line search, momentum with restart; there is no rate",
+    formula: "d = (Σ e·x − ρw)/(Σ x² + ρ), w += (g·d)/(Σ(x·d)² + Σρd²)·d, users then items",
+    source: "Nocedal & Wright 2006, 3.5; O'Donoghue & Candès 2015",
+    epochs: 26,
+    learns: true,
+    hyperparameters: &[
+        Hyperparameter {
+            key: "momentum",
+            doc: "largest extrapolation between epochs",
+            default: "0.7",
+            range: "a number from 0 to 0.95",
+        },
+        Hyperparameter {
+            key: "warm-up",
+            doc: "epochs before anything is learned, with --reg auto",
+            default: "6",
+            range: "a whole number of at least 1",
+        },
+        Hyperparameter {
+            key: "settle",
+            doc: "epochs between the first variances and the first learned priors, with --reg auto",
+            default: "3",
+            range: "a whole number of at least 1",
+        },
+    ],
+    build,
+};
+
+/// What one side keeps on the device.
+#[derive(Debug)]
+struct SideState {
+    /// Per shard: sums of each row, `[rows, row_sums::stride(width)]`.
+    sums: Vec<Buffer>,
+    /// Per shard: `[rows, width]`.
+    variances: Vec<Buffer>,
+    /// Per shard: the factors before the epoch, `[rows, width]`.
+    previous: Vec<Buffer>,
+    /// Per shard: loss or E[e²] of each row, `[rows]`.
+    energy: Vec<Buffer>,
+    /// Per shard: penalty of each row after its step, `[rows]`.
+    cost: Vec<Buffer>,
+    /// Precision of each column, noise over prior variance, `[width]`.
+    prior: Buffer,
+}
+
+/// What the device holds between epochs.
+#[derive(Debug)]
+struct State {
+    sides: [SideState; 2],
+    /// Column moments of both sides, a block of rows each, then the sums of
+    /// the items' energy and of the users' cost.
+    statistics: Buffer,
+}
+
+#[derive(Debug)]
+struct LineSearch {
+    momentum: f32,
+    warm_up: u32,
+    settle: u32,
+    learn: Option<Learn>,
+    state: Option<State>,
+    /// Epochs since momentum started.
+    q: u32,
+    /// The objective that the last epoch saw.
+    objective: f64,
+}
+
+fn build(options: &Options<'_>) -> Result<Box<dyn Optimizer>> {
+    let whole = |x: f64| x >= 1.0 && x.fract() == 0.0 && x <= f64::from(u32::MAX);
+    Ok(Box::new(LineSearch {
+        momentum: options.number("momentum", |x| (0.0..=0.95).contains(&x))? as f32,
+        warm_up: options.number("warm-up", whole)? as u32,
+        settle: options.number("settle", whole)? as u32,
+        learn: None,
+        state: None,
+        q: 0,
+        objective: f64::INFINITY,
+    }))
+}
+
+impl Optimizer for LineSearch {
+    fn prepare(&mut self, problem: &Problem, objective: &Objective, backend: &mut dyn Backend) -> Result<()> {
+        if objective.reg == Reg::Auto {
+            self.learn = Some(Learn::new(problem, objective.mask, self.settle, backend)?);
+        }
+        let users = side_state(problem, Role::Users, backend)?;
+        let items = side_state(problem, Role::Items, backend)?;
+        let blocks = Role::BOTH.map(|role| moment_blocks(problem, role)).iter().sum::<usize>();
+        let sums: usize = Role::BOTH
+            .into_iter()
+            .flat_map(|role| &problem.side(role).shards)
+            .map(|shard| partials(shard.rows()))
+            .sum();
+        let statistics = backend.alloc("statistics", Element::F32, blocks * problem.width + sums)?;
+        self.state = Some(State { sides: [users, items], statistics });
+        Ok(())
+    }
+
+    fn uses_residuals(&self) -> bool {
+        false
+    }
+
+    fn record(&mut self, epoch: u32, problem: &Problem, recording: &mut Vec<Dispatch>) -> Result<()> {
+        let Some(state) = &self.state else { return Ok(()) };
+        let learning = self.learn.as_ref().filter(|_| epoch > self.warm_up);
+        // The first epoch of either phase has no direction to go on in.
+        let fresh = epoch == 1 || (self.learn.is_some() && epoch == self.warm_up + 1);
+        let beta = if fresh { 0.0 } else { self.momentum.min(self.q as f32 / (self.q as f32 + 3.0)) };
+        self.q = if fresh { 0 } else { self.q + 1 };
+        for (role, side) in Role::BOTH.into_iter().zip(&state.sides) {
+            for (shard, &previous) in problem.side(role).shards.iter().zip(&side.previous) {
+                recording.push(Extrapolate { factors: shard.factors, previous, beta }.dispatch()?);
+            }
+        }
+        let mut first = 0;
+        for role in Role::BOTH {
+            state.record_half(problem, role, learning, recording)?;
+            if let Some(learn) = learning {
+                learn.record_mask(problem, role, state, recording)?;
+                state.record_moments(problem, role, learn, first, recording)?;
+            }
+            first += moment_blocks(problem, role);
+        }
+        state.record_sums(problem, first * problem.width, recording)
+    }
+
+    fn observe(&mut self, epoch: u32, problem: &Problem, backend: &mut dyn Backend) -> Result<()> {
+        let Some(state) = &self.state else { return Ok(()) };
+        let statistics = read_f32(backend, state.statistics)?;
+        let blocks = Role::BOTH.map(|role| moment_blocks(problem, role));
+        let (moments, sums) = statistics.split_at((blocks[0] + blocks[1]) * problem.width);
+        let items: usize = problem.side(Role::Items).shards.iter().map(|shard| partials(shard.rows())).sum();
+        let (energy, cost) = sums.split_at(items);
+        let total = |part: &[f32]| part.iter().map(|&x| f64::from(x)).sum::<f64>();
+        let (energy, cost) = (total(energy), total(cost));
+        let learning = epoch > self.warm_up;
+        match &mut self.learn {
+            Some(learn) if learning => {
+                let (users, items) = moments.split_at(blocks[0] * problem.width);
+                learn.update(epoch - self.warm_up, problem, [users, items], energy, state, backend)?;
+                self.follow(energy);
+            }
+            Some(learn) if epoch == self.warm_up => {
+                learn.start(problem, state, backend)?;
+                self.objective = f64::INFINITY;
+            }
+            _ => self.follow(energy + cost),
+        }
+        Ok(())
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut settings = vec![("momentum", self.momentum.to_string())];
+        if self.learn.is_some() {
+            settings.push(("warm-up", self.warm_up.to_string()));
+            settings.push(("settle", self.settle.to_string()));
+        }
+        settings
+    }
+
+    fn remedy(&self) -> String {
+        "pass --opt momentum=0 or a larger --reg, and please report it: line-search should not diverge"
+            .to_owned()
+    }
+}
+
+impl LineSearch {
+    /// Momentum starts anew when the objective rose.
+    fn follow(&mut self, objective: f64) {
+        if objective > self.objective {
+            self.q = 0;
+        }
+        self.objective = objective;
+    }
+}
+
+impl State {
+    /// One half of an epoch: every row of one side, the other side fixed.
+    fn record_half(
+        &self,
+        problem: &Problem,
+        role: Role,
+        learning: Option<&Learn>,
+        recording: &mut Vec<Dispatch>,
+    ) -> Result<()> {
+        let (own, other) = (&self.sides[role as usize], &self.sides[role.other() as usize]);
+        let side = problem.side(role);
+        let width = problem.width;
+        let views = problem.views(role);
+        for view in &views {
+            let call = RowSums {
+                offsets: view.offsets,
+                columns: view.columns,
+                order: view.order,
+                ratings: view.ratings,
+                factors: side.shards[view.shard].factors,
+                others: view.others,
+                variances: learning.map(|_| other.variances[view.other_shard]),
+                sums: own.sums[view.shard],
+                width,
+                accumulate: view.accumulate,
+            };
+            recording.push(call.dispatch()?);
+        }
+        for (i, shard) in side.shards.iter().enumerate() {
+            let call = RowDirection {
+                factors: shard.factors,
+                means: learning.and_then(|learn| learn.means(role)).map(|means| means[i]),
+                penalty: shard.penalty,
+                prior: own.prior,
+                sums: own.sums[i],
+                variances: own.variances[i],
+                energy: own.energy[i],
+                width,
+                bias: side.bias,
+                bias_scale: 1.0,
+                fixed: learning.is_none(),
+                frozen: side.frozen,
+                noise: learning.map_or(0.0, Learn::noise),
+            };
+            recording.push(call.dispatch()?);
+        }
+        for view in &views {
+            let call = RowCurvature {
+                offsets: view.offsets,
+                columns: view.columns,
+                others: view.others,
+                sums: own.sums[view.shard],
+                width,
+                accumulate: view.accumulate,
+            };
+            recording.push(call.dispatch()?);
+        }
+        for (i, shard) in side.shards.iter().enumerate() {
+            let call = RowStep {
+                sums: own.sums[i],
+                penalty: shard.penalty,
+                prior: own.prior,
+                factors: shard.factors,
+                energy: own.cost[i],
+                width,
+                bias: side.bias,
+                bias_scale: 1.0,
+                fixed: learning.is_none(),
+                frozen: side.frozen,
+            };
+            recording.push(call.dispatch()?);
+        }
+        Ok(())
+    }
+
+    fn record_moments(
+        &self,
+        problem: &Problem,
+        role: Role,
+        learn: &Learn,
+        mut first: usize,
+        recording: &mut Vec<Dispatch>,
+    ) -> Result<()> {
+        for (i, shard) in problem.side(role).shards.iter().enumerate() {
+            let call = ColumnMoments {
+                factors: shard.factors,
+                means: learn.means(role).map(|means| means[i]),
+                variances: self.sides[role as usize].variances[i],
+                counts: shard.counts,
+                partials: self.statistics,
+                width: problem.width,
+                first,
+            };
+            recording.push(call.dispatch()?);
+            first += column_moments::blocks(shard.rows());
+        }
+        Ok(())
+    }
+
+    fn record_sums(&self, problem: &Problem, mut first: usize, recording: &mut Vec<Dispatch>) -> Result<()> {
+        let [users, items] = &self.sides;
+        debug_assert_eq!(problem.side(Role::Users).shards.len(), users.cost.len());
+        for &values in items.energy.iter().chain(&users.cost) {
+            recording.push(Sum { values, partials: self.statistics, first }.dispatch()?);
+            first += partials(values.len());
+        }
+        Ok(())
+    }
+}
+
+fn side_state(problem: &Problem, role: Role, backend: &mut dyn Backend) -> Result<SideState> {
+    let width = problem.width;
+    let shards = &problem.side(role).shards;
+    let mut alloc = |purpose: &str, columns: usize| -> Result<Vec<Buffer>> {
+        shards.iter().map(|shard| backend.alloc(purpose, Element::F32, shard.rows() * columns)).collect()
+    };
+    Ok(SideState {
+        sums: alloc("row sums", row_sums::stride(width))?,
+        variances: alloc("variances", width)?,
+        previous: alloc("previous factors", width)?,
+        energy: alloc("row energy", 1)?,
+        cost: alloc("row cost", 1)?,
+        prior: backend.alloc("prior", Element::F32, width)?,
+    })
+}
+
+fn moment_blocks(problem: &Problem, role: Role) -> usize {
+    problem.side(role).shards.iter().map(|shard| column_moments::blocks(shard.rows())).sum()
+}

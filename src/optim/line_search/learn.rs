@@ -1,0 +1,149 @@
+//! `--reg auto`: variational Bayes with a diagonal posterior, on the kernels of
+//! the line search.
+//!
+//! `y = b_u + c_i + u·v + ε`, ε ~ N(0, σ²); priors u_f ~ N(M_f, p_f), v_f
+//! likewise, biases ~ N(0, p_b); posteriors independent, with means w and
+//! variances w̃. A row's precision is ρ_f = σ²/p_f, its curvature also has the
+//! other side's variances: `H = Σ x² + Σ x̃ + ρ; w̃ = σ²/H; g = Σ e·x − w·Σ x̃ − ρ(w − M)`.
+//!
+//! After the warm-up the factors are turned into the balanced singular gauge,
+//! so that the signal sits in the leading factors; p_f = 2·mean w², σ² = 1.1 ×
+//! the training mean of e². After each epoch `σ² = E[e²]/N`; from the fourth on
+//! `p_f = mean((w − M)² + w̃)`.
+//!
+//! Source: Lim & Teh 2007; Raiko, Ilin & Karhunen 2007; Ilin & Raiko, JMLR 11 (2010).
+
+use super::State;
+use super::mask::Mask;
+use crate::backend::{Backend, Buffer};
+use crate::error::Result;
+use crate::kernel::Dispatch;
+use crate::problem::{Problem, Role, balance};
+
+/// Floors that keep a precision finite where a factor or the noise dies out,
+/// in units of the standardised rating's variance.
+const LEAST_VARIANCE: f64 = 1e-8;
+
+/// What is learned: the noise and the prior variances.
+#[derive(Debug)]
+pub(super) struct Learn {
+    settle: u32,
+    noise: f64,
+    /// Prior variance of each column, users and items.
+    priors: [Vec<f64>; 2],
+    masks: Option<[Mask; 2]>,
+}
+
+impl Learn {
+    pub(super) fn new(problem: &Problem, mask: bool, settle: u32, backend: &mut dyn Backend) -> Result<Self> {
+        let masks = if mask {
+            Some([Mask::new(problem, Role::Users, backend)?, Mask::new(problem, Role::Items, backend)?])
+        } else {
+            None
+        };
+        let unit = vec![1.0; problem.width];
+        Ok(Self { settle, noise: 1.0, priors: [unit.clone(), unit], masks })
+    }
+
+    /// σ², in units of the standardised rating.
+    pub(super) fn noise(&self) -> f32 {
+        self.noise as f32
+    }
+
+    /// Prior means of a side, a buffer a shard.
+    pub(super) fn means(&self, role: Role) -> Option<&[Buffer]> {
+        self.masks.as_ref().map(|masks| masks[role as usize].means())
+    }
+
+    pub(super) fn record_mask(
+        &self,
+        problem: &Problem,
+        role: Role,
+        state: &State,
+        recording: &mut Vec<Dispatch>,
+    ) -> Result<()> {
+        let Some(masks) = &self.masks else { return Ok(()) };
+        masks[role as usize].record(problem, role, state.sides[role as usize].prior, self.noise(), recording)
+    }
+
+    /// From the warm-up's factors to the first variational epoch.
+    pub(super) fn start(
+        &mut self,
+        problem: &Problem,
+        state: &State,
+        backend: &mut dyn Backend,
+    ) -> Result<()> {
+        let mut recording = Vec::new();
+        problem.record_residuals(&mut recording)?;
+        problem.record_losses(&mut recording)?;
+        backend.dispatch(&recording)?;
+        let rmse = problem.read_losses(backend)?.train.unwrap_or(1.0) / problem.standard.scale;
+        self.noise = (1.1 * rmse * rmse).max(LEAST_VARIANCE);
+
+        let mut users = problem.read_factors(Role::Users, backend)?;
+        let mut items = problem.read_factors(Role::Items, backend)?;
+        if !users.iter().chain(&items).all(|x| x.is_finite()) {
+            // The loss tells; there is no gauge of what has diverged.
+            return Ok(());
+        }
+        balance(&mut users, &mut items, problem.width, problem.rank);
+        for (role, factors) in [(Role::Users, &users), (Role::Items, &items)] {
+            problem.write_factors(role, factors, backend)?;
+            self.priors[role as usize] = first_priors(problem, role, factors);
+        }
+        if let Some(masks) = &self.masks {
+            for role in Role::BOTH {
+                masks[role as usize].start(&self.priors[role as usize], backend)?;
+            }
+        }
+        self.write_priors(state, backend)
+    }
+
+    /// After the variational epoch with this number, from 1: what the next one takes for given.
+    ///
+    /// `moments`: of users and items, `[blocks, width]`; `energy`: Σ E[e²].
+    pub(super) fn update(
+        &mut self,
+        epoch: u32,
+        problem: &Problem,
+        moments: [&[f32]; 2],
+        energy: f64,
+        state: &State,
+        backend: &mut dyn Backend,
+    ) -> Result<()> {
+        self.noise = (energy / problem.ratings as f64).max(LEAST_VARIANCE);
+        if epoch > self.settle {
+            for (role, moments) in Role::BOTH.into_iter().zip(moments) {
+                let rated = problem.side(role).rated as f64;
+                let mut sums = vec![0.0; problem.width];
+                for block in moments.chunks_exact(problem.width) {
+                    sums.iter_mut().zip(block).for_each(|(sum, &x)| *sum += f64::from(x));
+                }
+                self.priors[role as usize] =
+                    sums.iter().map(|sum| (sum / rated).max(LEAST_VARIANCE)).collect();
+            }
+        }
+        self.write_priors(state, backend)
+    }
+
+    fn write_priors(&self, state: &State, backend: &mut dyn Backend) -> Result<()> {
+        for (side, priors) in state.sides.iter().zip(&self.priors) {
+            let precisions: Vec<f32> = priors.iter().map(|p| (self.noise / p) as f32).collect();
+            backend.write(side.prior, bytemuck::cast_slice(&precisions))?;
+        }
+        Ok(())
+    }
+}
+
+/// p_f = 2·mean w² of the latent columns, mean w² of the bias; rows without ratings don't count.
+fn first_priors(problem: &Problem, role: Role, factors: &[f32]) -> Vec<f64> {
+    let mut sums = vec![0.0f64; problem.width];
+    for row in factors.chunks_exact(problem.width) {
+        for (sum, &x) in sums.iter_mut().zip(row) {
+            *sum += f64::from(x).powi(2);
+        }
+    }
+    let rated = problem.side(role).rated as f64;
+    let factor = |f: usize| if f < problem.rank { 2.0 } else { 1.0 };
+    sums.iter().enumerate().map(|(f, sum)| (factor(f) * sum / rated).max(LEAST_VARIANCE)).collect()
+}
