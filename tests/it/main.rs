@@ -7,5 +7,7 @@ mod support;
 
 mod epochs;
 mod kernels;
+mod kernels_mask;
+mod kernels_search;
 mod limits;
 mod shaders;

@@ -2,5 +2,6 @@
 
 pub mod compare;
 pub mod devices;
+pub mod inputs;
 pub mod oracle;
 pub mod problems;
