@@ -32,6 +32,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     source: "Funk 2006, in batch form",
     epochs: 500,
     learns: false,
+    row_elements: |width| width,
     hyperparameters: &[Hyperparameter {
         key: "rate",
         doc: "learning rate η of the chosen loss; auto: 1 over the estimated curvature",

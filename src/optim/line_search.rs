@@ -49,6 +49,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     source: "Nocedal & Wright 2006, 3.5; O'Donoghue & Candès 2015",
     epochs: 26,
     learns: true,
+    row_elements: row_sums::stride,
     hyperparameters: &[
         Hyperparameter {
             key: "momentum",
@@ -71,6 +72,9 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     ],
     build,
 };
+
+/// Relative error of an objective that f32 kernels sum up.
+const ROUNDING: f64 = 1e-5;
 
 /// What one side keeps on the device.
 #[derive(Debug)]
@@ -211,9 +215,9 @@ impl Optimizer for LineSearch {
 }
 
 impl LineSearch {
-    /// Momentum starts anew when the objective rose.
+    /// Momentum starts anew when the objective rose by more than f32 rounding.
     fn follow(&mut self, objective: f64) {
-        if objective > self.objective {
+        if objective > self.objective * (1.0 + ROUNDING) {
             self.q = 0;
         }
         self.objective = objective;

@@ -45,6 +45,9 @@ pub struct OptimizerSpec {
     pub epochs: u32,
     /// Whether it can learn its regularization, and prior means, from the data.
     pub learns: bool,
+    /// Elements of the widest row that it keeps for a row of factors of this
+    /// width: shards are cut so that they fit a buffer.
+    pub row_elements: fn(usize) -> usize,
     /// Its hyperparameters.
     pub hyperparameters: &'static [Hyperparameter],
     build: fn(&Options<'_>) -> Result<Box<dyn Optimizer>>,

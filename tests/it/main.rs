@@ -10,4 +10,5 @@ mod kernels;
 mod kernels_mask;
 mod kernels_search;
 mod limits;
+mod line_search;
 mod shaders;
