@@ -77,7 +77,7 @@ fn products(model: &Model) -> Vec<f32> {
 fn fixed_penalties_agree_on_every_shape() {
     for Case { name, ratings } in problems::awkward() {
         for (kind, rank) in [(ModelKind::Biased, 4), (ModelKind::Plain, 3)] {
-            for epochs in [1, 4, 20] {
+            for epochs in [1, 2, 20] {
                 let config = config(kind, Reg::Fixed(0.7), rank, epochs);
                 for (device, mut backend) in devices::all() {
                     let model = run(&config, &ratings, &mut *backend);
@@ -87,7 +87,7 @@ fn fixed_penalties_agree_on_every_shape() {
                     let pairs = (0..m).flat_map(|i| (0..n).map(move |j| (i, j)));
                     let all: Vec<f64> = pairs.map(|(i, j)| expected.predict(i, j)).collect();
                     assert_close(&format!("U·Vᵀ, {what}"), &products(&model), &all, PRODUCTS);
-                    if epochs > 4 {
+                    if epochs > 2 {
                         // Turning the factors of one row against each other costs nothing:
                         // along such flat valleys rounding grows, and only U·Vᵀ is determined.
                         continue;
