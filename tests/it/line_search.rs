@@ -20,8 +20,8 @@ use crate::support::problems::{self, Case};
 /// singular values. Measured: below 2e-4 on the shapes here.
 const LEARNED: f64 = 1e-3;
 
-/// Predictions up to 5 after 20 epochs. Measured: below 5e-5.
-const PRODUCTS: f64 = 1e-4;
+/// Predictions up to 5 after 20 epochs, of observed cells and others. Measured: below 4e-4.
+const PRODUCTS: f64 = 1e-3;
 
 fn config(model: ModelKind, reg: Reg, rank: usize, epochs: u32) -> TrainConfig {
     TrainConfig {
