@@ -37,6 +37,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     epochs: 15,
     learns: false,
     max_rank: 128,
+    row_elements: |width| width,
     hyperparameters: &[],
     build,
 };

@@ -36,6 +36,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     epochs: 500,
     learns: false,
     max_rank: MAX_RANK,
+    row_elements: |width| width,
     hyperparameters: &[
         Hyperparameter {
             key: "rate",

@@ -50,6 +50,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     epochs: 26,
     learns: true,
     max_rank: MAX_RANK,
+    row_elements: row_sums::stride,
     hyperparameters: &[
         Hyperparameter {
             key: "momentum",
@@ -72,6 +73,9 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     ],
     build,
 };
+
+/// Relative error of an objective that f32 kernels sum up.
+const ROUNDING: f64 = 1e-5;
 
 /// What one side keeps on the device.
 #[derive(Debug)]
@@ -212,9 +216,9 @@ impl Optimizer for LineSearch {
 }
 
 impl LineSearch {
-    /// Momentum starts anew when the objective rose.
+    /// Momentum starts anew when the objective rose by more than f32 rounding.
     fn follow(&mut self, objective: f64) {
-        if objective > self.objective {
+        if objective > self.objective * (1.0 + ROUNDING) {
             self.q = 0;
         }
         self.objective = objective;

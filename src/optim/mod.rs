@@ -52,6 +52,9 @@ pub struct OptimizerSpec {
     pub learns: bool,
     /// The largest rank that it takes.
     pub max_rank: usize,
+    /// Elements of the widest row that it keeps for a row of factors of this
+    /// width: shards are cut so that they fit a buffer.
+    pub row_elements: fn(usize) -> usize,
     /// Its hyperparameters.
     pub hyperparameters: &'static [Hyperparameter],
     build: fn(&Options<'_>) -> Result<Box<dyn Optimizer>>,

@@ -66,6 +66,8 @@ pub struct Setup<'a> {
     pub reg: f64,
     /// How λ grows with a row's ratings.
     pub reg_scaling: RegScaling,
+    /// Elements of the widest row that the optimiser keeps for a row of factors of a width.
+    pub row_elements: fn(usize) -> usize,
     /// Clip predictions of the held parts.
     pub clip: bool,
     /// The training ratings, without duplicates.
@@ -215,7 +217,8 @@ impl Problem {
         // The unknown user's row: no cell.
         by_user.offsets.push(by_user.len() as u64);
 
-        let shards = Shards::plan(&by_user, train.items.len() + 1, width, backend.max_buffer_bytes())?;
+        let widest = (setup.row_elements)(width).max(width);
+        let shards = Shards::plan(&by_user, train.items.len() + 1, widest, backend.max_buffer_bytes())?;
         let (u, v) = factors(setup.seed, train.users.len(), train.items.len(), rank);
         let sides = [
             (Role::Users, &shards.users, u, &user_counts, rank + 1, rank),

@@ -73,6 +73,7 @@ impl<'a> Run<'a> {
             seed: written.seed,
             reg,
             reg_scaling,
+            row_elements: config.spec.row_elements,
             clip: written.clip,
             train: &data.train,
             valid: data.valid.as_ref(),

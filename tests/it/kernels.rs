@@ -1,83 +1,18 @@
 //! One kernel at a time: the GPU against the twin, and the twin against the
 //! definition in f64.
 
-use deltav::backend::{Backend, Buffer, alloc_f32, alloc_u32, read_f32};
+use deltav::backend::{Backend, alloc_f32, alloc_u32};
+use deltav::kernel::Element;
 use deltav::kernel::gradient::Gradient;
 use deltav::kernel::residual::{Residual, UNCLIPPED};
 use deltav::kernel::step_gd::StepGd;
 use deltav::kernel::sum_squares::{CHUNK, SumSquares, partials};
-use deltav::kernel::{Dispatch, Element};
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::support::compare::{ONE_SUM, assert_close};
 use crate::support::devices;
-use crate::support::problems::{self, Case};
-
-/// Random inputs of one case, with the sparse layout built by hand.
-struct Inputs {
-    rank: usize,
-    u: Vec<f32>,
-    v: Vec<f32>,
-    delta: Vec<f32>,
-    rows: Vec<u32>,
-    columns: Vec<u32>,
-    ratings: Vec<f32>,
-    user_offsets: Vec<u32>,
-    item_offsets: Vec<u32>,
-    item_columns: Vec<u32>,
-    item_order: Vec<u32>,
-}
-
-fn uniform(rng: &mut ChaCha8Rng, n: usize) -> Vec<f32> {
-    (0..n).map(|_| rng.random_range(-1.0..1.0f32)).collect()
-}
-
-impl Inputs {
-    fn new(case: &Case, rank: usize) -> Self {
-        let ratings = &case.ratings;
-        let (m, n) = (ratings.users.len(), ratings.items.len());
-        let mut rng = ChaCha8Rng::seed_from_u64(rank as u64);
-        let mut cells: Vec<(u32, u32, f32)> =
-            (0..ratings.value.len()).map(|p| (ratings.user[p], ratings.item[p], ratings.value[p])).collect();
-        cells.sort_by_key(|&(i, j, _)| (i, j));
-        let mut order: Vec<u32> = (0..cells.len() as u32).collect();
-        order.sort_by_key(|&p| (cells[p as usize].1, p));
-        let offsets = |rows: usize, row: &dyn Fn(usize) -> u32| -> Vec<u32> {
-            (0..=rows).map(|r| (0..cells.len()).filter(|&p| (row(p) as usize) < r).count() as u32).collect()
-        };
-        Self {
-            rank,
-            u: uniform(&mut rng, m * rank),
-            v: uniform(&mut rng, n * rank),
-            delta: uniform(&mut rng, cells.len()),
-            rows: cells.iter().map(|c| c.0).collect(),
-            columns: cells.iter().map(|c| c.1).collect(),
-            ratings: cells.iter().map(|c| c.2).collect(),
-            user_offsets: offsets(m, &|p| cells[p].0),
-            item_offsets: offsets(n, &|p| cells[p].1),
-            item_columns: order.iter().map(|&p| cells[p as usize].0).collect(),
-            item_order: order,
-        }
-    }
-}
-
-/// Runs one dispatch and reads a buffer.
-fn play(backend: &mut dyn Backend, call: Dispatch, result: Buffer) -> Vec<f32> {
-    backend.dispatch(&[call]).unwrap();
-    read_f32(backend, result).unwrap()
-}
-
-fn each(mut test: impl FnMut(&str, &Inputs, &mut dyn Backend)) {
-    for case in problems::awkward() {
-        for rank in [1, 3, 4, 31, 32, 33, 128] {
-            let inputs = Inputs::new(&case, rank);
-            for (device, mut backend) in devices::all() {
-                test(&format!("{}, rank {rank}, {device}", case.name), &inputs, &mut *backend);
-            }
-        }
-    }
-}
+use crate::support::inputs::{each, play, uniform};
 
 #[test]
 fn residual_is_y_minus_u_dot_v_on_the_cells() {

@@ -7,5 +7,8 @@ mod support;
 
 mod epochs;
 mod kernels;
+mod kernels_mask;
+mod kernels_search;
 mod limits;
+mod line_search;
 mod shaders;

@@ -2,5 +2,7 @@
 
 pub mod compare;
 pub mod devices;
+pub mod inputs;
 pub mod oracle;
+pub mod oracle_search;
 pub mod problems;
