@@ -5,10 +5,13 @@
 
 mod support;
 
+mod als;
 mod epochs;
 mod kernels;
 mod kernels_mask;
 mod kernels_search;
+mod kernels_steps;
 mod limits;
 mod line_search;
 mod shaders;
+mod steps;
