@@ -1,16 +1,23 @@
 //! Ratings: from files to ids, triples, splits and sparse layouts.
 
+mod columns;
+mod duplicates;
 pub mod formats;
 mod held;
 mod ids;
+mod names;
 pub mod planted;
 mod ratings;
 mod read;
+mod source;
 mod sparse;
 mod split;
+mod text;
 
+pub use columns::{Column, Columns};
 pub use held::Held;
-pub use ids::{IdMap, Ids};
+pub use ids::{IdMap, Ids, MAX_IDS};
 pub use ratings::{Ratings, Stats};
-pub use read::{Column, Columns, Duplicates, ReadOptions, Separator, Triples, read_pairs, read_ratings, read_triples};
-pub use sparse::Compressed;
+pub use read::{Duplicates, ReadOptions, Separator, Triples, read_pairs, read_ratings, read_triples};
+pub use sparse::{Compressed, gather};
+pub use split::HOLDOUT_STREAM;

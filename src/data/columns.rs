@@ -1,0 +1,269 @@
+//! Which column is the user, the item, the rating; and whether the first line is a header.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use super::formats::parse_number;
+use super::text::{listed, quoted};
+use crate::error::{Error, Result};
+
+/// One column of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Column {
+    /// By its name in the header.
+    Name(String),
+    /// By its number, counted from 1.
+    Index(usize),
+}
+
+/// The columns to read. As text: `user,item,rating` by name or by number,
+/// such as `userId,movieId,rating` or `1,2,3`; the rating may be left out
+/// where none is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns {
+    /// The user's id.
+    pub user: Column,
+    /// The item's id.
+    pub item: Column,
+    /// The rating; needed to train and to evaluate.
+    pub rating: Option<Column>,
+}
+
+impl FromStr for Column {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let text = text.trim();
+        let remedy = "pass names or numbers from 1, such as userId,movieId,rating or 1,2,3";
+        if text.is_empty() {
+            return Err(Error::usage("a column has no name", remedy));
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Ok(Column::Name(text.to_owned()));
+        }
+        match text.parse() {
+            Ok(0) => Err(Error::usage("there is no column 0: columns count from 1", remedy)),
+            Ok(index) => Ok(Column::Index(index)),
+            Err(_) => Err(Error::usage(format!("there is no column {text}"), remedy)),
+        }
+    }
+}
+
+impl FromStr for Columns {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let columns = text.split(',').map(str::parse).collect::<Result<Vec<Column>>>()?;
+        let mut columns = columns.into_iter();
+        match (columns.next(), columns.next(), columns.next(), columns.next()) {
+            (Some(user), Some(item), rating, None) => Ok(Columns { user, item, rating }),
+            _ => Err(Error::usage(
+                format!("columns {} are not a user, an item and a rating", quoted(text.as_bytes())),
+                "pass three, such as userId,movieId,rating or 1,2,3",
+            )),
+        }
+    }
+}
+
+impl Columns {
+    /// The greatest number among the columns, 0 if all are named.
+    pub(super) fn greatest_index(&self) -> usize {
+        let all = [Some(&self.user), Some(&self.item), self.rating.as_ref()];
+        let indices = all.into_iter().flatten().map(|column| match column {
+            Column::Index(index) => *index,
+            Column::Name(_) => 0,
+        });
+        indices.max().unwrap_or(0)
+    }
+}
+
+/// The parts of a rating: what each is called in messages, its names in headers
+/// (lower case, without `_`, `-` and spaces; the first that is there counts).
+struct Role {
+    name: &'static str,
+    known: &'static [&'static str],
+}
+
+#[rustfmt::skip] // word lists, not tables
+const ROLES: [Role; 3] = [
+    Role {
+        name: "user",
+        known: &[
+            "userid", "user", "uid", "customerid", "customer", "reviewerid", "reviewer", "memberid",
+            "member", "visitorid", "visitor", "accountid", "account", "personid", "person", "readerid",
+            "profileid", "useridx", "userindex",
+        ],
+    },
+    Role {
+        name: "item",
+        known: &[
+            "itemid", "item", "iid", "movieid", "movie", "filmid", "film", "productid", "product",
+            "bookid", "book", "isbn", "trackid", "track", "songid", "song", "artistid", "artist",
+            "albumid", "album", "animeid", "anime", "gameid", "game", "articleid", "article",
+            "businessid", "business", "restaurantid", "recipeid", "jokeid", "parentasin", "asin", "sku",
+            "itemidx", "itemindex",
+        ],
+    },
+    Role {
+        name: "rating",
+        known: &[
+            "rating", "ratings", "score", "stars", "star", "starrating", "value", "overall",
+            "bookrating", "movierating", "grade", "weight",
+        ],
+    },
+];
+
+/// Where the parts of a rating stand, counted from 0, in the order of [`ROLES`];
+/// without the rating where none is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub(super) positions: Vec<usize>,
+    pub(super) header: bool,
+}
+
+/// What a part of a rating is called in messages.
+pub(super) fn role_name(role: usize) -> &'static str {
+    ROLES[role].name
+}
+
+/// Decides from the cells of the first line.
+///
+/// `header`: whether that line is one, if the caller knows. `roles`: 3, or 2 without ratings.
+pub(super) fn resolve(
+    (path, line): (&Path, u64),
+    cells: &[&[u8]],
+    columns: Option<&Columns>,
+    header: Option<bool>,
+    roles: usize,
+) -> Result<Layout> {
+    let layout = match columns {
+        Some(columns) => {
+            let all = [Some(&columns.user), Some(&columns.item), columns.rating.as_ref()];
+            if all[..roles].iter().any(Option::is_none) {
+                return Err(Error::usage(
+                    "the columns name no rating",
+                    "add it as the third, such as --columns user,item,rating",
+                ));
+            }
+            let given: Vec<&Column> = all.into_iter().flatten().take(roles).collect();
+            named((path, line), cells, &given, header)?
+        }
+        None => usual((path, line), cells, header, roles)?,
+    };
+    let positions = &layout.positions;
+    if let Some(twice) = (1..roles).find(|&role| positions[..role].contains(&positions[role])) {
+        return Err(Error::usage(
+            format!("column {} is asked for twice", positions[twice] + 1),
+            "pass a column of its own for the user, the item and the rating",
+        ));
+    }
+    Ok(layout)
+}
+
+fn named(
+    (path, line): (&Path, u64),
+    cells: &[&[u8]],
+    columns: &[&Column],
+    header: Option<bool>,
+) -> Result<Layout> {
+    let by_name = columns.iter().any(|column| matches!(column, Column::Name(_)));
+    let find = |name: &str| {
+        let exact = cells.iter().position(|cell| cell.trim_ascii() == name.as_bytes());
+        exact.or_else(|| cells.iter().position(|cell| normal(cell) == normal(name.as_bytes())))
+    };
+    let mut positions = Vec::new();
+    for column in columns {
+        positions.push(match column {
+            Column::Index(index) => index.checked_sub(1).ok_or_else(|| {
+                Error::usage("there is no column 0: columns count from 1", "pass numbers from 1")
+            })?,
+            Column::Name(name) => {
+                let numbers = header.is_none() && cells.iter().any(|cell| is_number(cell));
+                match find(name) {
+                    Some(position) if header != Some(false) => position,
+                    None if header == Some(true) || (header.is_none() && !numbers) => {
+                        return Err(Error::data_line(
+                            path,
+                            line,
+                            format!(
+                                "no column is called {}; there are {}",
+                                quoted(name.as_bytes()),
+                                listed(cells)
+                            ),
+                            "pass --columns with names from that list, or with numbers",
+                        ));
+                    }
+                    _ => {
+                        return Err(Error::data_line(
+                            path,
+                            line,
+                            format!("there is no header, so no column is called {}", quoted(name.as_bytes())),
+                            "pass --columns with numbers, such as 1,2,3",
+                        ));
+                    }
+                }
+            }
+        });
+    }
+    let header = header.unwrap_or_else(|| by_name || looks_like_header(cells, &positions));
+    Ok(Layout { positions, header })
+}
+
+fn usual((path, line): (&Path, u64), cells: &[&[u8]], header: Option<bool>, roles: usize) -> Result<Layout> {
+    let default: Vec<usize> = (0..roles).collect();
+    if header == Some(false) {
+        return Ok(Layout { positions: default, header: false });
+    }
+    let names: Vec<Vec<u8>> = cells.iter().map(|cell| normal(cell)).collect();
+    let known: Vec<Option<usize>> = ROLES[..roles]
+        .iter()
+        .map(|role| {
+            role.known.iter().find_map(|known| names.iter().position(|name| name == known.as_bytes()))
+        })
+        .collect();
+    if let Some(positions) = known.iter().copied().collect() {
+        return Ok(Layout { positions, header: true });
+    }
+    let header = header.unwrap_or_else(|| looks_like_header(cells, &default));
+    // Some names are known and stand elsewhere than the order user, item,
+    // rating has them: to guess the others would be to guess wrong.
+    if header && known.iter().zip(&default).any(|(known, usual)| known.is_some_and(|known| known != *usual)) {
+        return Err(Error::data_line(
+            path,
+            line,
+            format!("the header does not tell user, item and rating: {}", listed(cells)),
+            "name the three columns with --columns",
+        ));
+    }
+    Ok(Layout { positions: default, header })
+}
+
+/// A first line is a header if nothing in the columns used is a number.
+///
+/// Without a rating column that says too little, as ids may be words: then one
+/// of the names must be known as well.
+fn looks_like_header(cells: &[&[u8]], positions: &[usize]) -> bool {
+    let used: Option<Vec<&[u8]>> = positions.iter().map(|&position| cells.get(position).copied()).collect();
+    used.is_some_and(|used| {
+        let words = used.iter().all(|cell| !cell.trim_ascii().is_empty() && !is_number(cell));
+        let known = || {
+            used.iter().zip(&ROLES).any(|(cell, role)| {
+                let name = normal(cell);
+                role.known.iter().any(|known| known.as_bytes() == name)
+            })
+        };
+        words && (positions.len() == ROLES.len() || known())
+    })
+}
+
+fn is_number(cell: &[u8]) -> bool {
+    parse_number(cell).is_some()
+}
+
+fn normal(cell: &[u8]) -> Vec<u8> {
+    let kept = cell.iter().filter(|byte| !matches!(byte, b'_' | b'-' | b' '));
+    kept.map(u8::to_ascii_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests;

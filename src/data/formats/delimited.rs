@@ -1,0 +1,72 @@
+//! Delimited text: one rating a line, columns separated by one byte or by `::`.
+
+use super::super::columns::{Columns, Layout, resolve, role_name};
+use super::super::source::Source;
+use super::records::Records;
+use super::{Format, Record, Request, Sink, parse_rating};
+use crate::error::{Error, Result};
+
+pub(super) const FORMAT: Format = Format {
+    name: "delimited",
+    summary: "text, one rating a line: user, item, rating between commas, tabs, ;, |, spaces or ::",
+    extensions: &["csv", "tsv", "dat", "data", "txt"],
+    recognize: |_| true,
+    read,
+};
+
+fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Result<()> {
+    source.check_text()?;
+    let path = source.path();
+    let roles = if request.rating { 3 } else { 2 };
+    let least = request.columns.map_or(0, Columns::greatest_index).max(roles);
+    let mut records = Records::new(source, request.separator, least)?;
+    if !records.advance()? {
+        return Err(Error::data(path, "is empty", "pass a file with one rating a line"));
+    }
+    let layout = resolve((path, records.line()), &records.fields(), request.columns, request.header, roles)?;
+    records.want(layout.positions.iter().max().map_or(0, |last| last + 1));
+
+    let mut more = true;
+    if layout.header {
+        more = records.advance()?;
+        if !more {
+            return Err(Error::data(
+                path,
+                "has a header but no ratings",
+                "pass a file with one rating a line",
+            ));
+        }
+    }
+    while more {
+        sink(record(&records, &layout, request)?)?;
+        more = records.advance()?;
+    }
+    Ok(())
+}
+
+fn record<'r>(records: &'r Records<'_>, layout: &Layout, request: &Request<'_>) -> Result<Record<'r>> {
+    let wrong = |what: String, remedy: &str| {
+        Err(Error::data_line(records.source().path(), records.line(), what, remedy))
+    };
+    let mut cells: [&[u8]; 3] = [b""; 3];
+    for (role, (cell, &position)) in cells.iter_mut().zip(&layout.positions).enumerate() {
+        let Some(field) = records.field(position) else {
+            let there = records.fields().len();
+            let s = if there == 1 { "" } else { "s" };
+            let what =
+                format!("has {there} column{s}, column {} ({}) is missing", position + 1, role_name(role));
+            return wrong(what, "correct the line, or pass --columns or --separator");
+        };
+        *cell = field;
+    }
+    for (role, cell) in cells.iter().enumerate().take(2) {
+        if cell.is_empty() {
+            return wrong(format!("the {} id is empty", role_name(role)), "fill it in or remove the line");
+        }
+    }
+    let rating = match request.rating.then(|| parse_rating(cells[2])) {
+        Some(Err((what, remedy))) => return wrong(what, &remedy),
+        rating => rating.and_then(std::result::Result::ok),
+    };
+    Ok(Record { user: cells[0], item: cells[1], rating, line: records.line() })
+}

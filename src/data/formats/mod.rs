@@ -1,0 +1,148 @@
+//! File formats. A format turns bytes into records; it knows neither id maps
+//! nor duplicates. To add one: a file here and a line in [`FORMATS`].
+
+mod delimited;
+mod records;
+
+use super::columns::Columns;
+use super::read::{ReadOptions, Separator};
+use super::source::Source;
+use super::text::quoted;
+use crate::error::Result;
+
+/// Every format, in the order in which they are tried on a file's first bytes.
+/// Text without a signature of its own comes last.
+pub const FORMATS: &[Format] = &[delimited::FORMAT];
+
+/// A file format.
+#[derive(Debug)]
+pub struct Format {
+    /// Its name, one word.
+    pub name: &'static str,
+    /// What such a file looks like, one line.
+    pub summary: &'static str,
+    /// Usual file name extensions, without the dot. For people: a file is
+    /// recognised by its content.
+    pub extensions: &'static [&'static str],
+    /// Whether a file that begins with these bytes, unpacked, is of this format.
+    recognize: fn(&[u8]) -> bool,
+    /// Reads a file to its end, record by record.
+    read: fn(Source<'_>, &Request<'_>, &mut Sink<'_>) -> Result<()>,
+}
+
+/// What is wanted of a file.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) columns: Option<&'a Columns>,
+    pub(super) separator: Separator,
+    pub(super) header: Option<bool>,
+    /// Whether each record must have a rating.
+    pub(super) rating: bool,
+}
+
+impl<'a> Request<'a> {
+    pub(super) fn new(options: &'a ReadOptions, rating: bool) -> Self {
+        let ReadOptions { columns, separator, header, duplicates: _ } = options;
+        Self { columns: columns.as_ref(), separator: *separator, header: *header, rating }
+    }
+}
+
+/// One rating as it stands in a file.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Record<'a> {
+    /// Not empty.
+    pub(super) user: &'a [u8],
+    /// Not empty.
+    pub(super) item: &'a [u8],
+    /// Finite; `Some` if [`Request::rating`].
+    pub(super) rating: Option<f32>,
+    /// Line on which it begins, from 1.
+    pub(super) line: u64,
+}
+
+/// Takes the records of a file in their order.
+pub(super) type Sink<'a> = dyn FnMut(Record<'_>) -> Result<()> + 'a;
+
+/// Reads a source in the first format that recognises it.
+pub(super) fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Result<()> {
+    let format = FORMATS.iter().find(|format| (format.recognize)(source.head()));
+    (format.unwrap_or(&delimited::FORMAT).read)(source, request, sink)
+}
+
+/// A number as f64, with spaces around it; `nan` and `inf` are numbers here.
+pub(super) fn parse_number(text: &[u8]) -> Option<f64> {
+    std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok()
+}
+
+/// A rating from its text, or what is wrong with it and what to do.
+pub(super) fn parse_rating(text: &[u8]) -> std::result::Result<f32, (String, String)> {
+    const CORRECT: &str = "correct it, or name the right column with --columns";
+    let Some(number) = parse_number(text) else {
+        let trimmed = text.trim_ascii();
+        if trimmed.is_empty() {
+            return Err(("the rating is empty".to_owned(), CORRECT.to_owned()));
+        }
+        let what = format!("rating {} is not a number", quoted(trimmed));
+        let point = String::from_utf8_lossy(trimmed).replacen(',', ".", 1);
+        let comma = trimmed.contains(&b',') && parse_number(point.as_bytes()).is_some();
+        return Err((what, if comma { format!("write {point}, with a point") } else { CORRECT.to_owned() }));
+    };
+    let rating = number as f32;
+    if rating.is_finite() {
+        return Ok(rating);
+    }
+    let what = if number.is_finite() { "is too large for a 32-bit float" } else { "is not finite" };
+    Err((format!("rating {} {what}", quoted(text.trim_ascii())), "correct or remove the line".to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_have_names_of_their_own_and_the_last_takes_everything() {
+        for (index, format) in FORMATS.iter().enumerate() {
+            assert!(!format.name.is_empty() && !format.summary.is_empty() && !format.extensions.is_empty());
+            assert!(FORMATS[..index].iter().all(|other| other.name != format.name), "{}", format.name);
+        }
+        assert!((FORMATS[FORMATS.len() - 1].recognize)(b""));
+    }
+
+    #[test]
+    fn ratings_are_finite_numbers() {
+        for (text, rating) in [
+            ("4", 4.0),
+            (" 3.5\t", 3.5),
+            ("-1e-3", -1e-3),
+            ("+.5", 0.5),
+            ("5.", 5.0),
+            ("1e-60", 0.0),
+            ("0.1", 0.1),
+            ("16777217", 16_777_216.0),
+        ] {
+            assert_eq!(parse_rating(text.as_bytes()), Ok(rating), "{text}");
+        }
+        for (text, what) in [
+            ("", "the rating is empty"),
+            ("  ", "the rating is empty"),
+            ("abc", "rating \"abc\" is not a number"),
+            ("1_000", "rating \"1_000\" is not a number"),
+            ("4 5", "rating \"4 5\" is not a number"),
+            ("nan", "rating \"nan\" is not finite"),
+            ("-INF", "rating \"-INF\" is not finite"),
+            ("1e400", "rating \"1e400\" is not finite"),
+            ("1e39", "rating \"1e39\" is too large for a 32-bit float"),
+            ("-1e39", "rating \"-1e39\" is too large for a 32-bit float"),
+        ] {
+            assert_eq!(parse_rating(text.as_bytes()).unwrap_err().0, what);
+        }
+        assert_eq!(parse_rating(b"\xff5").unwrap_err().0, r#"rating "\xff5" is not a number"#);
+    }
+
+    #[test]
+    fn a_decimal_comma_gets_a_hint() {
+        assert_eq!(parse_rating(b"3,5").unwrap_err().1, "write 3.5, with a point");
+        assert!(!parse_rating(b"1,2,3").unwrap_err().1.contains("point"));
+        assert!(!parse_rating(b"a,b").unwrap_err().1.contains("point"));
+    }
+}

@@ -1,0 +1,289 @@
+//! Delimited text, record by record: physical lines, separators and quotes.
+//!
+//! Reads line by line rather than through a CSV state machine, so that every
+//! record knows its line, `::` and one-byte separators share one path, and a
+//! quote that is never closed is found where it opened instead of swallowing
+//! the rest of the file.
+
+use std::ops::Range;
+
+use memchr::{memchr, memchr_iter, memmem};
+
+use super::super::read::Separator;
+use super::super::source::Source;
+use crate::error::{Error, Result};
+
+/// The longest record in bytes. A longer one is no rating, and is not kept in memory.
+const LONGEST: usize = 16 << 20;
+
+/// How a line is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    /// At each of these bytes; a field that begins with a quote ends with one.
+    Byte(u8),
+    /// At each run of spaces; those at the ends of a line do not count. Quotes as above.
+    Spaces,
+    /// At each `::`, without quotes.
+    DoubleColon,
+}
+
+/// Candidates of [`Separator::Auto`], in the order in which they are tried.
+const CUTS: [Cut; 7] = [
+    Cut::DoubleColon,
+    Cut::Byte(b'\t'),
+    Cut::Byte(b','),
+    Cut::Byte(b';'),
+    Cut::Byte(b'|'),
+    Cut::Spaces,
+    Cut::Byte(b','), // where a line has one column only
+];
+
+/// The records of a text, one at a time.
+pub(super) struct Records<'a> {
+    source: Source<'a>,
+    line_end: u8,
+    cut: Option<Cut>,
+    /// Fields that a record must have, for finding the separator.
+    least: usize,
+    /// Fields wanted: a line without quotes is cut no further.
+    wanted: usize,
+    /// The record's lines with their ends; quoted fields without their quotes.
+    buffer: Vec<u8>,
+    fields: Vec<Range<usize>>,
+    /// Lines read so far.
+    lines: u64,
+    /// Line on which the record begins, from 1.
+    line: u64,
+}
+
+impl<'a> Records<'a> {
+    /// `least`: fields that a record must have; the automatic separator is the first that yields as many.
+    pub(super) fn new(source: Source<'a>, separator: Separator, least: usize) -> Result<Self> {
+        let cut = match separator {
+            Separator::Auto => None,
+            Separator::DoubleColon => Some(Cut::DoubleColon),
+            Separator::Byte(b' ') => Some(Cut::Spaces),
+            Separator::Byte(byte @ (b'"' | b'\n' | b'\r')) => {
+                return Err(Error::usage(
+                    format!("{:?} can't separate columns", byte as char),
+                    "pass another separator, such as tab or comma",
+                ));
+            }
+            Separator::Byte(byte) => Some(Cut::Byte(byte)),
+        };
+        // Lines ended with a bare CR are rare but real: old Mac exports.
+        let bare_cr = memchr(b'\n', source.head()).is_none() && memchr(b'\r', source.head()).is_some();
+        let line_end = if bare_cr { b'\r' } else { b'\n' };
+        Ok(Self {
+            source,
+            line_end,
+            cut,
+            least,
+            wanted: usize::MAX,
+            buffer: Vec::new(),
+            fields: Vec::new(),
+            lines: 0,
+            line: 0,
+        })
+    }
+
+    /// Reads the next record, past blank lines. `false` at the end.
+    pub(super) fn advance(&mut self) -> Result<bool> {
+        loop {
+            self.buffer.clear();
+            if !self.read_line(None)? {
+                return Ok(false);
+            }
+            if !self.buffer.trim_ascii().is_empty() {
+                break;
+            }
+        }
+        self.line = self.lines;
+        let cut = match self.cut {
+            Some(cut) => cut,
+            None => *self.cut.insert(detect(&self.buffer[..self.end()], self.least)),
+        };
+        self.fields.clear();
+        match cut {
+            Cut::DoubleColon => self.split_at_double_colons(),
+            Cut::Byte(byte) if memchr(b'"', &self.buffer).is_none() => self.split_at(byte),
+            Cut::Byte(byte) => self.split_quoted(byte, false)?,
+            Cut::Spaces => self.split_quoted(b' ', true)?,
+        }
+        Ok(true)
+    }
+
+    /// From now on only this many fields of a record are wanted.
+    pub(super) fn want(&mut self, fields: usize) {
+        self.wanted = fields;
+    }
+
+    /// Line on which the record begins, from 1.
+    pub(super) fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// A field of the record, from 0; `None` past its end.
+    pub(super) fn field(&self, index: usize) -> Option<&[u8]> {
+        self.fields.get(index).map(|range| &self.buffer[range.clone()])
+    }
+
+    /// The fields of the record: all, or at least those wanted.
+    pub(super) fn fields(&self) -> Vec<&[u8]> {
+        self.fields.iter().map(|range| &self.buffer[range.clone()]).collect()
+    }
+
+    /// The source's name for messages.
+    pub(super) fn source(&self) -> &Source<'a> {
+        &self.source
+    }
+
+    /// Appends a physical line; `false` at the end of the file. `quote`: the line of an open quote.
+    fn read_line(&mut self, quote: Option<u64>) -> Result<bool> {
+        let most = (LONGEST + 1 - self.buffer.len()) as u64;
+        let read = self.source.read_until(self.line_end, most, &mut self.buffer)?;
+        self.lines += u64::from(read > 0);
+        if self.buffer.len() <= LONGEST {
+            return Ok(read > 0);
+        }
+        Err(quote.map_or_else(
+            || {
+                Error::data_line(
+                    self.source.path(),
+                    self.lines,
+                    format!("the line is longer than {} MiB", LONGEST >> 20),
+                    "pass a text file with one rating a line",
+                )
+            },
+            |line| self.open_quote(line),
+        ))
+    }
+
+    /// Where the text of the last line read ends: before CR and LF.
+    fn end(&self) -> usize {
+        let text = self.buffer.strip_suffix(&[self.line_end]).unwrap_or(&self.buffer);
+        text.len() - text.iter().rev().take_while(|&&byte| byte == b'\r').count()
+    }
+
+    fn split_at(&mut self, separator: u8) {
+        let end = self.end();
+        let mut start = 0;
+        for stop in memchr_iter(separator, &self.buffer[..end]).take(self.wanted) {
+            self.fields.push(start..stop);
+            start = stop + 1;
+        }
+        self.fields.push(start..end);
+    }
+
+    fn split_at_double_colons(&mut self) {
+        let end = self.end();
+        let mut start = 0;
+        for stop in memmem::find_iter(&self.buffer[..end], b"::").take(self.wanted) {
+            self.fields.push(start..stop);
+            start = stop + 2;
+        }
+        self.fields.push(start..end);
+    }
+
+    /// Cuts at `separator`, or at runs of it, outside of quotes. Reads on while a quote is open.
+    fn split_quoted(&mut self, separator: u8, runs: bool) -> Result<()> {
+        let mut start = 0;
+        let mut end = self.end();
+        loop {
+            if runs {
+                start += self.buffer[start..end].iter().take_while(|&&byte| byte == separator).count();
+                if start == end && !self.fields.is_empty() {
+                    return Ok(()); // spaces at the end of the line
+                }
+            }
+            let mut field = start..start;
+            let mut rest = start; // what follows the closing quote
+            if start < end && self.buffer[start] == b'"' {
+                let opened = self.lines;
+                (field, rest) = self.unquote(start + 1)?;
+                end = self.end();
+                // After a quote that spans lines, text means that it was closed by the next opening one.
+                if self.lines > opened && rest < end && self.buffer[rest] != separator {
+                    return Err(self.open_quote(opened));
+                }
+            }
+            let stop = memchr(separator, &self.buffer[rest..end]).map_or(end, |length| rest + length);
+            // Text after a closing quote belongs to the field, as other readers have it.
+            self.buffer.copy_within(rest..stop, field.end);
+            self.fields.push(field.start..field.end + (stop - rest));
+            if stop == end {
+                return Ok(());
+            }
+            start = stop + 1;
+        }
+    }
+
+    /// Moves the quoted text that begins at `start` together, each `""` as one `"`.
+    /// Returns where it lies and where the closing quote ended.
+    fn unquote(&mut self, start: usize) -> Result<(Range<usize>, usize)> {
+        let opened = self.lines;
+        let (mut write, mut read) = (start, start);
+        loop {
+            let Some(length) = memchr(b'"', &self.buffer[read..]) else {
+                let left = self.buffer.len() - read;
+                self.buffer.copy_within(read.., write);
+                write += left;
+                self.buffer.truncate(write);
+                read = write;
+                if !self.read_line(Some(opened))? {
+                    return Err(self.open_quote(opened));
+                }
+                continue;
+            };
+            self.buffer.copy_within(read..read + length, write);
+            (write, read) = (write + length, read + length + 1);
+            if self.buffer.get(read) != Some(&b'"') {
+                return Ok((start..write, read));
+            }
+            self.buffer[write] = b'"';
+            (write, read) = (write + 1, read + 1);
+        }
+    }
+
+    fn open_quote(&self, line: u64) -> Error {
+        Error::data_line(
+            self.source.path(),
+            line,
+            "a quote opens on this line and is not closed",
+            "close it, or write the field as \"…\" with each quote in it doubled",
+        )
+    }
+}
+
+/// The first separator that cuts the line into `columns`, else into two, else a comma.
+fn detect(line: &[u8], columns: usize) -> Cut {
+    let fitting = |least| CUTS.into_iter().find(|cut| count(line, *cut) >= least);
+    fitting(columns).or_else(|| fitting(2)).unwrap_or(CUTS[CUTS.len() - 1])
+}
+
+/// Fields of a line, its quoted ones taken as closed at its end.
+fn count(line: &[u8], cut: Cut) -> usize {
+    match cut {
+        Cut::DoubleColon => memmem::find_iter(line, b"::").count() + 1,
+        Cut::Byte(byte) => 1 + separators(line, byte).count(),
+        Cut::Spaces => {
+            let line = line.trim_ascii();
+            let runs = separators(line, b' ').filter(|&at| line[at - 1] != b' ');
+            1 + runs.count()
+        }
+    }
+}
+
+/// Where `separator` stands outside of quotes.
+fn separators(line: &[u8], separator: u8) -> impl Iterator<Item = usize> {
+    let mut quoted = false;
+    (0..line.len()).filter(move |&at| {
+        if line[at] == b'"' && (quoted || at == 0 || [separator, b'"'].contains(&line[at - 1])) {
+            quoted = !quoted;
+        }
+        !quoted && line[at] == separator
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! Reading ratings: options, the three entry points, ids and duplicates.
+
+use std::path::Path;
+use std::str::FromStr;
+
+use super::columns::Columns;
+use super::duplicates::{Lines, distinct};
+use super::formats::{self, Record, Request};
+use super::ids::{IdMap, Ids, MAX_IDS};
+use super::ratings::Ratings;
+use super::source::Source;
+use super::text::quoted;
+use crate::error::{Error, Result};
+
+/// What stands between the columns of a text.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Separator {
+    /// Found out from the first line: `::`, tab, comma, semicolon, `|` or spaces.
+    #[default]
+    Auto,
+    /// One byte; a space stands for any run of spaces.
+    Byte(u8),
+    /// `::`, as in MovieLens `.dat` files. Quotes have no meaning there.
+    DoubleColon,
+}
+
+/// By name (`auto`, `tab`, `comma`, `semicolon`, `pipe`, `space`), as `::`, or as the byte itself.
+impl FromStr for Separator {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Ok(match text {
+            "auto" => Separator::Auto,
+            "::" => Separator::DoubleColon,
+            "tab" | "\\t" => Separator::Byte(b'\t'),
+            "comma" => Separator::Byte(b','),
+            "semicolon" => Separator::Byte(b';'),
+            "pipe" => Separator::Byte(b'|'),
+            "space" => Separator::Byte(b' '),
+            _ => match text.as_bytes() {
+                // Not what numbers, quotes and line ends are made of.
+                [byte]
+                    if byte.is_ascii()
+                        && !byte.is_ascii_alphanumeric()
+                        && !matches!(byte, b'"' | b'\n' | b'\r' | b'.' | b'-' | b'+' | 0) =>
+                {
+                    Separator::Byte(*byte)
+                }
+                _ => {
+                    return Err(Error::usage(
+                        format!("{} can't separate columns", quoted(text.as_bytes())),
+                        "pass auto, tab, comma, semicolon, pipe, space, :: or one other character",
+                    ));
+                }
+            },
+        })
+    }
+}
+
+/// What to do where a user rates an item twice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Duplicates {
+    /// Refuse the file.
+    #[default]
+    Error,
+    /// Keep the first rating.
+    First,
+    /// Keep the last rating, at its own place in the order.
+    Last,
+    /// Keep the mean of all, at the place of the first.
+    Mean,
+}
+
+impl Duplicates {
+    /// Every choice, in the order of the help text.
+    pub const ALL: [Duplicates; 4] =
+        [Duplicates::Error, Duplicates::First, Duplicates::Last, Duplicates::Mean];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Duplicates::Error => "error",
+            Duplicates::First => "first",
+            Duplicates::Last => "last",
+            Duplicates::Mean => "mean",
+        }
+    }
+}
+
+impl FromStr for Duplicates {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        Duplicates::ALL.into_iter().find(|choice| choice.name() == text).ok_or_else(|| {
+            Error::usage(
+                format!("duplicates can't be handled by {}", quoted(text.as_bytes())),
+                "pass error, first, last or mean",
+            )
+        })
+    }
+}
+
+/// How to read a file. By default everything is found out from the file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// The columns; by default those with well-known names in the header, else the first three.
+    pub columns: Option<Columns>,
+    /// The separator of columns.
+    pub separator: Separator,
+    /// Whether the first line is a header; by default it is if no column that is used holds a number there.
+    pub header: Option<bool>,
+    /// What to do where a user rates an item twice.
+    pub duplicates: Duplicates,
+}
+
+/// Ratings as they stand in a file, by ids of its own: a test file. A pair may occur more than once.
+///
+/// # Shapes
+/// As [`Ratings`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Triples {
+    /// The file's users.
+    pub users: Ids,
+    /// The file's items.
+    pub items: Ids,
+    /// Index of each rating's user, `[N]`.
+    pub user: Vec<u32>,
+    /// Index of each rating's item, `[N]`.
+    pub item: Vec<u32>,
+    /// The ratings, finite, `[N]`.
+    pub value: Vec<f32>,
+}
+
+/// Reads ratings to train on. `-` is standard input; gzip is unpacked.
+///
+/// # Errors
+/// [`Error::NoInput`] if the file can't be opened, [`Error::Io`] if reading
+/// breaks off, [`Error::Data`] for anything that is not a rating and for
+/// duplicates, [`Error::Usage`] for options that contradict each other.
+pub fn read_ratings(path: &Path, options: &ReadOptions) -> Result<Ratings> {
+    let (triples, lines) = collect(Source::open(path)?, options)?;
+    distinct(path, triples, &lines, options.duplicates)
+}
+
+/// Reads ratings to test with: as [`read_ratings`], but a pair may occur more than once.
+///
+/// # Errors
+/// As [`read_ratings`], duplicates apart.
+pub fn read_triples(path: &Path, options: &ReadOptions) -> Result<Triples> {
+    collect(Source::open(path)?, options).map(|(triples, _)| triples)
+}
+
+/// Reads pairs to predict: `each` gets user, item and line number of every
+/// record, as they come. A rating column is ignored. Returns their number.
+///
+/// # Errors
+/// As [`read_triples`], and whatever `each` returns.
+pub fn read_pairs(
+    path: &Path,
+    options: &ReadOptions,
+    mut each: impl FnMut(&[u8], &[u8], u64) -> Result<()>,
+) -> Result<u64> {
+    let mut count = 0;
+    formats::read(Source::open(path)?, &Request::new(options, false), &mut |record| {
+        count += 1;
+        each(record.user, record.item, record.line)
+    })?;
+    Ok(count)
+}
+
+fn collect(source: Source<'_>, options: &ReadOptions) -> Result<(Triples, Lines)> {
+    let path = source.path();
+    let (mut users, mut items) = (IdMap::new(), IdMap::new());
+    let (mut user, mut item, mut value) = (Vec::new(), Vec::new(), Vec::new());
+    let mut lines = Lines::default();
+    formats::read(source, &Request::new(options, true), &mut |record: Record<'_>| {
+        let full = |side: &str| {
+            Error::data_line(
+                path,
+                record.line,
+                format!("has more than {MAX_IDS} {side}"),
+                "split the file into parts with fewer",
+            )
+        };
+        let rating =
+            record.rating.ok_or_else(|| Error::Internal("a record without its rating".to_owned()))?;
+        user.push(users.get_or_insert(record.user).ok_or_else(|| full("users"))?);
+        item.push(items.get_or_insert(record.item).ok_or_else(|| full("items"))?);
+        value.push(rating);
+        lines.push(record.line);
+        Ok(())
+    })?;
+    Ok((Triples { users: users.into_ids(), items: items.into_ids(), user, item, value }, lines))
+}
+
+#[cfg(test)]
+mod tests;
