@@ -3,6 +3,7 @@
 
 mod support;
 
+mod cli;
 mod epochs;
 mod kernels;
 mod limits;
