@@ -5,6 +5,7 @@
 
 mod support;
 
+mod cli;
 mod epochs;
 mod kernels;
 mod kernels_mask;
