@@ -28,7 +28,7 @@ mod mask;
 use self::learn::Learn;
 use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options};
 use crate::backend::{Backend, Buffer, read_f32};
-use crate::config::Reg;
+use crate::config::{MAX_RANK, Reg};
 use crate::error::Result;
 use crate::kernel::column_moments::{self, ColumnMoments};
 use crate::kernel::extrapolate::Extrapolate;
@@ -49,6 +49,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     source: "Nocedal & Wright 2006, 3.5; O'Donoghue & Candès 2015",
     epochs: 26,
     learns: true,
+    max_rank: MAX_RANK,
     row_elements: row_sums::stride,
     hyperparameters: &[
         Hyperparameter {
