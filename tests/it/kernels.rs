@@ -1,7 +1,7 @@
 //! One kernel at a time: the GPU against the twin, and the twin against the
 //! definition in f64.
 
-use deltav::backend::{Backend, alloc_f32, alloc_u32};
+use deltav::backend::{alloc_f32, alloc_u32};
 use deltav::kernel::Element;
 use deltav::kernel::gradient::Gradient;
 use deltav::kernel::residual::{Residual, UNCLIPPED};

@@ -50,10 +50,10 @@ fn reference(config: &TrainConfig, ratings: &Ratings, model: &Model) -> Search {
     for epoch in 1..=config.epochs.unwrap() {
         match config.reg.unwrap() {
             Reg::Fixed(lambda) => search.fixed(epoch == 1, lambda),
-            Reg::Auto if epoch <= 6 => search.fixed(epoch == 1, 0.8),
-            Reg::Auto => search.variational(epoch - 6),
+            Reg::Auto if epoch <= 5 => search.fixed(epoch == 1, 0.8),
+            Reg::Auto => search.variational(epoch - 5),
         }
-        if config.reg == Some(Reg::Auto) && epoch == 6 {
+        if config.reg == Some(Reg::Auto) && epoch == 5 {
             search.gauge();
         }
     }
@@ -139,7 +139,7 @@ fn everything_learned_agrees_in_what_it_predicts() {
     ];
     for Case { name, ratings } in cases {
         for model in [ModelKind::Biased, ModelKind::Svdpp, ModelKind::Centered] {
-            for (rank, epochs) in [(3, 7), (3, 16), (8, 26)] {
+            for (rank, epochs) in [(3, 6), (3, 16), (8, 26)] {
                 let config = config(model, Reg::Auto, rank, epochs);
                 for (device, mut backend) in devices::all() {
                     let trained = run(&config, &ratings, &mut *backend);

@@ -6,6 +6,7 @@
 mod support;
 
 mod als;
+mod cli;
 mod epochs;
 mod kernels;
 mod kernels_mask;
