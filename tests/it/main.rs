@@ -5,11 +5,14 @@
 
 mod support;
 
+mod als;
 mod cli;
 mod epochs;
 mod kernels;
 mod kernels_mask;
 mod kernels_search;
+mod kernels_steps;
 mod limits;
 mod line_search;
 mod shaders;
+mod steps;
