@@ -1,8 +1,14 @@
 //! The integration tests, in four rings: shaders without a GPU, twins against
 //! an independent f64 reference, GPU against twins, and the program end to end.
 
-#![allow(unreachable_pub, missing_docs, reason = "nothing here is published")]
-#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+#![allow(
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::needless_range_loop,
+    clippy::manual_memcpy,
+    reason = "nothing here is published; a test may panic, and formulas read as formulas"
+)]
 
 mod support;
 
