@@ -77,7 +77,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
 /// Relative error of an objective that f32 kernels sum up.
 const ROUNDING: f64 = 1e-5;
 
-/// E[e²] is one part of what the variational epochs minimise, and may rise
+/// E(e²) is one part of what the variational epochs minimise, and may rise
 /// while priors settle: only a rise beyond this is momentum's fault.
 const NEAR: f64 = 1e-1;
 
@@ -90,7 +90,7 @@ struct SideState {
     variances: Vec<Buffer>,
     /// Per shard: the factors before the epoch, `[rows, width]`.
     previous: Vec<Buffer>,
-    /// Per shard: loss or E[e²] of each row, `[rows]`.
+    /// Per shard: loss or E(e²) of each row, `[rows]`.
     energy: Vec<Buffer>,
     /// Per shard: penalty of each row after its step, `[rows]`.
     cost: Vec<Buffer>,

@@ -8,7 +8,7 @@
 //!
 //! After the warm-up the factors are turned into the balanced singular gauge,
 //! so that the signal sits in the leading factors; p_f = 2·mean w², σ² = 1.1 ×
-//! the training mean of e². After each epoch `σ² = E[e²]/N`; from the fourth on
+//! the training mean of e². After each epoch `σ² = E(e²)/N`; from the fourth on
 //! `p_f = mean((w − M)² + w̃)`.
 //!
 //! Source: Lim & Teh 2007; Raiko, Ilin & Karhunen 2007; Ilin & Raiko, JMLR 11 (2010).
@@ -101,7 +101,7 @@ impl Learn {
 
     /// After the variational epoch with this number, from 1: what the next one takes for given.
     ///
-    /// `moments`: of users and items, `[blocks, width]`; `energy`: Σ E[e²].
+    /// `moments`: of users and items, `[blocks, width]`; `energy`: Σ E(e²).
     pub(super) fn update(
         &mut self,
         epoch: u32,
