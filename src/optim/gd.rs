@@ -61,7 +61,12 @@ fn build(options: &Options<'_>) -> Result<Box<dyn Optimizer>> {
 }
 
 impl Optimizer for GradientDescent {
-    fn prepare(&mut self, problem: &Problem, objective: &Objective, backend: &mut dyn Backend) -> Result<()> {
+    fn prepare(
+        &mut self,
+        problem: &Problem,
+        objective: &Objective<'_>,
+        backend: &mut dyn Backend,
+    ) -> Result<()> {
         let scale = objective.loss.gradient_factor(problem.ratings);
         let rate = *self.rate.get_or_insert(1.0 / (scale * problem.curvature));
         self.factor = (rate * scale) as f32;

@@ -5,17 +5,19 @@
 
 mod gd;
 mod line_search;
+mod sgd;
 
 use std::fmt;
 
 use crate::backend::Backend;
 use crate::config::{Loss, Reg};
+use crate::data::Ratings;
 use crate::error::{Error, Result};
 use crate::kernel::Dispatch;
 use crate::problem::Problem;
 
 /// Every optimiser, in the order of the help text.
-pub const OPTIMIZERS: &[&OptimizerSpec] = &[&line_search::SPEC, &gd::SPEC];
+pub const OPTIMIZERS: &[&OptimizerSpec] = &[&line_search::SPEC, &sgd::SPEC, &gd::SPEC];
 
 /// A hyperparameter, for help, docs and checks.
 #[derive(Debug, Clone, Copy)]
@@ -92,23 +94,35 @@ impl Options<'_> {
 
     /// A number that satisfies `accept`, or an error that names the range.
     fn number(&self, key: &str, accept: impl Fn(f64) -> bool) -> Result<f64> {
-        let text = self.text(key);
-        match text.parse::<f64>() {
+        match self.text(key).parse::<f64>() {
             Ok(value) if accept(value) => Ok(value),
-            _ => {
-                let range = self.spec.hyperparameters.iter().find(|h| h.key == key).map_or("", |h| h.range);
-                Err(Error::usage(
-                    format!("{key}={text} is no value for optimizer {}", self.spec.name),
-                    format!("pass {range}"),
-                ))
-            }
+            _ => Err(self.refuse(key)),
         }
+    }
+
+    /// Whether something is on, or an error that names the range.
+    fn switch(&self, key: &str) -> Result<bool> {
+        match self.text(key) {
+            "on" => Ok(true),
+            "off" => Ok(false),
+            _ => Err(self.refuse(key)),
+        }
+    }
+
+    fn refuse(&self, key: &str) -> Error {
+        let range = self.spec.hyperparameters.iter().find(|h| h.key == key).map_or("", |h| h.range);
+        Error::usage(
+            format!("{key}={} is no value for optimizer {}", self.text(key), self.spec.name),
+            format!("pass {range}"),
+        )
     }
 }
 
 /// What is descended, beyond what the problem's buffers hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Objective {
+pub struct Objective<'a> {
+    /// The ratings, in the order of their file.
+    pub train: &'a Ratings,
     /// The convention of the loss.
     pub loss: Loss,
     /// Fixed penalties, or learned from the data.
@@ -123,7 +137,12 @@ pub trait Optimizer: fmt::Debug + Send {
     ///
     /// # Errors
     /// As [`Backend::alloc`].
-    fn prepare(&mut self, problem: &Problem, objective: &Objective, backend: &mut dyn Backend) -> Result<()>;
+    fn prepare(
+        &mut self,
+        problem: &Problem,
+        objective: &Objective<'_>,
+        backend: &mut dyn Backend,
+    ) -> Result<()>;
 
     /// Whether an epoch starts from Δ. If so, the caller records Δ of the
     /// factors as they are behind each epoch.

@@ -80,8 +80,12 @@ impl<'a> Run<'a> {
             test: data.test.as_ref(),
         };
         let problem = Problem::new(&setup, backend)?;
-        let objective =
-            Objective { loss: written.loss, reg: config.reg, mask: config.model == ModelKind::Svdpp };
+        let objective = Objective {
+            train: &data.train,
+            loss: written.loss,
+            reg: config.reg,
+            mask: config.model == ModelKind::Svdpp,
+        };
         config.optimizer.prepare(&problem, &objective, backend)?;
         let last = Epoch {
             epoch: 0,

@@ -9,6 +9,8 @@ mod epochs;
 mod kernels;
 mod kernels_mask;
 mod kernels_search;
+mod kernels_sgd;
 mod limits;
 mod line_search;
+mod sgd;
 mod shaders;

@@ -5,4 +5,5 @@ pub mod devices;
 pub mod inputs;
 pub mod oracle;
 pub mod oracle_search;
+pub mod oracle_sgd;
 pub mod problems;
