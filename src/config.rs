@@ -223,6 +223,12 @@ impl TrainConfig {
             ));
         }
         let spec = optim::find(&self.optimizer)?;
+        if self.rank > spec.max_rank {
+            return Err(Error::usage(
+                format!("rank {} is too large for optimizer {}", self.rank, spec.name),
+                format!("pass a rank of at most {}, or another --optimizer", spec.max_rank),
+            ));
+        }
         let (model, reg) = self.resolve(spec)?;
         if let Reg::Fixed(lambda) = reg
             && !(lambda >= 0.0 && lambda.is_finite())

@@ -1,5 +1,9 @@
 //! deltav
+#![forbid(unsafe_code)]
+
 pub mod backend;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod config;
 pub mod data;
 pub mod error;

@@ -1,1 +1,26 @@
-fn main() {}
+//! The `deltav` program: parse, run, exit code.
+
+use std::process::ExitCode;
+
+use deltav::cli;
+
+fn main() -> ExitCode {
+    quieten_mesa();
+    ExitCode::from(cli::guard(|| match cli::parse() {
+        Ok(call) => cli::run(call),
+        Err(code) => code,
+    }))
+}
+
+/// Keeps Mesa's device chooser from complaining on stderr where there is no
+/// desktop whose settings it could ask for.
+fn quieten_mesa() {
+    let unset = |name| std::env::var_os(name).is_none();
+    if cfg!(target_os = "linux") && unset("XDG_RUNTIME_DIR") && unset("NODEVICE_SELECT") {
+        #[expect(unsafe_code, reason = "only a process's own environment reaches the Vulkan layer")]
+        // SAFETY: the first statement of main: no other thread runs that could read the environment.
+        unsafe {
+            std::env::set_var("NODEVICE_SELECT", "1");
+        }
+    }
+}

@@ -7,6 +7,7 @@
 //! slices, written to be read beside the shader. A backend plays dispatches
 //! and knows nothing of what they mean.
 
+pub mod cholesky;
 pub mod column_moments;
 pub mod extrapolate;
 pub mod gradient;
@@ -15,6 +16,7 @@ pub mod mask_direction;
 pub mod mask_residual;
 pub mod mask_squares;
 pub mod mask_step;
+pub mod normal_equations;
 pub mod pattern_sum;
 pub mod residual;
 pub mod row_curvature;
@@ -22,7 +24,9 @@ pub mod row_direction;
 pub mod row_step;
 pub mod row_sums;
 pub mod sgd_diagonal;
+pub mod step_adam;
 pub mod step_gd;
+pub mod step_momentum;
 pub mod sum;
 pub mod sum_squares;
 
@@ -37,6 +41,10 @@ pub const KERNELS: &[&Kernel] = &[
     &residual::KERNEL,
     &gradient::KERNEL,
     &step_gd::KERNEL,
+    &step_momentum::KERNEL,
+    &step_adam::KERNEL,
+    &normal_equations::KERNEL,
+    &cholesky::KERNEL,
     &sum_squares::KERNEL,
     &sum::KERNEL,
     &row_sums::KERNEL,

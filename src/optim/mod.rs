@@ -3,8 +3,12 @@
 //! one line in [`OPTIMIZERS`]. None of them knows a backend: they record
 //! kernels on the buffers of a [`Problem`].
 
+mod adam;
+mod als;
+mod batch;
 mod gd;
 mod line_search;
+mod momentum;
 mod sgd;
 
 use std::fmt;
@@ -17,7 +21,8 @@ use crate::kernel::Dispatch;
 use crate::problem::Problem;
 
 /// Every optimiser, in the order of the help text.
-pub const OPTIMIZERS: &[&OptimizerSpec] = &[&line_search::SPEC, &sgd::SPEC, &gd::SPEC];
+pub const OPTIMIZERS: &[&OptimizerSpec] =
+    &[&line_search::SPEC, &als::SPEC, &sgd::SPEC, &adam::SPEC, &momentum::SPEC, &gd::SPEC];
 
 /// A hyperparameter, for help, docs and checks.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +52,8 @@ pub struct OptimizerSpec {
     pub epochs: u32,
     /// Whether it can learn its regularization, and prior means, from the data.
     pub learns: bool,
+    /// The largest rank that it takes.
+    pub max_rank: usize,
     /// Elements of the widest row that it keeps for a row of factors of this
     /// width: shards are cut so that they fit a buffer.
     pub row_elements: fn(usize) -> usize,
@@ -64,10 +71,12 @@ impl OptimizerSpec {
         for (i, (key, _)) in settings.iter().enumerate() {
             if !self.hyperparameters.iter().any(|h| h.key == key) {
                 let known: Vec<&str> = self.hyperparameters.iter().map(|h| h.key).collect();
-                return Err(Error::usage(
-                    format!("optimizer {} has no option `{key}`", self.name),
-                    format!("it has: {}", known.join(", ")),
-                ));
+                let what = format!("optimizer {} has no option `{key}`", self.name);
+                let remedy = match &known[..] {
+                    [] => "it has none".to_owned(),
+                    _ => format!("it has: {}", known.join(", ")),
+                };
+                return Err(Error::usage(what, remedy));
             }
             if settings[..i].iter().any(|(earlier, _)| earlier == key) {
                 return Err(Error::usage(format!("option `{key}` is given twice"), "pass it once"));
@@ -88,28 +97,28 @@ impl Options<'_> {
     /// A hyperparameter's text, or its default.
     fn text(&self, key: &str) -> &str {
         let given = self.settings.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str());
-        let default = || self.spec.hyperparameters.iter().find(|h| h.key == key).map_or("", |h| h.default);
-        given.unwrap_or_else(default)
+        given.unwrap_or_else(|| self.default(key))
+    }
+
+    fn default(&self, key: &str) -> &'static str {
+        self.spec.hyperparameters.iter().find(|h| h.key == key).map_or("", |h| h.default)
+    }
+
+    /// The place of the text in `names`, or an error that names the range.
+    fn choice(&self, key: &str, names: &[&str]) -> Result<usize> {
+        let text = self.text(key);
+        names.iter().position(|name| *name == text).ok_or_else(|| self.out_of_range(key))
     }
 
     /// A number that satisfies `accept`, or an error that names the range.
     fn number(&self, key: &str, accept: impl Fn(f64) -> bool) -> Result<f64> {
         match self.text(key).parse::<f64>() {
             Ok(value) if accept(value) => Ok(value),
-            _ => Err(self.refuse(key)),
+            _ => Err(self.out_of_range(key)),
         }
     }
 
-    /// Whether something is on, or an error that names the range.
-    fn switch(&self, key: &str) -> Result<bool> {
-        match self.text(key) {
-            "on" => Ok(true),
-            "off" => Ok(false),
-            _ => Err(self.refuse(key)),
-        }
-    }
-
-    fn refuse(&self, key: &str) -> Error {
+    fn out_of_range(&self, key: &str) -> Error {
         let range = self.spec.hyperparameters.iter().find(|h| h.key == key).map_or("", |h| h.range);
         Error::usage(
             format!("{key}={} is no value for optimizer {}", self.text(key), self.spec.name),
@@ -129,6 +138,8 @@ pub struct Objective<'a> {
     pub reg: Reg,
     /// Prior means from who rated what.
     pub mask: bool,
+    /// Epochs that will run.
+    pub epochs: u32,
 }
 
 /// A method that changes the factors, epoch by epoch.
@@ -209,13 +220,22 @@ mod tests {
         let error = build("gd", &[("rat", "1")]).unwrap_err().to_string();
         assert!(error.contains("rat") && error.contains("rate"), "{error}");
         assert!(build("gd", &[("rate", "1"), ("rate", "2")]).is_err());
+        let error = build("als", &[("rate", "1")]).unwrap_err().to_string();
+        assert!(error.contains("it has none"), "{error}");
     }
 
     #[test]
     fn optimizers_name_no_backend() {
-        let source = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/optim")).unwrap();
-        for file in source {
-            let path = file.unwrap().path();
+        let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/optim"))];
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() { folders.push(path) } else { files.push(path) }
+            }
+        }
+        assert!(files.len() > OPTIMIZERS.len());
+        for path in files {
             let text = std::fs::read_to_string(&path).unwrap();
             for backend in [concat!("wg", "pu"), concat!("ray", "on"), concat!("Cpu", "Backend")] {
                 assert!(!text.contains(backend), "{} names {backend}", path.display());

@@ -37,6 +37,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options};
 use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32, read_f32};
+use crate::config::MAX_RANK;
 use crate::error::Result;
 use crate::kernel::Dispatch;
 use crate::kernel::sgd_diagonal::{STATE, SgdDiagonal};
@@ -50,6 +51,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     source: "Chin, Zhuang, Juan & Lin 2015; Gemulla, Nijkamp, Haas & Sismanis 2011",
     epochs: 15,
     learns: false,
+    max_rank: MAX_RANK,
     row_elements: |_| STATE,
     hyperparameters: &[
         Hyperparameter {
@@ -120,7 +122,7 @@ struct Sgd {
 }
 
 fn build(options: &Options<'_>) -> Result<Box<dyn Optimizer>> {
-    let adagrad = options.switch("adagrad")?;
+    let adagrad = options.choice("adagrad", &["off", "on"])? == 1;
     let rate = match options.text("rate") {
         "auto" if adagrad => RATE,
         "auto" => CONSTANT_RATE,
@@ -136,7 +138,7 @@ fn build(options: &Options<'_>) -> Result<Box<dyn Optimizer>> {
     Ok(Box::new(Sgd {
         rate,
         adagrad,
-        shuffle: options.switch("shuffle")?,
+        shuffle: options.choice("shuffle", &["off", "on"])? == 1,
         blocks,
         tiles: Vec::new(),
         state: [Vec::new(), Vec::new()],

@@ -483,6 +483,10 @@ fn upload(
 /// blocks of a user sum up to at most n_u·(X_i + √(X_u·X_i)), those of an item
 /// to n_i·(X_u + √(X_u·X_i)) (Gershgorin). Descent from a small start keeps
 /// UᵀU ≈ VᵀV, so that rows of the shorter side are longer: X_u·m ≈ X_i·n.
+///
+/// The bound is loose on real, skewed data, so a part of it is taken back: on
+/// MovieLens the loss never rose at 4 times 1/bound and biased diverged from 7
+/// to 9 times on; with one rating it diverges at 4 times, plain oscillates at 2.
 fn curvature(setup: &Setup<'_>, stats: &Stats, user_counts: &[u64], item_counts: &[u64]) -> f64 {
     let (m, n) = (user_counts.len() as f64, item_counts.len() as f64);
     let (size, bias) = match setup.kind {
@@ -499,5 +503,6 @@ fn curvature(setup: &Setup<'_>, stats: &Stats, user_counts: &[u64], item_counts:
             .map(|&c| c as f64 * (x + cross) + setup.reg_scaling.penalty(setup.reg, c))
             .fold(0.0, f64::max)
     };
-    most(user_counts, x_i).max(most(item_counts, x_u))
+    let slack = if setup.kind == ModelKind::Plain { 1.5 } else { 3.0 };
+    most(user_counts, x_i).max(most(item_counts, x_u)) / slack
 }

@@ -85,6 +85,7 @@ impl<'a> Run<'a> {
             loss: written.loss,
             reg: config.reg,
             mask: config.model == ModelKind::Svdpp,
+            epochs: config.epochs,
         };
         config.optimizer.prepare(&problem, &objective, backend)?;
         let last = Epoch {

@@ -5,12 +5,16 @@
 
 mod support;
 
+mod als;
+mod cli;
 mod epochs;
 mod kernels;
 mod kernels_mask;
 mod kernels_search;
 mod kernels_sgd;
+mod kernels_steps;
 mod limits;
 mod line_search;
 mod sgd;
 mod shaders;
+mod steps;

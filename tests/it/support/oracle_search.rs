@@ -66,8 +66,8 @@ pub struct Search {
     /// σ².
     pub noise: f64,
     cells: [Vec<Vec<(usize, f64)>>; 2],
-    pub q: u32,
-    pub objective: f64,
+    q: u32,
+    objective: f64,
     biased: bool,
     masked: bool,
 }
@@ -101,17 +101,6 @@ impl Search {
     pub fn predict(&self, i: usize, j: usize) -> f64 {
         let dot: f64 = self.users.w[i].iter().zip(&self.items.w[j]).map(|(a, b)| a * b).sum();
         dot + self.users.b[i] + self.items.b[j]
-    }
-
-    /// `Σ (ũv̄² + ū²ṽ + ũṽ) + b̃ + c̃`.
-    pub fn variance(&self, i: usize, j: usize) -> f64 {
-        let mut sum = self.users.tb[i] + self.items.tb[j];
-        for f in 0..self.users.w[i].len() {
-            let (u, v) = (self.users.w[i][f], self.items.w[j][f]);
-            let (tu, tv) = (self.users.t[i][f], self.items.t[j][f]);
-            sum += tu * v * v + u * u * tv + tu * tv;
-        }
-        sum
     }
 
     fn sum_squares(&self) -> f64 {
@@ -206,8 +195,8 @@ impl Search {
         self.items.extrapolate(beta);
     }
 
-    fn follow(&mut self, objective: f64) {
-        if objective > self.objective * (1.0 + 1e-5) {
+    fn follow(&mut self, objective: f64, tolerance: f64) {
+        if objective > self.objective * (1.0 + tolerance) {
             self.q = 0;
         }
         self.objective = objective;
@@ -219,7 +208,7 @@ impl Search {
         self.half(true, &Prior::Fixed(lambda));
         let objective = self.sum_squares() + self.size(true, lambda) + self.size(false, lambda);
         self.half(false, &Prior::Fixed(lambda));
-        self.follow(objective);
+        self.follow(objective, 1e-5);
     }
 
     /// From the warm-up to the variational epochs.
@@ -327,6 +316,6 @@ impl Search {
         }
         let count: usize = self.cells[0].iter().map(Vec::len).sum();
         self.noise = (energy / count as f64).max(1e-8);
-        self.follow(energy);
+        self.follow(energy, 0.1);
     }
 }

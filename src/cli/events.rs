@@ -1,0 +1,130 @@
+//! Events as JSON lines: the shape that scripts rely on.
+
+use serde::Serialize;
+
+use crate::event::{Epoch, Event};
+
+/// The number of this shape. It changes when a field goes or changes its meaning.
+pub(super) const SCHEMA: u32 = 1;
+
+/// One line. Fields come in the order written here; `None` is null.
+#[derive(Debug, Serialize)]
+pub(super) struct Line<'a> {
+    schema: u32,
+    event: &'static str,
+    #[serde(flatten)]
+    body: Body<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Body<'a> {
+    Loaded {
+        users: u64,
+        items: u64,
+        ratings: u64,
+        valid: u64,
+        test: u64,
+        test_unknown: u64,
+        device: &'a str,
+    },
+    Epoch {
+        epoch: u32,
+        epochs: u32,
+        train_rmse: Option<f64>,
+        valid_rmse: Option<f64>,
+        test_rmse: Option<f64>,
+        seconds: f64,
+        ratings_per_second: f64,
+    },
+    Stopped {
+        reason: &'static str,
+        epoch: u32,
+        train_rmse: Option<f64>,
+        valid_rmse: Option<f64>,
+        test_rmse: Option<f64>,
+        seconds: f64,
+    },
+    Saved {
+        path: String,
+        bytes: u64,
+    },
+    Notice {
+        message: &'a str,
+    },
+}
+
+/// The line of an event.
+pub(super) fn line(event: &Event) -> Line<'_> {
+    let (event, body) = match event {
+        Event::Loaded(loaded) => (
+            "loaded",
+            Body::Loaded {
+                users: loaded.users,
+                items: loaded.items,
+                ratings: loaded.ratings,
+                valid: loaded.valid,
+                test: loaded.test,
+                test_unknown: loaded.test_unknown,
+                device: &loaded.device,
+            },
+        ),
+        Event::Epoch(epoch) => {
+            let Epoch { epoch, epochs, train_rmse, valid_rmse, test_rmse, seconds, ratings_per_second } =
+                *epoch;
+            (
+                "epoch",
+                Body::Epoch { epoch, epochs, train_rmse, valid_rmse, test_rmse, seconds, ratings_per_second },
+            )
+        }
+        Event::Stopped(stopped) => {
+            let Epoch { epoch, train_rmse, valid_rmse, test_rmse, seconds, .. } = stopped.last;
+            let reason = stopped.reason.name();
+            ("stopped", Body::Stopped { reason, epoch, train_rmse, valid_rmse, test_rmse, seconds })
+        }
+        Event::Saved(saved) => {
+            ("saved", Body::Saved { path: saved.path.to_string_lossy().into_owned(), bytes: saved.bytes })
+        }
+        Event::Notice(message) => ("notice", Body::Notice { message }),
+    };
+    Line { schema: SCHEMA, event, body }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Saved, StopReason, Stopped};
+
+    fn text(event: &Event) -> String {
+        serde_json::to_string(&line(event)).unwrap()
+    }
+
+    #[test]
+    fn lines_have_the_fields_of_the_contract() {
+        let last = Epoch {
+            epoch: 1,
+            epochs: 9,
+            train_rmse: Some(0.5),
+            valid_rmse: None,
+            test_rmse: None,
+            seconds: 0.25,
+            ratings_per_second: 1e6,
+        };
+        assert_eq!(
+            text(&Event::Epoch(last)),
+            r#"{"schema":1,"event":"epoch","epoch":1,"epochs":9,"train_rmse":0.5,"valid_rmse":null,"#
+                .to_owned()
+                + r#""test_rmse":null,"seconds":0.25,"ratings_per_second":1000000.0}"#
+        );
+        assert_eq!(
+            text(&Event::Stopped(Stopped { reason: StopReason::Epochs, last })),
+            r#"{"schema":1,"event":"stopped","reason":"epochs","epoch":1,"train_rmse":0.5,"valid_rmse":null,"#
+                .to_owned() + r#""test_rmse":null,"seconds":0.25}"#
+        );
+        assert_eq!(
+            text(&Event::Saved(Saved { path: "a b".into(), bytes: 7 })),
+            r#"{"schema":1,"event":"saved","path":"a b","bytes":7}"#
+        );
+        assert_eq!(text(&Event::Notice("x".to_owned())), r#"{"schema":1,"event":"notice","message":"x"}"#);
+    }
+}

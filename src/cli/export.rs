@@ -1,0 +1,41 @@
+//! `deltav export`: a model for other programs.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::help;
+use super::streams::Streams;
+use super::table::bytes;
+use crate::error::Result;
+use crate::model::{ExportFormat, Model};
+use crate::output::Output;
+
+/// Write a model in a format that other programs read
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// A model that `deltav train` wrote
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+
+    #[arg(long, value_name = "FORMAT", help = help::exports())]
+    format: String,
+
+    /// Where to write it
+    #[arg(short, long, value_name = "FILE")]
+    out: PathBuf,
+
+    /// Replace an existing file
+    #[arg(short, long)]
+    force: bool,
+}
+
+impl Export {
+    pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
+        let format = ExportFormat::find(&self.format)?;
+        let output = Output::create(&self.out, self.force)?;
+        let written = (format.write)(&Model::load(&self.model)?, output)?;
+        streams.note(format!("saved {}, {}", self.out.display(), bytes(written)));
+        Ok(())
+    }
+}

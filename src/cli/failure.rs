@@ -1,0 +1,146 @@
+//! How a call ends that did not go well: one line on stderr and an exit code.
+
+use std::io::{self, Write};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
+use std::sync::Once;
+
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+
+use super::streams::{error_line, is_closed_pipe};
+use crate::error::Error;
+
+/// Runs a call so that even a bug ends in one line and exit code 1.
+///
+/// Outputs that were begun are dropped and so removed, as after any error.
+pub fn guard(call: impl FnOnce() -> u8) -> u8 {
+    static FIRST: Once = Once::new();
+    panic::set_hook(Box::new(|info| FIRST.call_once(|| error_line(&panic_message(info)))));
+    let code = panic::catch_unwind(AssertUnwindSafe(call)).unwrap_or(1);
+    drop(panic::take_hook());
+    code
+}
+
+fn panic_message(info: &PanicHookInfo<'_>) -> String {
+    let payload = info.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let what = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str)).unwrap_or("panic");
+    let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+    Error::Internal(format!("{what}{place}")).to_string()
+}
+
+/// Prints an error and returns its exit code. A closed pipe is no error.
+pub(super) fn report(error: &Error) -> u8 {
+    if is_closed_pipe(error) {
+        return 0;
+    }
+    error_line(&error.to_string());
+    error.exit_code()
+}
+
+/// Prints what the parser has to say: help as it is, an error on one line.
+pub(super) fn report_usage(error: &clap::Error) -> u8 {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match error.print() {
+            Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
+                report(&super::streams::stdout_error(source))
+            }
+            _ => 0,
+        },
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = write!(io::stderr().lock(), "{}", error.render());
+            2
+        }
+        _ => {
+            let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+            error_line(&flattened(&error.render().to_string(), &asked_for(arguments)));
+            2
+        }
+    }
+}
+
+/// The command that the arguments ask for, to point at its help.
+fn asked_for(arguments: impl Iterator<Item = String>) -> String {
+    let program = super::Cli::command();
+    let word = arguments.skip(1).find(|argument| !argument.starts_with('-'));
+    match word.and_then(|word| program.find_subcommand(word).map(|command| command.get_name().to_owned())) {
+        Some(command) => format!("deltav {command}"),
+        None => "deltav".to_owned(),
+    }
+}
+
+/// A message of the parser without its paragraphs: what is wrong, tips, and
+/// where to read on.
+fn flattened(text: &str, command: &str) -> String {
+    let mut message = String::new();
+    let end = |line: &&str| line.starts_with("Usage: ") || line.starts_with("For more information");
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()).take_while(|line| !end(line)) {
+        let line = line.strip_prefix("error: ").unwrap_or(line);
+        message.push_str(match line.chars().next() {
+            _ if message.is_empty() => "",
+            _ if message.ends_with(':') => " ",
+            Some('[') => " ",
+            Some('<' | '-') => ", ",
+            _ => "; ",
+        });
+        message.push_str(line);
+    }
+    format!("{message}; see {command} --help")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn refused(arguments: &[&str]) -> String {
+        let error = super::super::Cli::try_parse_from(arguments).unwrap_err();
+        let command = asked_for(arguments.iter().map(|argument| (*argument).to_owned()));
+        flattened(&error.render().to_string(), &command)
+    }
+
+    #[test]
+    fn usage_errors_are_one_line_that_says_where_to_read_on() {
+        let line = refused(&["deltav", "train", "--rnk", "3", "f"]);
+        assert!(line.starts_with("unexpected argument '--rnk' found; tip: "), "{line}");
+        assert!(line.ends_with("; see deltav train --help"), "{line}");
+        let line = refused(&["deltav", "train", "f", "--loss", "x"]);
+        assert!(
+            line.starts_with("invalid value 'x' for '--loss <LOSS>' [possible values: mean, sum]; "),
+            "{line}"
+        );
+        let line = refused(&["deltav", "-q", "train", "f", "--holdout", "2"]);
+        assert!(
+            line.starts_with("invalid value '2' for ") && line.ends_with("; see deltav train --help"),
+            "{line}"
+        );
+        let line = refused(&["deltav", "recommend", "m"]);
+        assert!(line.contains("--user <ID>") && line.contains("--all"), "{line}");
+        let line = refused(&["deltav", "export", "m"]);
+        assert!(line.starts_with("the following required arguments were not provided: --"), "{line}");
+        let line = refused(&["deltav", "trian"]);
+        assert!(line.starts_with("unrecognized subcommand 'trian'; tip: "), "{line}");
+        assert!(line.ends_with("; see deltav --help"), "{line}");
+    }
+
+    #[test]
+    fn a_bug_ends_with_code_1() {
+        assert_eq!(guard(|| 65), 65);
+        assert_eq!(guard(|| panic!("two\nlines")), 1);
+    }
+
+    #[test]
+    fn every_usage_error_is_one_line() {
+        for arguments in [
+            &["deltav", "train"][..],
+            &["deltav", "train", "f", "--rank", "x"],
+            &["deltav", "train", "f", "--opt", "rate"],
+            &["deltav", "recommend", "m"],
+            &["deltav", "recommend", "m", "--all", "--user", "1"],
+            &["deltav", "devices", "x"],
+        ] {
+            let line = refused(arguments);
+            assert!(!line.contains('\n') && !line.contains("error"), "{line}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Help that is made from the registries, so that it can't fall behind them.
+
+use std::fmt::Write;
+
+use crate::config::{MAX_RANK, ModelKind};
+use crate::data::formats::FORMATS;
+use crate::model::EXPORTS;
+use crate::optim::OPTIMIZERS;
+
+/// Below the list of commands.
+pub(super) const FIRST_STEPS: &str = "\
+First steps:
+  deltav demo                                  see it work on planted ratings
+  deltav train ratings.csv --holdout 0.1       writes ratings.safetensors
+  deltav recommend ratings.safetensors --user 42 -n 10
+  deltav train --help                          every setting";
+
+/// Below the flags of `train`.
+pub(super) const TRAIN_EXAMPLES: &str = "\
+Examples:
+  deltav train ratings.csv --holdout 0.1
+  deltav train u1.train.csv.gz --test u1.test.csv.gz --rank 64 --epochs 36
+  deltav train ratings.dat --separator :: --model plain --optimizer gd --loss sum
+  zcat ratings.csv.gz | deltav train - --columns userId,movieId,rating --out movies.safetensors";
+
+/// Every optimiser with its formula and hyperparameters.
+pub(super) fn optimizers() -> String {
+    let mut text = "How the factors are found. Hyperparameters go to --opt key=value.\n".to_owned();
+    for spec in OPTIMIZERS {
+        // Writing to a String can't fail.
+        let _ = write!(
+            text,
+            "\n{}: {}\n  {}\n  {} epochs by default\n",
+            spec.name, spec.summary, spec.formula, spec.epochs
+        );
+        for h in spec.hyperparameters {
+            let _ = writeln!(text, "  --opt {}={}  {} ({})", h.key, h.default, h.doc, h.range);
+        }
+    }
+    text
+}
+
+/// The optimisers' own numbers of epochs.
+pub(super) fn epochs() -> String {
+    let own: Vec<String> =
+        OPTIMIZERS.iter().map(|spec| format!("{} for {}", spec.epochs, spec.name)).collect();
+    format!("Passes over the ratings; 0 writes the initial factors [default: {}]", own.join(", "))
+}
+
+/// The range of ranks.
+pub(super) fn rank() -> String {
+    format!("Number of latent factors, 1 to {MAX_RANK}")
+}
+
+/// Every kind of model with its formula.
+pub(super) fn models() -> String {
+    let mut text = "The form of a prediction: u, v the factors of a user and an item, b, c their biases, \
+                    μ and s the mean and standard deviation of the training ratings.\n"
+        .to_owned();
+    for kind in ModelKind::ALL {
+        let _ = write!(text, "\n{}: {}", kind.name(), kind.formula());
+    }
+    text
+}
+
+/// The formats that ratings are read from.
+pub(super) fn inputs() -> String {
+    let mut text =
+        "Ratings, a user, an item and a rating a line; - is standard input, gzip is unpacked.\n".to_owned();
+    for format in FORMATS {
+        let _ = write!(text, "\n{} (.{}): {}", format.name, format.extensions.join(", ."), format.summary);
+    }
+    text
+}
+
+/// The formats that models are exported to.
+pub(super) fn exports() -> String {
+    let formats: Vec<String> =
+        EXPORTS.iter().map(|format| format!("{}: {}", format.name, format.summary)).collect();
+    format!("The format. {}", formats.join("; "))
+}

@@ -1,0 +1,90 @@
+//! `deltav inspect`: what a model is, what it was trained on and how.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::events::SCHEMA;
+use super::streams::Streams;
+use super::table::pairs;
+use crate::error::Result;
+use crate::model::{Card, Model};
+
+/// Characters of a curve, at most.
+const WIDTH: usize = 60;
+
+/// Show a model's card: its data, settings, curve, errors and device
+#[derive(Debug, Args)]
+pub(super) struct Inspect {
+    /// A model that `deltav train` wrote
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+
+    /// JSON instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+struct Report {
+    schema: u32,
+    #[serde(flatten)]
+    card: Card,
+}
+
+impl Inspect {
+    pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
+        let card = Model::load(&self.model)?.card();
+        if self.json {
+            return streams.json(&Report { schema: SCHEMA, card });
+        }
+        for (number, section) in card.sections().into_iter().enumerate() {
+            if number > 0 {
+                streams.line("")?;
+            }
+            streams.line(section.title)?;
+            for line in pairs(&section.rows) {
+                streams.line(format!("  {line}"))?;
+            }
+        }
+        let curves = [
+            ("train", card.curve.iter().filter_map(|epoch| epoch.train_rmse).collect()),
+            ("valid", card.curve.iter().filter_map(|epoch| epoch.valid_rmse).collect::<Vec<f64>>()),
+        ];
+        for (name, curve) in curves.iter().filter(|(_, curve)| curve.len() > 1) {
+            let (first, last) = (curve[0], curve[curve.len() - 1]);
+            streams.line(format!("  {name}  {}  {first:.4} to {last:.4}", shape(curve)))?;
+        }
+        Ok(())
+    }
+}
+
+/// A curve's shape in one line: a block for each of evenly spaced values,
+/// from the least to the greatest.
+fn shape(curve: &[f64]) -> String {
+    const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let least = curve.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = curve.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let block = |value: f64| {
+        let share = (value - least) / (greatest - least).max(f64::MIN_POSITIVE);
+        BLOCKS[((share * 8.0) as usize).min(7)]
+    };
+    let width = curve.len().min(WIDTH);
+    (0..width).map(|at| block(curve[at * (curve.len() - 1) / (width - 1).max(1)])).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_curve_goes_from_its_first_value_to_its_last() {
+        assert_eq!(shape(&[8.0, 4.0, 2.0, 1.0]), "█▄▂▁");
+        assert_eq!(shape(&[1.0, 1.0]), "▁▁");
+        let long: Vec<f64> = (0..1_000).map(f64::from).collect();
+        let shown = shape(&long);
+        assert_eq!(shown.chars().count(), WIDTH);
+        assert!(shown.starts_with('▁') && shown.ends_with('█'));
+    }
+}

@@ -1,0 +1,94 @@
+//! The command line: `deltav train`, `predict`, …, a file a command.
+//!
+//! Data go to stdout, everything else to stderr. An error is one line there,
+//! and its exit code that of [`Error::exit_code`](crate::Error::exit_code); a pipe that its reader
+//! closed is a quiet 0. The binary alone calls this; flags and the shape of
+//! the output are the stable interface, these functions are not.
+
+mod args;
+mod demo;
+mod devices;
+mod evaluate;
+mod events;
+mod export;
+mod failure;
+mod help;
+mod input;
+mod inspect;
+mod predict;
+mod recommend;
+mod render;
+mod rows;
+mod streams;
+mod table;
+mod train;
+
+use clap::{Parser, Subcommand};
+
+use crate::error::Result;
+use streams::Streams;
+
+pub use failure::guard;
+
+/// A parsed command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "deltav",
+    version,
+    about = "Matrix factorisation for recommender data, on any GPU or on none",
+    after_help = help::FIRST_STEPS,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// Nothing on stderr but errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Train(Box<train::Train>),
+    Predict(predict::Predict),
+    Evaluate(evaluate::Evaluate),
+    Recommend(recommend::Recommend),
+    Inspect(inspect::Inspect),
+    Export(export::Export),
+    Devices(devices::Devices),
+    Demo(demo::Demo),
+}
+
+/// Parses the process's arguments. Help and versions are printed at once.
+///
+/// # Errors
+/// The exit code, after help or an error was printed.
+pub fn parse() -> Result<Cli, u8> {
+    Cli::try_parse().map_err(|error| failure::report_usage(&error))
+}
+
+/// Runs a command and returns the exit code.
+pub fn run(cli: Cli) -> u8 {
+    let mut streams = Streams::new(cli.quiet);
+    let done = cli.command.run(&mut streams).and_then(|()| streams.finish());
+    match done {
+        Ok(()) => 0,
+        Err(error) => failure::report(&error),
+    }
+}
+
+impl Command {
+    fn run(self, streams: &mut Streams) -> Result<()> {
+        match self {
+            Command::Train(command) => command.run(streams),
+            Command::Predict(command) => command.run(streams),
+            Command::Evaluate(command) => command.run(streams),
+            Command::Recommend(command) => command.run(streams),
+            Command::Inspect(command) => command.run(streams),
+            Command::Export(command) => command.run(streams),
+            Command::Devices(command) => command.run(streams),
+            Command::Demo(command) => command.run(streams),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Rows of data: CSV with ids byte for byte, or JSON lines.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+/// Writes each row in the form that was asked for.
+pub(super) enum Rows<'a, W: Write> {
+    Csv(Box<csv::Writer<&'a mut W>>),
+    Json(&'a mut W),
+}
+
+impl<'a, W: Write> Rows<'a, W> {
+    pub(super) fn new(out: &'a mut W, json: bool) -> Self {
+        if json { Rows::Json(out) } else { Rows::Csv(Box::new(csv::Writer::from_writer(out))) }
+    }
+
+    /// The names of the columns; JSON has its keys.
+    pub(super) fn header(&mut self, names: &[&str]) -> io::Result<()> {
+        match self {
+            Rows::Csv(writer) => writer.write_record(names).map_err(io_error),
+            Rows::Json(_) => Ok(()),
+        }
+    }
+
+    /// One row: `cells` for CSV, `object` for JSON.
+    pub(super) fn row(&mut self, cells: &[&[u8]], object: &impl Serialize) -> io::Result<()> {
+        match self {
+            Rows::Csv(writer) => writer.write_record(cells).map_err(io_error),
+            Rows::Json(out) => {
+                serde_json::to_writer(&mut **out, object)?;
+                out.write_all(b"\n")
+            }
+        }
+    }
+
+    /// Hands everything to the stream below.
+    pub(super) fn finish(self) -> io::Result<()> {
+        match self {
+            Rows::Csv(mut writer) => writer.flush(),
+            Rows::Json(out) => out.flush(),
+        }
+    }
+}
+
+/// The system's error with its kind, by which a closed pipe is known.
+fn io_error(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_quoted_only_where_csv_needs_it_and_kept_byte_for_byte() {
+        let mut out = Vec::new();
+        let mut rows = Rows::new(&mut out, false);
+        rows.header(&["user", "item"]).unwrap();
+        for cells in [[&b"007"[..], b"a,b"], [b"say \"hi\"", b"\xff\xfe"], [b" x ", "Zoë".as_bytes()]] {
+            rows.row(&cells, &()).unwrap();
+        }
+        rows.finish().unwrap();
+        assert_eq!(out, b"user,item\n007,\"a,b\"\n\"say \"\"hi\"\"\",\xff\xfe\n x ,Zo\xc3\xab\n");
+    }
+}

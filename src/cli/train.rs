@@ -1,0 +1,274 @@
+//! `deltav train`: ratings in, a model out.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::args::{fraction, key_value, one_of, positive};
+use super::help;
+use super::input::{Reading, read_held};
+use super::render::Renderer;
+use super::streams::Streams;
+use super::table::count;
+use crate::backend::{Backend, DeviceChoice, OpenOptions, open};
+use crate::config::{Loss, ModelKind, Reg, RegScaling, TrainConfig};
+use crate::data::formats::FORMATS;
+use crate::data::{Duplicates, Ratings, read_ratings};
+use crate::error::{Error, Result};
+use crate::event::{Event, Observer, Saved};
+use crate::output::Output;
+use crate::train::{Dataset, train};
+
+const LOSSES: &[Loss] = &[Loss::Mean, Loss::Sum];
+const SCALINGS: &[RegScaling] = &[RegScaling::Sqrt, RegScaling::None, RegScaling::Count];
+
+/// Train a model on ratings
+#[derive(Debug, Args)]
+#[command(after_help = help::TRAIN_EXAMPLES)]
+pub(super) struct Train {
+    /// Ratings, a user, an item and a rating a line; - is standard input
+    #[arg(value_name = "FILE", long_help = help::inputs())]
+    file: PathBuf,
+
+    /// The model's file [default: the name of FILE with .safetensors, in this folder]
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Replace an existing file
+    #[arg(short, long)]
+    force: bool,
+
+    /// Events as JSON on stdout, one object a line
+    #[arg(long)]
+    json: bool,
+
+    /// Ratings to measure each epoch with; never trained on
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    test: Option<PathBuf>,
+
+    /// Set this part of the ratings aside, at random, and measure each epoch with it
+    #[arg(long, value_name = "FRACTION", value_parser = fraction, allow_negative_numbers = true, help_heading = "Data")]
+    holdout: Option<f64>,
+
+    /// Where a user rates an item twice
+    #[arg(long, value_name = "WHICH", default_value = "error", value_parser = one_of(&Duplicates::ALL, Duplicates::name), help_heading = "Data")]
+    duplicates: Duplicates,
+
+    #[command(flatten, next_help_heading = "Data")]
+    reading: Reading,
+
+    #[command(flatten, next_help_heading = "Model and method")]
+    method: Method,
+
+    #[command(flatten, next_help_heading = "Device")]
+    device: Device,
+}
+
+/// What is trained.
+#[derive(Debug, Args)]
+struct Method {
+    /// The form of a prediction [default: svdpp; biased with a fixed --reg or an optimizer that can't learn]
+    #[arg(long, value_name = "MODEL", value_parser = one_of(&ModelKind::ALL, ModelKind::name), long_help = help::models())]
+    model: Option<ModelKind>,
+
+    #[arg(long, value_name = "K", default_value_t = TrainConfig::default().rank, help = help::rank())]
+    rank: usize,
+
+    #[arg(long, value_name = "N", help = help::epochs())]
+    epochs: Option<u32>,
+
+    /// Seed of the initial factors and of the hold-out
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    seed: u64,
+
+    /// How the factors are found
+    #[arg(long, value_name = "NAME", default_value_t = TrainConfig::default().optimizer, long_help = help::optimizers())]
+    optimizer: String,
+
+    /// A hyperparameter of the optimizer; see --help
+    #[arg(long = "opt", value_name = "KEY=VALUE", value_parser = key_value)]
+    options: Vec<(String, String)>,
+
+    /// What is minimised: (1/N)·Σe² or ½·Σe²
+    #[arg(long, value_name = "LOSS", default_value = "mean", value_parser = one_of(LOSSES, Loss::name))]
+    loss: Loss,
+
+    /// auto: learned from the data; or an L2 penalty λ [default: auto; 1.2 for optimizers that can't learn it, 0 for plain]
+    #[arg(long, value_name = "auto|LAMBDA", allow_negative_numbers = true)]
+    reg: Option<Reg>,
+
+    /// How a fixed λ grows with a row's number n of ratings: λ·√n, λ or λ·n [default: sqrt]
+    #[arg(long, value_name = "SCALING", value_parser = one_of(SCALINGS, RegScaling::name))]
+    reg_scaling: Option<RegScaling>,
+
+    /// Don't clip predictions to the range of the ratings
+    #[arg(long)]
+    no_clip: bool,
+}
+
+/// Where it is trained.
+#[derive(Debug, Args)]
+pub(super) struct Device {
+    /// auto, gpu, gpu:N (see `deltav devices`), cpu, or software (the GPU's kernels on the CPU)
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: DeviceChoice,
+
+    /// Threads of the CPU [default: one a core]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    threads: Option<usize>,
+
+    /// Cut the data into buffers of at most this many bytes, as on a small GPU
+    #[arg(long, value_name = "BYTES", hide_short_help = true)]
+    max_buffer_bytes: Option<u64>,
+}
+
+impl Train {
+    pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
+        let config = self.method.config().check()?;
+        self.check_inputs()?;
+        let output = Output::create(self.out.clone().unwrap_or_else(|| default_out(&self.file)), self.force)?;
+        self.device.limit_threads();
+
+        let mut renderer = Renderer::new(streams, self.json);
+        renderer.reading(&self.file);
+        let (data, notices) = self.data()?;
+        let mut backend = self.device.open(&mut renderer)?;
+        for notice in notices {
+            renderer.event(&Event::Notice(notice));
+        }
+        let model = train(config, &data, &mut *backend, &mut renderer)?;
+
+        let path = output.path().to_owned();
+        let bytes = model.save_to(output)?;
+        renderer.event(&Event::Saved(Saved { path: path.clone(), bytes }));
+        renderer.next_step(&path, &model);
+        renderer.finish()
+    }
+
+    fn check_inputs(&self) -> Result<()> {
+        let stdin = Path::new("-");
+        if self.file == stdin && self.test.as_deref() == Some(stdin) {
+            return Err(Error::usage(
+                "standard input can't be both FILE and --test",
+                "pass a file for one of them",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Reads and splits; the second part is what the user should know of it.
+    fn data(&self) -> Result<(Dataset, Vec<String>)> {
+        let options = self.reading.options(self.duplicates);
+        let ratings = read_ratings(&self.file, &options)?;
+        let mut notices = Vec::new();
+        let (train, valid) = match self.holdout {
+            None => (ratings, None),
+            Some(fraction) => {
+                let (train, valid) = ratings.split(fraction, self.method.seed)?;
+                notices.extend(left_without(&train));
+                (train, Some(valid))
+            }
+        };
+        let test = self
+            .test
+            .as_ref()
+            .map(|path| read_held(path, &options, &train.users, &train.items))
+            .transpose()?;
+        Ok((Dataset { train, valid, test }, notices))
+    }
+}
+
+impl Method {
+    fn config(&self) -> TrainConfig {
+        TrainConfig {
+            model: self.model,
+            rank: self.rank,
+            epochs: self.epochs,
+            seed: self.seed,
+            optimizer: self.optimizer.clone(),
+            options: self.options.clone(),
+            loss: self.loss,
+            reg: self.reg,
+            reg_scaling: self.reg_scaling,
+            clip: !self.no_clip,
+        }
+    }
+}
+
+impl Device {
+    /// Opens the device and says where the pick may surprise.
+    pub(super) fn open(&self, renderer: &mut Renderer<'_>) -> Result<Box<dyn Backend>> {
+        let options = OpenOptions { threads: self.threads, max_buffer_bytes: self.max_buffer_bytes };
+        let opened = open(self.device, &options)?;
+        if let Some(notice) = opened.notice {
+            renderer.event(&Event::Notice(notice));
+        }
+        Ok(opened.backend)
+    }
+
+    /// Reading and preparing take no more threads than training.
+    pub(super) fn limit_threads(&self) {
+        if let Some(threads) = self.threads {
+            // Refused only where a pool exists already, or by a system that will refuse the backend's as well.
+            let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        }
+    }
+}
+
+/// Users and items that the hold-out left without a training rating.
+fn left_without(train: &Ratings) -> Option<String> {
+    let without = |counts: Vec<u64>| counts.into_iter().filter(|&count| count == 0).count() as u64;
+    let (users, items) = (without(train.user_counts()), without(train.item_counts()));
+    let parts: Vec<String> = [(users, "user"), (items, "item")]
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, one)| count(n, one))
+        .collect();
+    (!parts.is_empty()).then(|| {
+        format!(
+            "the hold-out leaves {} without a training rating, to be predicted as unknown",
+            parts.join(" and ")
+        )
+    })
+}
+
+/// The model's file if none is named: the stem of the ratings' file, in this folder.
+fn default_out(file: &Path) -> PathBuf {
+    let known = |extension: &str| {
+        let extension = extension.to_ascii_lowercase();
+        ["gz", "csv", "tsv", "txt"].contains(&&*extension)
+            || FORMATS.iter().any(|format| format.extensions.contains(&&*extension))
+    };
+    let mut stem = match file.file_name() {
+        Some(name) if file != Path::new("-") => PathBuf::from(name),
+        _ => PathBuf::from("ratings"),
+    };
+    while stem.extension().is_some_and(|extension| known(&extension.to_string_lossy())) {
+        stem.set_extension("");
+    }
+    stem.as_mut_os_string().push(".safetensors");
+    stem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_model_is_named_after_the_ratings() {
+        for (file, out) in [
+            ("data/ratings.csv", "ratings.safetensors"),
+            ("u1.train.csv.gz", "u1.train.safetensors"),
+            ("RATINGS.CSV.GZ", "RATINGS.safetensors"),
+            ("u.data", "u.safetensors"),
+            ("-", "ratings.safetensors"),
+            ("./-", "-.safetensors"),
+            ("..", "ratings.safetensors"),
+            ("ratings", "ratings.safetensors"),
+            (".csv", ".csv.safetensors"),
+            ("a.b", "a.b.safetensors"),
+        ] {
+            assert_eq!(default_out(Path::new(file)), Path::new(out), "{file}");
+        }
+    }
+}
