@@ -56,7 +56,7 @@ fn build(_: &Options<'_>) -> Result<Box<dyn Optimizer>> {
 }
 
 impl Optimizer for Als {
-    fn prepare(&mut self, problem: &Problem, _: &Objective, backend: &mut dyn Backend) -> Result<()> {
+    fn prepare(&mut self, problem: &Problem, _: &Objective<'_>, backend: &mut dyn Backend) -> Result<()> {
         let most = Role::BOTH.into_iter().flat_map(|role| &problem.side(role).shards).map(Shard::rows).max();
         let rows = rows_a_batch(problem.width, problem.rank, backend.max_buffer_bytes())?;
         let rows = rows.min(most.unwrap_or(1));

@@ -134,7 +134,12 @@ fn build(options: &Options<'_>) -> Result<Box<dyn Optimizer>> {
 }
 
 impl Optimizer for LineSearch {
-    fn prepare(&mut self, problem: &Problem, objective: &Objective, backend: &mut dyn Backend) -> Result<()> {
+    fn prepare(
+        &mut self,
+        problem: &Problem,
+        objective: &Objective<'_>,
+        backend: &mut dyn Backend,
+    ) -> Result<()> {
         if objective.reg == Reg::Auto {
             self.learn = Some(Learn::new(problem, objective.mask, self.settle, backend)?);
         }

@@ -81,6 +81,7 @@ impl<'a> Run<'a> {
         };
         let problem = Problem::new(&setup, backend)?;
         let objective = Objective {
+            train: &data.train,
             loss: written.loss,
             reg: config.reg,
             mask: config.model == ModelKind::Svdpp,
