@@ -39,6 +39,7 @@ use crate::kernel::row_sums::{self, RowSums};
 use crate::kernel::sum::Sum;
 use crate::kernel::sum_squares::partials;
 use crate::kernel::{Dispatch, Element};
+use crate::model::Posterior;
 use crate::problem::{Problem, Role};
 
 /// The registry's entry.
@@ -207,6 +208,13 @@ impl Optimizer for LineSearch {
             _ => self.follow(energy + cost, ROUNDING),
         }
         Ok(())
+    }
+
+    fn posterior(&self, problem: &Problem, backend: &mut dyn Backend) -> Result<Option<Posterior>> {
+        match (&self.learn, &self.state) {
+            (Some(learn), Some(state)) => learn.posterior(problem, state, backend),
+            _ => Ok(None),
+        }
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

@@ -18,6 +18,7 @@ use crate::config::{Loss, Reg};
 use crate::data::Ratings;
 use crate::error::{Error, Result};
 use crate::kernel::Dispatch;
+use crate::model::Posterior;
 use crate::problem::Problem;
 
 /// Every optimiser, in the order of the help text.
@@ -174,6 +175,15 @@ pub trait Optimizer: fmt::Debug + Send {
     fn observe(&mut self, epoch: u32, problem: &Problem, backend: &mut dyn Backend) -> Result<()> {
         let _ = (epoch, problem, backend);
         Ok(())
+    }
+
+    /// How certain the factors are after the last epoch, if the method knows.
+    ///
+    /// # Errors
+    /// As [`Backend::read`].
+    fn posterior(&self, problem: &Problem, backend: &mut dyn Backend) -> Result<Option<Posterior>> {
+        let _ = (problem, backend);
+        Ok(None)
     }
 
     /// The settings that ran, with what `prepare` settled, by key.
