@@ -9,7 +9,7 @@ use super::events;
 use super::streams::Streams;
 use super::table::{bytes, count, seconds, shell_path, shell_word, short};
 use crate::error::{Error, Result};
-use crate::event::{Epoch, Event, Loaded, Observer, Stopped};
+use crate::event::{Epoch, Event, Loaded, Observer, StopReason, Stopped};
 use crate::model::Model;
 
 /// Times a second that a bar is drawn, at most.
@@ -146,11 +146,20 @@ impl<'a> Renderer<'a> {
         let last = &stopped.last;
         let epochs = count(u64::from(last.epoch), "epoch");
         self.note(&format!("{epochs} in {}: RMSE {}", seconds(last.seconds), errors(last)));
+        match stopped.reason {
+            StopReason::Patience => self.note("stopped: the validation RMSE fell no more"),
+            StopReason::MaxSeconds => self.note("stopped: the time was up"),
+            StopReason::Epochs => {}
+        }
+        if let (Some(epoch), Some(valid)) = (stopped.best_epoch, stopped.kept.valid_rmse) {
+            self.note(&format!("kept epoch {epoch} of {}, validation RMSE {valid:.4}", last.epoch));
+            return;
+        }
         if let (Some((epoch, best)), Some(valid)) = (self.best, last.valid_rmse)
             && valid - best > 5e-4
         {
             self.notice(&format!(
-                "the validation RMSE was lowest, {best:.4}, after {epoch} epochs: try --epochs {epoch} or a larger --reg"
+                "the validation RMSE was lowest, {best:.4}, after {epoch} epochs: try --keep best or --epochs {epoch}"
             ));
         }
     }
@@ -216,6 +225,7 @@ mod tests {
     #[test]
     fn only_what_was_computed_is_shown() {
         let epoch = Epoch {
+            member: None,
             epoch: 1,
             epochs: 1,
             train_rmse: Some(0.51239),

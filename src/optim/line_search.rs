@@ -204,6 +204,10 @@ impl Optimizer for LineSearch {
         Ok(())
     }
 
+    fn can_diverge(&self) -> bool {
+        false
+    }
+
     fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = vec![("momentum", self.momentum.to_string())];
         if self.learn.is_some() {

@@ -6,6 +6,7 @@
 mod support;
 
 mod cli;
+mod endings;
 mod epochs;
 mod kernels;
 mod kernels_mask;

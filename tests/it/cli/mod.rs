@@ -6,6 +6,7 @@ mod bad_input;
 mod commands;
 mod demo;
 mod devices;
+mod endings;
 mod training;
 
 use std::fmt::Write as _;
