@@ -13,7 +13,7 @@ use super::table::count;
 use crate::backend::{Backend, DeviceChoice, OpenOptions, open};
 use crate::config::{Keep, Loss, ModelKind, Reg, RegScaling, TrainConfig};
 use crate::data::formats::FORMATS;
-use crate::data::{Duplicates, Ratings, read_ratings};
+use crate::data::{Duplicates, HoldoutBy, Ratings, ReadOptions, read_ratings};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Saved};
 use crate::model::Model;
@@ -47,9 +47,13 @@ pub(super) struct Train {
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     test: Option<PathBuf>,
 
-    /// Set this part of the ratings aside, at random, and measure each epoch with it
+    /// Set this part of the ratings aside and measure each epoch with it
     #[arg(long, value_name = "FRACTION", value_parser = fraction, allow_negative_numbers = true, help_heading = "Data")]
     holdout: Option<f64>,
+
+    /// Which part --holdout sets aside: any ratings, a share of each user's, or the newest
+    #[arg(long, value_name = "WHICH", value_parser = one_of(&HoldoutBy::ALL, HoldoutBy::name), requires = "holdout", help_heading = "Data")]
+    holdout_by: Option<HoldoutBy>,
 
     /// Ratings to validate with: measured each epoch, never trained on
     #[arg(long, value_name = "FILE", conflicts_with = "holdout", help_heading = "Data")]
@@ -201,12 +205,14 @@ impl Train {
     /// Reads and splits; the second part is what the user should know of it.
     fn data(&self) -> Result<(Dataset, Vec<String>)> {
         let options = self.reading.options(self.duplicates);
-        let ratings = read_ratings(&self.file, &options)?;
+        let by = self.holdout_by.unwrap_or_default();
+        let timed = ReadOptions { time: by == HoldoutBy::Time, ..options.clone() };
+        let ratings = read_ratings(&self.file, &timed)?;
         let mut notices = Vec::new();
         let (train, valid) = match self.holdout {
             None => (ratings, None),
             Some(fraction) => {
-                let (train, valid) = ratings.split(fraction, self.method.seed)?;
+                let (train, valid) = ratings.split_by(by, fraction, self.method.seed)?;
                 notices.extend(left_without(&train));
                 (train, Some(valid))
             }

@@ -13,6 +13,7 @@ mod source;
 mod sparse;
 mod split;
 mod text;
+mod time;
 
 pub use columns::{Column, Columns};
 pub use held::Held;
@@ -20,4 +21,4 @@ pub use ids::{IdMap, Ids, MAX_IDS};
 pub use ratings::{Ratings, Stats};
 pub use read::{Duplicates, ReadOptions, Separator, Triples, read_pairs, read_ratings, read_triples};
 pub use sparse::{Compressed, gather};
-pub use split::HOLDOUT_STREAM;
+pub use split::{HOLDOUT_STREAM, HoldoutBy};

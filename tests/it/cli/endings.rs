@@ -181,3 +181,49 @@ fn of_a_run_that_diverges_the_best_epoch_is_saved_where_a_file_is_named() {
     assert_eq!(outcome.code, Some(3));
     assert!(!folder.files().contains(&"nothing".to_owned()), "{}", outcome.stderr);
 }
+
+#[test]
+fn the_hold_out_is_of_users_or_of_the_newest() {
+    let folder = Folder::new();
+    let mut text = "user,item,rating,timestamp\n".to_owned();
+    for p in 0..600_u32 {
+        // The later half of the file is the older one.
+        let (time, rating) = if p < 300 { (1_000_000 + p, p % 3) } else { (p, 3 + p % 3) };
+        text += &format!("u{},i{},{rating},{time}\n", p % 30, p / 30 * 3 + p % 3);
+    }
+    folder.write("timed.csv", &text);
+    let train = |file: &str, by: &str, fraction: &str, out: &str| {
+        let call = ["train", file, "--epochs", "4", "--device", "cpu", "--json", "--force", "--out", out];
+        let all = folder
+            .json(&[&call[..], &["--keep", "last", "--holdout", fraction, "--holdout-by", by]].concat());
+        events(&all, "loaded")[0]["valid"].as_u64().unwrap()
+    };
+    assert_eq!(train("timed.csv", "random", "0.1", "a"), 60);
+    assert_eq!(train("timed.csv", "user", "0.1", "b"), 60);
+    assert_eq!(train("timed.csv", "user", "0.01", "b"), 30, "one of each user");
+    assert_eq!(train("timed.csv", "time", "0.5", "c"), 300);
+    // Only the older half has ratings above 2, and items that it alone rates.
+    let card = |model: &str| folder.json(&["inspect", model, "--json"])[0]["data"].clone();
+    let (c, a) = (card("c"), card("a"));
+    assert_eq!(
+        (&c["ratings"], &c["rating_min"], &c["unknown_items"]),
+        (&300.into(), &3.0.into(), &30.into())
+    );
+    assert_eq!((&a["rating_min"], &a["unknown_items"]), (&0.0.into(), &0.into()));
+
+    folder.write("untimed.csv", "user,item,rating\na,x,1\nb,y,2\n");
+    let line = folder.fail(&["train", "untimed.csv", "--holdout", "0.5", "--holdout-by", "time"], 65);
+    assert!(line.starts_with("error: untimed.csv:1: ") && line.contains("--columns"), "{line}");
+    let columns = ["--columns", "user,item,rating", "--holdout", "0.5", "--holdout-by", "time"];
+    let line = folder.fail(&[&["train", "timed.csv"], &columns[..]].concat(), 2);
+    assert!(line.contains("timestamp"), "{line}");
+    let line = folder.fail(&["train", "untimed.csv", "--holdout-by", "user"], 2);
+    assert!(line.contains("--holdout"), "{line}");
+    let line = folder.fail(&["train", "untimed.csv", "--holdout", "0.5", "--holdout-by", "user"], 2);
+    assert!(line.contains("no user has two ratings"), "{line}");
+    folder.write("one.csv", "user,item,rating\na,x,1\n");
+    for by in ["random", "user"] {
+        let line = folder.fail(&["train", "one.csv", "--holdout", "0.5", "--holdout-by", by], 2);
+        assert!(line.contains("1 rating can't be split"), "{line}");
+    }
+}
