@@ -9,6 +9,9 @@ use crate::optim::{self, Optimizer, OptimizerSpec};
 /// The largest rank the kernels are tested for.
 pub const MAX_RANK: usize = 512;
 
+/// The most models that are averaged.
+pub const MAX_AVERAGE: u32 = 64;
+
 /// The form of a prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -206,6 +209,9 @@ pub struct TrainConfig {
     pub keep: Option<Keep>,
     /// Stop after this many epochs, at least 1, without a lower validation RMSE. Default: never.
     pub patience: Option<u32>,
+    /// Models to train, from this seed and the next ones, whose predictions are
+    /// averaged: 1 to [`MAX_AVERAGE`]. Default: 1.
+    pub average: u32,
     /// Stop with the epoch that is running after this many seconds. Default: never.
     pub max_seconds: Option<f64>,
 }
@@ -225,6 +231,7 @@ impl Default for TrainConfig {
             clip: true,
             keep: None,
             patience: None,
+            average: 1,
             max_seconds: None,
         }
     }
@@ -288,6 +295,12 @@ impl TrainConfig {
     fn check_end(&self) -> Result<()> {
         if self.patience == Some(0) {
             return Err(Error::usage("patience 0 would stop before the first epoch", "pass at least 1"));
+        }
+        if !(1..=MAX_AVERAGE).contains(&self.average) {
+            return Err(Error::usage(
+                format!("an average of {} models is out of range", self.average),
+                format!("pass --average 1 to {MAX_AVERAGE}"),
+            ));
         }
         if let Some(seconds) = self.max_seconds
             && !(seconds > 0.0 && seconds.is_finite())

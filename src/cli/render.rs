@@ -116,11 +116,13 @@ impl<'a> Renderer<'a> {
     }
 
     fn epoch(&mut self, epoch: &Epoch) {
-        if let Some(rmse) = epoch.valid_rmse
+        if epoch.member.is_none()
+            && let Some(rmse) = epoch.valid_rmse
             && self.best.is_none_or(|(_, best)| rmse < best)
         {
             self.best = Some((epoch.epoch, rmse));
         }
+        let member = epoch.member.map_or(String::new(), |member| format!("model {member}: "));
         let speed = format!("{} ratings/s", short(epoch.ratings_per_second));
         if self.draws {
             let bar = self.bar.get_or_insert_with(|| {
@@ -129,14 +131,14 @@ impl<'a> Renderer<'a> {
                 bar.set_style(style("{bar:24.cyan/dim} {pos}/{len}  ETA {eta}  {wide_msg}"));
                 bar
             });
-            bar.set_message(format!("RMSE {}  {speed}", errors(epoch)));
+            bar.set_message(format!("{member}RMSE {}  {speed}", errors(epoch)));
             bar.set_position(u64::from(epoch.epoch));
         } else {
             let step = epoch.epochs.div_ceil(LINES).max(1);
             if epoch.epoch.is_multiple_of(step) || epoch.epoch == epoch.epochs {
                 let width = epoch.epochs.to_string().len();
                 let number = format!("{:>width$}/{}", epoch.epoch, epoch.epochs);
-                self.note(&format!("epoch {number}  RMSE {}  {speed}", errors(epoch)));
+                self.note(&format!("{member}epoch {number}  RMSE {}  {speed}", errors(epoch)));
             }
         }
     }

@@ -69,13 +69,32 @@ pub(super) struct Train {
     #[command(flatten, next_help_heading = "Model and method")]
     method: Method,
 
+    #[command(flatten, next_help_heading = "End")]
+    end: End,
+
     #[command(flatten, next_help_heading = "Device")]
     device: Device,
 }
 
+/// When training ends.
+#[derive(Debug, Args)]
+struct End {
+    /// Whose factors the model has: best by validation RMSE, or last [default: best with --holdout or --valid]
+    #[arg(long, value_name = "EPOCH", value_parser = one_of(&Keep::ALL, Keep::name))]
+    keep: Option<Keep>,
+
+    /// Stop after N epochs without a lower validation RMSE
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    patience: Option<u32>,
+
+    /// Stop with the epoch that is running after this time
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    max_seconds: Option<f64>,
+}
+
 /// What is trained.
 #[derive(Debug, Args)]
-struct Method {
+pub(super) struct Method {
     /// The form of a prediction [default: svdpp; biased with a fixed --reg or an optimizer that can't learn]
     #[arg(long, value_name = "MODEL", value_parser = one_of(&ModelKind::ALL, ModelKind::name), long_help = help::models())]
     model: Option<ModelKind>,
@@ -98,17 +117,15 @@ struct Method {
     #[arg(long = "opt", value_name = "KEY=VALUE", value_parser = key_value)]
     options: Vec<(String, String)>,
 
-    /// Whose factors the model has: best by validation RMSE, or last [default: best with --holdout or --valid]
-    #[arg(long, value_name = "EPOCH", value_parser = one_of(&Keep::ALL, Keep::name))]
-    keep: Option<Keep>,
-
-    /// Stop after N epochs without a lower validation RMSE
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    patience: Option<u32>,
-
-    /// Stop with the epoch that is running after this time
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    max_seconds: Option<f64>,
+    /// Average the predictions of S models, from this seed and the next ones: one model of S times the rank
+    #[arg(
+        long,
+        value_name = "S",
+        default_value_t = 1,
+        hide_default_value = true,
+        allow_negative_numbers = true
+    )]
+    average: u32,
 
     /// What is minimised: (1/N)·Σe² or ½·Σe²
     #[arg(long, value_name = "LOSS", default_value = "mean", value_parser = one_of(LOSSES, Loss::name))]
@@ -145,7 +162,8 @@ pub(super) struct Device {
 
 impl Train {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
-        let config = self.method.config();
+        let End { keep, patience, max_seconds } = self.end;
+        let config = TrainConfig { keep, patience, max_seconds, ..self.method.config() };
         if self.holdout.is_none() && self.valid.is_none() {
             config.check_without_validation()?;
         }
@@ -227,7 +245,7 @@ impl Train {
 }
 
 impl Method {
-    fn config(&self) -> TrainConfig {
+    pub(super) fn config(&self) -> TrainConfig {
         TrainConfig {
             model: self.model,
             rank: self.rank,
@@ -239,9 +257,8 @@ impl Method {
             reg: self.reg,
             reg_scaling: self.reg_scaling,
             clip: !self.no_clip,
-            keep: self.keep,
-            patience: self.patience,
-            max_seconds: self.max_seconds,
+            average: self.average,
+            ..TrainConfig::default()
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod columns;
 mod duplicates;
+mod folds;
 pub mod formats;
 mod held;
 mod ids;
@@ -16,6 +17,7 @@ mod text;
 mod time;
 
 pub use columns::{Column, Columns};
+pub use folds::FOLD_STREAM;
 pub use held::Held;
 pub use ids::{IdMap, Ids, MAX_IDS};
 pub use ratings::{Ratings, Stats};

@@ -1,5 +1,6 @@
 //! The host loop: epochs, losses, events, the best epoch, and the model at the end.
 
+mod average;
 mod keep;
 mod notices;
 
@@ -47,7 +48,10 @@ impl Dataset {
 /// validation part the factors of its best epoch are kept on the device, and
 /// the model has them, unless the configuration says otherwise.
 ///
-/// A loss is read back only if the observer wants epochs, once at the end, and
+/// An average trains its members one after the other, each with its own best
+/// epoch, and tells of one end; a time limit is for all of them together.
+///
+/// The device's memory is given back. A loss is read back only if the observer wants epochs, once at the end, and
 /// wherever the end depends on it.
 ///
 /// # Errors
@@ -62,7 +66,14 @@ pub fn train(
     backend: &mut dyn Backend,
     observer: &mut dyn Observer,
 ) -> Result<Model> {
-    Run::start(config, data, backend, observer)?.finish()
+    let first = backend.allocated();
+    let model = if config.config.average > 1 {
+        average::train(config, data, backend, observer)
+    } else {
+        Run::start(config, data, backend, observer).and_then(Run::finish)
+    };
+    backend.release(first);
+    model
 }
 
 struct Run<'a> {

@@ -5,6 +5,7 @@
 
 mod support;
 
+mod average;
 mod cli;
 mod endings;
 mod epochs;

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod commands;
+mod cv;
 mod demo;
 mod devices;
 mod endings;
