@@ -7,6 +7,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::model::Model;
+
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -93,8 +95,8 @@ pub enum Error {
         source: io::Error,
     },
 
-    /// The loss or the factors stopped being finite. Nothing is saved.
-    #[error("epoch {epoch}: {optimizer} diverged ({settings}); {remedy}")]
+    /// The loss or the factors stopped being finite, or the loss exploded.
+    #[error("epoch {epoch}: {optimizer} diverged ({settings}); {remedy}{}", kept_epoch(kept.as_deref()))]
     Diverged {
         /// The epoch whose update diverged, from 1.
         epoch: u32,
@@ -104,6 +106,8 @@ pub enum Error {
         settings: String,
         /// What to change.
         remedy: String,
+        /// The model of the best epoch before, if there was one. NaN is in none.
+        kept: Option<Box<Model>>,
     },
 
     /// No adapter fits the request, or the device was lost.
@@ -131,6 +135,11 @@ pub enum Error {
     /// A bug in this crate; please report it.
     #[error("internal error: {0}; please report it")]
     Internal(String),
+}
+
+fn kept_epoch(kept: Option<&Model>) -> String {
+    kept.and_then(|model| model.metadata.best_epoch)
+        .map_or(String::new(), |epoch| format!("; kept epoch {epoch}"))
 }
 
 impl Error {

@@ -125,6 +125,14 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
+    fn allocated(&self) -> u32 {
+        self.buffers.len() as u32 // fits: it numbers them
+    }
+
+    fn release(&mut self, first: u32) {
+        self.buffers.truncate(first as usize);
+    }
+
     fn dispatch(&mut self, recording: &[Dispatch]) -> Result<()> {
         for step in recording {
             self.play(step);

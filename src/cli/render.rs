@@ -9,7 +9,7 @@ use super::events;
 use super::streams::Streams;
 use super::table::{bytes, count, seconds, shell_path, shell_word, short};
 use crate::error::{Error, Result};
-use crate::event::{Epoch, Event, Loaded, Observer, Stopped};
+use crate::event::{Epoch, Event, Loaded, Observer, StopReason, Stopped};
 use crate::model::Model;
 
 /// Times a second that a bar is drawn, at most.
@@ -121,7 +121,8 @@ impl<'a> Renderer<'a> {
     }
 
     fn epoch(&mut self, epoch: &Epoch) {
-        if let Some(rmse) = epoch.valid_rmse
+        if epoch.member.is_none()
+            && let Some(rmse) = epoch.valid_rmse
             && self.best.is_none_or(|(_, best)| rmse < best)
         {
             self.best = Some((epoch.epoch, rmse));
@@ -130,10 +131,16 @@ impl<'a> Renderer<'a> {
             self.draw(epoch);
             return;
         }
+        let member = member(epoch);
         let step = epoch.epochs.div_ceil(LINES).max(1);
         if epoch.epoch.is_multiple_of(step) || epoch.epoch == epoch.epochs {
             let width = epoch.epochs.to_string().len();
-            self.note(&format!("epoch {:>width$}/{}  RMSE {}", epoch.epoch, epoch.epochs, numbers(epoch)));
+            self.note(&format!(
+                "{member}epoch {:>width$}/{}  RMSE {}",
+                epoch.epoch,
+                epoch.epochs,
+                numbers(epoch)
+            ));
         }
     }
 
@@ -150,7 +157,7 @@ impl<'a> Renderer<'a> {
         if self.drawn.is_none_or(|drawn| drawn.elapsed() >= pause) {
             self.drawn = Some(Instant::now());
             bar.set_position(u64::from(epoch.epoch));
-            bar.set_message(format!("RMSE {}", numbers(epoch)));
+            bar.set_message(format!("{}RMSE {}", member(epoch), numbers(epoch)));
         }
     }
 
@@ -159,11 +166,20 @@ impl<'a> Renderer<'a> {
         let last = &stopped.last;
         let epochs = count(u64::from(last.epoch), "epoch");
         self.note(&format!("{epochs} in {}: RMSE {}", seconds(last.seconds), errors(last)));
+        match stopped.reason {
+            StopReason::Patience => self.note("stopped: the validation RMSE fell no more"),
+            StopReason::MaxSeconds => self.note("stopped: the time was up"),
+            StopReason::Epochs => {}
+        }
+        if let (Some(epoch), Some(valid)) = (stopped.best_epoch, stopped.kept.valid_rmse) {
+            self.note(&format!("kept epoch {epoch} of {}, validation RMSE {valid:.4}", last.epoch));
+            return;
+        }
         if let (Some((epoch, best)), Some(valid)) = (self.best, last.valid_rmse)
             && valid - best > 5e-4
         {
             self.notice(&format!(
-                "the validation RMSE was lowest, {best:.4}, after {epoch} epochs: try --epochs {epoch} or a larger --reg"
+                "the validation RMSE was lowest, {best:.4}, after {epoch} epochs: try --keep best or --epochs {epoch}"
             ));
         }
     }
@@ -217,6 +233,11 @@ fn errors(epoch: &Epoch) -> String {
     shown.join("  ")
 }
 
+/// Which of several models an epoch belongs to.
+fn member(epoch: &Epoch) -> String {
+    epoch.member.map_or_else(String::new, |member| format!("model {member}: "))
+}
+
 /// The errors and the speed of an epoch.
 fn numbers(epoch: &Epoch) -> String {
     format!("{}  {} ratings/s", errors(epoch), short(epoch.ratings_per_second))
@@ -234,6 +255,7 @@ mod tests {
     #[test]
     fn only_what_was_computed_is_shown() {
         let epoch = Epoch {
+            member: None,
             epoch: 1,
             epochs: 1,
             train_rmse: Some(0.51239),

@@ -75,6 +75,8 @@ pub struct CardTraining {
     pub optimizer: String,
     /// Epochs that ran.
     pub epochs: u32,
+    /// The epoch whose factors the model has, where it was chosen for its error.
+    pub best_epoch: Option<u32>,
     /// Seed of the initial factors and of the split.
     pub seed: u64,
     /// The device that trained it.
@@ -148,6 +150,7 @@ impl Model {
             training: CardTraining {
                 optimizer: metadata.optimizer.clone(),
                 epochs: metadata.epochs,
+                best_epoch: metadata.best_epoch,
                 seed: metadata.seed,
                 device: metadata.device.clone(),
                 settings: metadata.settings.clone(),
@@ -191,9 +194,13 @@ impl Card {
             row("range", range),
             row("sha256", &data.sha256),
         ];
+        let epochs = match training.best_epoch {
+            Some(best) => format!("{}, the best of them, {best}, kept", training.epochs),
+            None => training.epochs.to_string(),
+        };
         let mut settings = vec![
             row("optimizer", &training.optimizer),
-            row("epochs", training.epochs.to_string()),
+            row("epochs", epochs),
             row("seed", training.seed.to_string()),
             row("device", &training.device),
         ];

@@ -98,7 +98,11 @@ pub struct Metadata {
     pub settings: BTreeMap<String, String>,
     /// Epochs that ran.
     pub epochs: u32,
-    /// Last measured errors by name: `train_rmse`, `valid_rmse`, `test_rmse`, in rating units.
+    /// The epoch whose factors the model has, where it was chosen for its error;
+    /// `None`: the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_epoch: Option<u32>,
+    /// That epoch's errors by name: `train_rmse`, `valid_rmse`, `test_rmse`, in rating units.
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
     /// RMSE by epoch: `(epoch, train, valid)`; `None` where it was not computed.

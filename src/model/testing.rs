@@ -40,6 +40,7 @@ fn metadata() -> Metadata {
         optimizer: "gd".to_owned(),
         settings: BTreeMap::from([("rate".to_owned(), "0.1".to_owned())]),
         epochs: 4,
+        best_epoch: None,
         metrics: BTreeMap::from([("train_rmse".to_owned(), 0.1 + 0.2)]),
         curve: vec![(0, None, None), (3, Some(1.0 / 3.0), None), (4, Some(0.3), Some(0.7))],
         device: "cpu".to_owned(),

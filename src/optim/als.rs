@@ -77,6 +77,10 @@ impl Optimizer for Als {
         Ok(())
     }
 
+    fn can_diverge(&self) -> bool {
+        false
+    }
+
     fn settings(&self) -> Vec<(&'static str, String)> {
         Vec::new()
     }

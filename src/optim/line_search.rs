@@ -217,6 +217,29 @@ impl Optimizer for LineSearch {
         }
     }
 
+    fn can_diverge(&self) -> bool {
+        false
+    }
+
+    fn state(&self) -> Vec<Buffer> {
+        match (&self.learn, &self.state) {
+            (Some(learn), Some(state)) => learn.buffers(state),
+            _ => Vec::new(),
+        }
+    }
+
+    fn keep(&mut self) {
+        if let Some(learn) = &mut self.learn {
+            learn.keep();
+        }
+    }
+
+    fn restore(&mut self) {
+        if let Some(learn) = &mut self.learn {
+            learn.restore();
+        }
+    }
+
     fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = vec![("momentum", self.momentum.to_string())];
         if self.learn.is_some() {

@@ -13,7 +13,7 @@ mod sgd;
 
 use std::fmt;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Buffer};
 use crate::config::{Loss, Reg};
 use crate::data::Ratings;
 use crate::error::{Error, Result};
@@ -185,6 +185,24 @@ pub trait Optimizer: fmt::Debug + Send {
         let _ = (problem, backend);
         Ok(None)
     }
+
+    /// Whether an epoch can end worse than any bound, as one with a learning rate can.
+    fn can_diverge(&self) -> bool {
+        true
+    }
+
+    /// Buffers of f32 that belong to the result of an epoch as the factors do, such
+    /// as variances: whoever keeps an epoch's factors keeps a copy of these with them.
+    fn state(&self) -> Vec<Buffer> {
+        Vec::new()
+    }
+
+    /// Called where the factors and [`Optimizer::state`] of the epoch just observed
+    /// are kept: numbers on the host that belong to them are to be remembered.
+    fn keep(&mut self) {}
+
+    /// Called when the buffers hold again what was kept last. No epoch follows.
+    fn restore(&mut self) {}
 
     /// The settings that ran, with what `prepare` settled, by key.
     fn settings(&self) -> Vec<(&'static str, String)>;

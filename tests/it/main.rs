@@ -13,7 +13,9 @@
 mod support;
 
 mod als;
+mod average;
 mod cli;
+mod endings;
 mod epochs;
 mod golden;
 mod kernels;

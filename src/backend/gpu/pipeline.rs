@@ -53,6 +53,11 @@ impl Pipelines {
         })
     }
 
+    /// Drops the bind groups of buffers that are released: those numbered from `first` on.
+    pub(super) fn forget(&mut self, first: u32) {
+        self.bind_groups.retain(|(_, buffers), _| buffers.iter().all(|&buffer| buffer < first));
+    }
+
     /// Group 0 of every step of the recording whose parameters were written last.
     pub(super) fn params_group(&self) -> &wgpu::BindGroup {
         &self.params_group

@@ -38,6 +38,16 @@ pub(super) struct Learn {
     masks: Option<[Mask; 2]>,
     /// Whether a variational epoch has run, so that there are variances.
     begun: bool,
+    /// What stood above when an epoch was kept.
+    kept: Option<Learned>,
+}
+
+/// The numbers of an epoch that live on the host.
+#[derive(Debug)]
+struct Learned {
+    begun: bool,
+    noise: f64,
+    priors: [Vec<f64>; 2],
 }
 
 impl Learn {
@@ -48,7 +58,7 @@ impl Learn {
             None
         };
         let unit = vec![1.0; problem.width];
-        Ok(Self { settle, noise: 1.0, priors: [unit.clone(), unit], masks, begun: false })
+        Ok(Self { settle, noise: 1.0, priors: [unit.clone(), unit], masks, begun: false, kept: None })
     }
 
     /// σ², in units of the standardised rating.
@@ -131,6 +141,23 @@ impl Learn {
             }
         }
         self.write_priors(state, backend)
+    }
+
+    /// What belongs to an epoch's posterior beside the factors.
+    pub(super) fn buffers(&self, state: &State) -> Vec<Buffer> {
+        let [users, items] = &state.sides;
+        let masks = self.masks.iter().flatten().flat_map(Mask::buffers);
+        users.variances.iter().chain(&items.variances).chain(&users.energy).copied().chain(masks).collect()
+    }
+
+    pub(super) fn keep(&mut self) {
+        self.kept = Some(Learned { begun: self.begun, noise: self.noise, priors: self.priors.clone() });
+    }
+
+    pub(super) fn restore(&mut self) {
+        if let Some(Learned { begun, noise, priors }) = self.kept.take() {
+            (self.begun, self.noise, self.priors) = (begun, noise, priors);
+        }
     }
 
     /// Means are the factors themselves; `None` before the first variational epoch.

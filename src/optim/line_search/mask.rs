@@ -68,6 +68,11 @@ impl Mask {
         })
     }
 
+    /// What belongs to an epoch's result: Y.
+    pub(super) fn buffers(&self) -> impl Iterator<Item = Buffer> + '_ {
+        self.factors.iter().copied()
+    }
+
     pub(super) fn means(&self) -> &[Buffer] {
         &self.means
     }

@@ -4,8 +4,10 @@
 
 mod bad_input;
 mod commands;
+mod cv;
 mod demo;
 mod devices;
+mod endings;
 mod training;
 mod uncertainty;
 
