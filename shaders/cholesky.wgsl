@@ -24,7 +24,7 @@
 override WORKGROUP: u32 = 64u;
 override SIDE: u32 = 8u; // lanes are a square, SIDE · SIDE = WORKGROUP
 
-const TINY = 1e-30;
+const TINY = 0x1p-100; // a power of 2: (TINY · w) / TINY is w
 
 struct Params {
     first: u32,  // row of the batch's first system

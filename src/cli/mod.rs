@@ -1,7 +1,7 @@
 //! The command line: `deltav train`, `predict`, …, a file a command.
 //!
 //! Data go to stdout, everything else to stderr. An error is one line there,
-//! and its exit code that of [`Error::exit_code`]; a pipe that its reader
+//! and its exit code that of [`Error::exit_code`](crate::Error::exit_code); a pipe that its reader
 //! closed is a quiet 0. The binary alone calls this; flags and the shape of
 //! the output are the stable interface, these functions are not.
 

@@ -1,7 +1,7 @@
 //! Events for people or for scripts: a bar on a terminal, a few lines elsewhere, or JSON.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -17,12 +17,17 @@ const HERTZ: u8 = 15;
 /// Epochs that get a line where there is no bar, about.
 const LINES: u32 = 20;
 
+const SPINNER: &str = "{spinner} {wide_msg}";
+/// What comes last is cut off where a terminal is narrow.
+const BAR: &str = "{bar:10.cyan/dim} {pos}/{len}  ETA {eta}  {wide_msg}";
+
 /// Renders the events of a run.
 pub(super) struct Renderer<'a> {
     streams: &'a mut Streams,
     json: bool,
     draws: bool,
     bar: Option<ProgressBar>,
+    drawn: Option<Instant>,
     best: Option<(u32, f64)>, // epoch and validation RMSE
     failed: Option<Error>,
 }
@@ -31,7 +36,7 @@ impl<'a> Renderer<'a> {
     /// `json`: events on stdout, nothing on stderr.
     pub(super) fn new(streams: &'a mut Streams, json: bool) -> Self {
         let draws = !json && streams.draws();
-        Self { streams, json, draws, bar: None, best: None, failed: None }
+        Self { streams, json, draws, bar: None, drawn: None, best: None, failed: None }
     }
 
     /// Says that a file is being read, which may take a while.
@@ -46,7 +51,7 @@ impl<'a> Renderer<'a> {
     pub(super) fn busy(&mut self, what: &str) {
         if self.draws {
             let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(HERTZ));
-            spinner.set_style(style("{spinner} {wide_msg}"));
+            spinner.set_style(style(SPINNER));
             spinner.set_message(what.to_owned());
             spinner.enable_steady_tick(Duration::from_millis(120));
             self.bar = Some(spinner);
@@ -122,24 +127,32 @@ impl<'a> Renderer<'a> {
         {
             self.best = Some((epoch.epoch, rmse));
         }
-        let member = epoch.member.map_or(String::new(), |member| format!("model {member}: "));
-        let speed = format!("{} ratings/s", short(epoch.ratings_per_second));
         if self.draws {
-            let bar = self.bar.get_or_insert_with(|| {
-                let target = ProgressDrawTarget::stderr_with_hz(HERTZ);
-                let bar = ProgressBar::with_draw_target(Some(u64::from(epoch.epochs)), target);
-                bar.set_style(style("{bar:24.cyan/dim} {pos}/{len}  ETA {eta}  {wide_msg}"));
-                bar
-            });
-            bar.set_message(format!("{member}RMSE {}  {speed}", errors(epoch)));
+            self.draw(epoch);
+            return;
+        }
+        let step = epoch.epochs.div_ceil(LINES).max(1);
+        if epoch.epoch.is_multiple_of(step) || epoch.epoch == epoch.epochs {
+            let width = epoch.epochs.to_string().len();
+            let number = format!("{:>width$}/{}", epoch.epoch, epoch.epochs);
+            self.note(&format!("{}epoch {number}  RMSE {}", member(epoch), numbers(epoch)));
+        }
+    }
+
+    /// Draws the bar, unless it was drawn a moment ago: thousands of epochs a
+    /// second are possible.
+    fn draw(&mut self, epoch: &Epoch) {
+        let bar = self.bar.get_or_insert_with(|| {
+            let target = ProgressDrawTarget::stderr_with_hz(4 * HERTZ);
+            let bar = ProgressBar::with_draw_target(Some(u64::from(epoch.epochs)), target);
+            bar.set_style(style(BAR));
+            bar
+        });
+        let pause = Duration::from_secs(1) / u32::from(HERTZ);
+        if self.drawn.is_none_or(|drawn| drawn.elapsed() >= pause) {
+            self.drawn = Some(Instant::now());
             bar.set_position(u64::from(epoch.epoch));
-        } else {
-            let step = epoch.epochs.div_ceil(LINES).max(1);
-            if epoch.epoch.is_multiple_of(step) || epoch.epoch == epoch.epochs {
-                let width = epoch.epochs.to_string().len();
-                let number = format!("{:>width$}/{}", epoch.epoch, epoch.epochs);
-                self.note(&format!("{member}epoch {number}  RMSE {}  {speed}", errors(epoch)));
-            }
+            bar.set_message(format!("{}RMSE {}", member(epoch), numbers(epoch)));
         }
     }
 
@@ -215,9 +228,19 @@ fn errors(epoch: &Epoch) -> String {
     shown.join("  ")
 }
 
+/// The errors and the speed of an epoch.
+fn numbers(epoch: &Epoch) -> String {
+    format!("{}  {} ratings/s", errors(epoch), short(epoch.ratings_per_second))
+}
+
 /// indicatif leaves colours out where `NO_COLOR` asks for that.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// `model 2: ` where an average is trained.
+fn member(epoch: &Epoch) -> String {
+    epoch.member.map_or(String::new(), |member| format!("model {member}: "))
 }
 
 #[cfg(test)]
@@ -241,8 +264,6 @@ mod tests {
 
     #[test]
     fn the_templates_are_well_formed() {
-        for template in ["{spinner} {wide_msg}", "{bar:24.cyan/dim} {pos}/{len}  ETA {eta}  {wide_msg}"] {
-            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
-        }
+        assert!([SPINNER, BAR].into_iter().all(|template| ProgressStyle::with_template(template).is_ok()));
     }
 }

@@ -14,8 +14,9 @@ use crate::error::Result;
 /// millionth of `Σ‖x‖²` only.
 pub const RIDGE: f32 = 1e-6;
 
-/// The least precision of all, for a row whose every x is 0.
-const TINY: f32 = 1e-30;
+/// The least precision of all, for a row whose every x is 0: 2⁻¹⁰⁰, a power of
+/// 2, so that such a row keeps its bits.
+const TINY: f32 = f32::from_bits((127 - 100) << 23);
 
 /// `shaders/cholesky.wgsl` and its twin.
 pub static KERNEL: Kernel = Kernel {

@@ -98,7 +98,7 @@ impl NormalEquations {
         require(&KERNEL, self.factors.len() == all * self.width, "factors and offsets are not as many rows")?;
         require(&KERNEL, self.first + self.rows <= all, "the batch exceeds the rows")?;
         require(&KERNEL, self.systems.len() >= self.rows * stride(self.width), "the systems don't fit")?;
-        require(&KERNEL, self.others.len() % self.width == 0, "others has no whole number of rows")?;
+        require(&KERNEL, self.others.len().is_multiple_of(self.width), "others has no whole number of rows")?;
         let same = [order, self.ratings].iter().all(|b| b.len() == self.columns.len());
         require(&KERNEL, same, "columns, order and ratings differ in length")?;
         require(&KERNEL, self.width < STAGE as usize, "too wide")?;

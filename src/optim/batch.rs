@@ -142,10 +142,10 @@ impl Rate {
         Ok(Self { rate, schedule, epochs: 0 })
     }
 
-    /// Settles an auto rate: 1 over the curvature of the chosen loss.
-    pub(super) fn settle(&mut self, problem: &Problem, objective: &Objective) {
+    /// Settles an auto rate: `part` over the curvature of the chosen loss.
+    pub(super) fn settle(&mut self, part: f64, problem: &Problem, objective: &Objective<'_>) {
         let scale = objective.loss.gradient_factor(problem.ratings);
-        self.rate.get_or_insert(1.0 / (scale * problem.curvature));
+        self.rate.get_or_insert(part / (scale * problem.curvature));
         self.epochs = objective.epochs;
     }
 
@@ -156,7 +156,7 @@ impl Rate {
 
     /// `rate` and `schedule`, as they ran.
     pub(super) fn settings(&self) -> Vec<(&'static str, String)> {
-        let rate = self.rate.map_or_else(|| "auto".to_owned(), |rate| format!("{rate:e}"));
+        let rate = self.rate.map_or_else(|| "auto".to_owned(), |rate| rate.to_string());
         vec![("rate", rate), ("schedule", Schedule::NAMES[self.schedule as usize].to_owned())]
     }
 

@@ -11,13 +11,13 @@
 //!
 //! | key | default | range | unit |
 //! |---|---|---|---|
-//! | rate | auto | > 0, or auto | η; 1 / curvature of the loss |
+//! | rate | auto | > 0, or auto | η; ⅓ / curvature of the loss |
 //! | beta | 0.9 | 0 to below 1 | β |
 //! | nesterov | on | on or off | |
 //! | schedule | constant | constant, linear or cosine | see [`super::batch`] |
 //!
-//! `auto` is as for [`super::gd`]. On a quadratic of curvature L, heavy ball is
-//! stable below `2(1+β)/L`, Nesterov below `2(1+β)/((1+2β)L)`: 1/L is safe for both.
+//! `auto` takes a third of [`super::gd`]'s. On a quadratic of curvature L, heavy
+//! ball is stable below `2(1+β)/L`, but Nesterov only below `2(1+β)/((1+2β)L)`.
 //!
 //! Source: Polyak, "Some methods of speeding up the convergence of iteration
 //! methods" (1964); Sutskever, Martens, Dahl & Hinton, "On the importance of
@@ -32,6 +32,9 @@ use crate::kernel::Dispatch;
 use crate::kernel::step_momentum::StepMomentum;
 use crate::problem::Problem;
 
+/// Part of 1/curvature that `auto` takes.
+const AUTO: f64 = 1.0 / 3.0;
+
 /// The registry's entry.
 pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     name: "momentum",
@@ -45,7 +48,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     hyperparameters: &[
         Hyperparameter {
             key: "rate",
-            doc: "learning rate η of the chosen loss; auto: 1 over the estimated curvature",
+            doc: "learning rate η of the chosen loss; auto: a third over the estimated curvature",
             default: "auto",
             range: "a number above 0, or auto",
         },
@@ -89,8 +92,13 @@ fn build(options: &Options<'_>) -> Result<Box<dyn Optimizer>> {
 }
 
 impl Optimizer for Momentum {
-    fn prepare(&mut self, problem: &Problem, objective: &Objective, backend: &mut dyn Backend) -> Result<()> {
-        self.rate.settle(problem, objective);
+    fn prepare(
+        &mut self,
+        problem: &Problem,
+        objective: &Objective<'_>,
+        backend: &mut dyn Backend,
+    ) -> Result<()> {
+        self.rate.settle(AUTO, problem, objective);
         self.scale = objective.loss.gradient_factor(problem.ratings);
         self.batch = Batch::new(problem, backend)?;
         self.velocities = matrices(problem, "velocity", backend)?;

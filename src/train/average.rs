@@ -105,6 +105,8 @@ fn combine(members: &[Model]) -> Option<Model> {
         item_factors: factors(|model| &model.item_factors, n),
         user_bias: bias(|model| &model.user_bias, m),
         item_bias: bias(|model| &model.item_bias, n),
+        // How certain a mean of several is, none of them knows.
+        posterior: None,
         metadata,
         ..first.clone()
     })

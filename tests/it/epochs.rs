@@ -4,6 +4,7 @@ use deltav::backend::Backend;
 use deltav::backend::gpu::GpuOptions;
 use deltav::config::{Loss, ModelKind, Reg, RegScaling, TrainConfig};
 use deltav::data::Ratings;
+use deltav::data::planted::Planted;
 use deltav::event::Silent;
 use deltav::model::Model;
 use deltav::problem::factors;
@@ -201,5 +202,22 @@ fn an_epoch_is_one_submission() {
             assert_eq!(count(30, true) - count(10, true), 20);
             assert_eq!(count(30, false) - count(10, false), 20);
         }
+    }
+}
+
+#[test]
+fn gd_recovers_planted_factors_without_noise() {
+    let planted = Planted::new(120, 90, 5_000).rank(4).exact().noise(0.0).seed(3).generate().unwrap();
+    let config = TrainConfig { rank: 4, ..config(ModelKind::Plain, 4, 4_000, Loss::Mean, 0.0, None) };
+    let model = run(&config, &planted.ratings, &mut devices::cpu(2));
+    let rmse = model.metadata.metrics["train_rmse"];
+    assert!(rmse < 1e-3, "RMSE {rmse}");
+    // And not by memorising: the cells that were not observed are right as well.
+    let predictor = model.predictor();
+    for (user, item, truth) in (0..planted.ratings.value.len())
+        .map(|p| (planted.ratings.user[p], planted.ratings.item[p], planted.truth[p]))
+    {
+        let prediction = predictor.predict(Some(user), Some(item)).rating;
+        assert!((prediction - f64::from(truth)).abs() < 0.02, "{prediction} for {truth}");
     }
 }

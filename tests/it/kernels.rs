@@ -13,7 +13,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::support::compare::{ONE_SUM, assert_close};
 use crate::support::devices;
-use crate::support::inputs::{each, play, uniform};
+use crate::support::inputs::{Inputs, each, play, uniform};
 
 #[test]
 fn residual_is_y_minus_u_dot_v_on_the_cells() {
@@ -168,6 +168,50 @@ fn sum_squares_gives_one_sum_a_chunk() {
                     &expected,
                     ONE_SUM * chunk as f64,
                 );
+            }
+        }
+    }
+}
+
+/// The loss is quadratic in each side, so that central differences of any
+/// width are exact but for rounding: −∂(½ΣΔ²)/∂U = ΔV, −∂(½ΣΔ²)/∂V = ΔᵀU.
+#[test]
+fn the_twins_gradient_is_the_slope_of_the_twins_loss() {
+    use deltav::kernel::{gradient, residual};
+    for case in crate::support::problems::awkward() {
+        let inputs = Inputs::new(&case, 3);
+        let cells = inputs.rows.len();
+        let params = residual::Params { count: cells as u32, width: 3, low: f32::MIN, high: f32::MAX };
+        let delta = |u: &[f32], v: &[f32]| {
+            let mut delta = vec![0.0; cells];
+            residual::residual(&params, &inputs.rows, &inputs.columns, &inputs.ratings, u, v, &mut delta);
+            delta
+        };
+        let loss =
+            |u: &[f32], v: &[f32]| -> f64 { delta(u, v).iter().map(|&d| 0.5 * f64::from(d).powi(2)).sum() };
+        let at = delta(&inputs.u, &inputs.v);
+        let h = 0.25f32;
+        for users in [true, false] {
+            let (own, other, offsets, columns, order) = if users {
+                (&inputs.u, &inputs.v, &inputs.user_offsets, &inputs.columns, &inputs.columns)
+            } else {
+                (&inputs.v, &inputs.u, &inputs.item_offsets, &inputs.item_columns, &inputs.item_order)
+            };
+            let rows = (offsets.len() - 1) as u32;
+            let params = gradient::Params { rows, width: 3, ordered: u32::from(!users), accumulate: 0 };
+            let mut product = vec![0.0; own.len()];
+            gradient::gradient(&params, offsets, columns, order, &at, other, &mut product);
+            // Every element of a small side, and a spread of a large one.
+            for e in (0..own.len()).step_by(own.len().div_ceil(60)) {
+                let moved = |shift: f32| {
+                    let mut own = own.clone();
+                    own[e] += shift;
+                    if users { loss(&own, other) } else { loss(other, &own) }
+                };
+                let slope = (moved(h) - moved(-h)) / (2.0 * f64::from(h));
+                let error = (f64::from(product[e]) + slope).abs();
+                let scale = 1.0 + f64::from(product[e]).abs() + loss(&inputs.u, &inputs.v) * 1e-3;
+                assert!(error < 1e-3 * scale, "{}, element {e}: {} for {}", case.name, product[e], -slope);
             }
         }
     }

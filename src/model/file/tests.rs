@@ -7,7 +7,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
-use super::super::testing::{ids, known_answers, pattern, random_model};
+use super::super::Explore;
+use super::super::testing::{ids, known_answers, known_posterior, pattern, random_model, random_posterior};
 use super::*;
 
 fn folder() -> (TempDir, PathBuf) {
@@ -57,6 +58,14 @@ fn a_model_comes_back_bit_for_bit() {
     let (_folder, path) = folder();
     for (seed, kind) in (0..12).zip(ModelKind::ALL.into_iter().cycle()) {
         let mut model = random_model(kind, 7, 5, 1 + seed as usize, 0.3, seed);
+        if seed % 3 > 0 {
+            let mut posterior = random_posterior(&model, seed);
+            posterior.noise = 0.1 + 0.2;
+            posterior.user_prior[0] = f64::from_bits(1);
+            posterior.calibration =
+                (seed % 3 > 1).then_some(Calibration { factor: 1.0 / 3.0, ratings: u64::MAX });
+            model.posterior = Some(posterior);
+        }
         // Numbers that careless formatting or arithmetic would lose.
         model.user_factors[0] = -0.0;
         model.item_factors[0] = f32::from_bits(1);
@@ -101,6 +110,14 @@ fn numbers_lie_at_multiples_of_their_size() {
     let file = safetensors::SafeTensors::deserialize(&file).unwrap();
     assert_eq!(file.tensor("user_factors").unwrap().shape(), [3, 3]);
     assert_eq!(file.names().len(), 12);
+    for (kind, count) in [(ModelKind::Biased, 19), (ModelKind::Svdpp, 21)] {
+        let mut model = random_model(kind, 3, 5, 3, 0.5, 2);
+        model.posterior = Some(random_posterior(&model, 2));
+        let file = bytes(&model);
+        let file = safetensors::SafeTensors::deserialize(&file).unwrap();
+        assert_eq!(file.names().len(), count);
+        assert_eq!(file.tensor("item_variances").unwrap().shape(), [5, 3]);
+    }
 }
 
 #[test]
@@ -266,6 +283,75 @@ fn numbers_that_lie_are_refused() {
 }
 
 #[test]
+fn posteriors_that_lie_are_refused() {
+    let refused = |edit: fn(&mut Posterior), expected: &str| {
+        let mut model = random_model(ModelKind::Svdpp, 3, 4, 2, 0.5, 1);
+        let mut posterior = random_posterior(&model, 1);
+        edit(&mut posterior);
+        model.posterior = Some(posterior);
+        let error = load(&bytes(&model)).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+        let (_folder, path) = folder();
+        assert_eq!(model.save(&path, false).unwrap_err().exit_code(), 1, "{expected}");
+    };
+    refused(|p| p.user_variances[3] = f32::NAN, "user_variances holds NaN at position 3");
+    refused(|p| p.item_variances[7] = f32::INFINITY, "item_variances holds inf at position 7");
+    refused(|p| p.user_bias_variances[1] = -1e-9, "user_bias_variances holds -0.000000001 at position 1");
+    refused(|p| p.item_bias_variances[2] = f32::NAN, "item_bias_variances");
+    refused(|p| p.user_noise[0] = -1.0, "user_noise holds -1");
+    refused(|p| p.user_prior[1] = f64::NAN, "user_prior holds NaN at position 1");
+    refused(|p| p.item_prior[0] = 1e300, "item_prior holds 1000");
+    refused(|p| p.noise = -0.5, "noise is -0.5");
+    refused(|p| p.item_bias_prior = -1.0, "item_bias_prior is -1");
+    refused(|p| p.calibration = Some(Calibration { factor: 0.0, ratings: 9 }), "factor is 0");
+    refused(|p| p.calibration = Some(Calibration { factor: -2.0, ratings: 9 }), "factor is -2");
+    refused(
+        |p| p.mask.as_mut().unwrap().user_mask_factors[1] = f32::NAN,
+        "user_mask_factors holds NaN at position 1",
+    );
+}
+
+#[test]
+fn a_posterior_is_read_whole_or_not_at_all() {
+    let mut model = known_answers(ModelKind::Svdpp);
+    model.posterior = Some(random_posterior(&model, 4));
+    let file = bytes(&model);
+    for name in [
+        "user_variances",
+        "item_variances",
+        "user_bias_variances",
+        "item_bias_variances",
+        "user_noise",
+        "user_prior",
+        "item_prior",
+        "user_mask_factors",
+        "item_mask_factors",
+    ] {
+        let other = replaced(&file, &format!("\"{name}\""), "\"other\"");
+        assert!(load(&other).unwrap_err().contains(&format!("has no tensor {name}")), "{name}");
+    }
+    for (from, to) in [
+        (r#"\"noise\":0.3"#, r#"\"noise\":null"#),
+        (r#"\"noise\":0.3"#, r#"\"noise\":1e999"#),
+        (r#"\"noise\":0.3,"#, ""),
+        (r#"\"mask\":true"#, r#"\"mask\":7"#),
+    ] {
+        assert!(load(&replaced(&file, from, to)).is_err(), "{from} as {to}");
+    }
+}
+
+#[test]
+fn what_a_document_may_leave_out_is_filled_in() {
+    let model = known_answers(ModelKind::Biased);
+    let file = bytes(&model);
+    let text = r#",\"device\":\"cpu\""#;
+    assert_eq!(load(&replaced(&file, text, "")).unwrap().metadata.device, "");
+    assert!(!String::from_utf8_lossy(&file).contains("posterior"), "files without one stay as they were");
+    let with = Model { posterior: Some(known_posterior(ModelKind::Biased)), ..model };
+    assert_eq!(load(&bytes(&with)).unwrap(), with);
+}
+
+#[test]
 fn id_offsets_that_lie_are_refused() {
     let file = bytes(&known_answers(ModelKind::Biased));
     let (size, header) = safetensors::SafeTensors::read_metadata(&file).unwrap();
@@ -290,7 +376,9 @@ fn a_file_cut_short_anywhere_is_refused() {
 
 #[test]
 fn damaged_files_never_panic() {
-    let file = bytes(&random_model(ModelKind::Biased, 9, 7, 3, 0.3, 5));
+    let mut model = random_model(ModelKind::Svdpp, 9, 7, 3, 0.3, 5);
+    model.posterior = Some(random_posterior(&model, 5));
+    let file = bytes(&model);
     let header = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
     let mut rng = ChaCha8Rng::seed_from_u64(20);
     let (mut refused, rounds) = (0, 6000);
@@ -315,7 +403,11 @@ fn damaged_files_never_panic() {
             Ok(model) => {
                 let predictor = model.predictor();
                 for user in 0..10 {
-                    assert!(predictor.predict(Some(user), Some(3)).rating.is_finite());
+                    let prediction = predictor.predict(Some(user), Some(3));
+                    assert!(prediction.rating.is_finite());
+                    let stds = [prediction.mean_std, prediction.rating_std];
+                    assert!(stds.into_iter().flatten().all(f64::is_finite), "{prediction:?}");
+                    let _ = predictor.explore_index(user, 3, false, Explore::Thompson { seed: 1 });
                     predictor.recommend_index(user, 3, false);
                 }
                 assert!(!model.card().sections().is_empty());
