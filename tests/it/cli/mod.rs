@@ -9,6 +9,7 @@ mod demo;
 mod devices;
 mod endings;
 mod training;
+mod uncertainty;
 
 use std::fmt::Write as _;
 use std::path::Path;
