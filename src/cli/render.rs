@@ -131,16 +131,11 @@ impl<'a> Renderer<'a> {
             self.draw(epoch);
             return;
         }
-        let member = member(epoch);
         let step = epoch.epochs.div_ceil(LINES).max(1);
         if epoch.epoch.is_multiple_of(step) || epoch.epoch == epoch.epochs {
             let width = epoch.epochs.to_string().len();
-            self.note(&format!(
-                "{member}epoch {:>width$}/{}  RMSE {}",
-                epoch.epoch,
-                epoch.epochs,
-                numbers(epoch)
-            ));
+            let number = format!("{:>width$}/{}", epoch.epoch, epoch.epochs);
+            self.note(&format!("{}epoch {number}  RMSE {}", member(epoch), numbers(epoch)));
         }
     }
 
@@ -233,11 +228,6 @@ fn errors(epoch: &Epoch) -> String {
     shown.join("  ")
 }
 
-/// Which of several models an epoch belongs to.
-fn member(epoch: &Epoch) -> String {
-    epoch.member.map_or_else(String::new, |member| format!("model {member}: "))
-}
-
 /// The errors and the speed of an epoch.
 fn numbers(epoch: &Epoch) -> String {
     format!("{}  {} ratings/s", errors(epoch), short(epoch.ratings_per_second))
@@ -246,6 +236,11 @@ fn numbers(epoch: &Epoch) -> String {
 /// indicatif leaves colours out where `NO_COLOR` asks for that.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// `model 2: ` where an average is trained.
+fn member(epoch: &Epoch) -> String {
+    epoch.member.map_or(String::new(), |member| format!("model {member}: "))
 }
 
 #[cfg(test)]

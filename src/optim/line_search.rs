@@ -210,20 +210,13 @@ impl Optimizer for LineSearch {
         Ok(())
     }
 
-    fn posterior(&self, problem: &Problem, backend: &mut dyn Backend) -> Result<Option<Posterior>> {
-        match (&self.learn, &self.state) {
-            (Some(learn), Some(state)) => learn.posterior(problem, state, backend),
-            _ => Ok(None),
-        }
-    }
-
     fn can_diverge(&self) -> bool {
         false
     }
 
     fn state(&self) -> Vec<Buffer> {
         match (&self.learn, &self.state) {
-            (Some(learn), Some(state)) => learn.buffers(state),
+            (Some(learn), Some(state)) => learn.state(state),
             _ => Vec::new(),
         }
     }
@@ -237,6 +230,13 @@ impl Optimizer for LineSearch {
     fn restore(&mut self) {
         if let Some(learn) = &mut self.learn {
             learn.restore();
+        }
+    }
+
+    fn posterior(&self, problem: &Problem, backend: &mut dyn Backend) -> Result<Option<Posterior>> {
+        match (&self.learn, &self.state) {
+            (Some(learn), Some(state)) => learn.posterior(problem, state, backend),
+            _ => Ok(None),
         }
     }
 

@@ -177,15 +177,6 @@ pub trait Optimizer: fmt::Debug + Send {
         Ok(())
     }
 
-    /// How certain the factors are after the last epoch, if the method knows.
-    ///
-    /// # Errors
-    /// As [`Backend::read`].
-    fn posterior(&self, problem: &Problem, backend: &mut dyn Backend) -> Result<Option<Posterior>> {
-        let _ = (problem, backend);
-        Ok(None)
-    }
-
     /// Whether an epoch can end worse than any bound, as one with a learning rate can.
     fn can_diverge(&self) -> bool {
         true
@@ -203,6 +194,15 @@ pub trait Optimizer: fmt::Debug + Send {
 
     /// Called when the buffers hold again what was kept last. No epoch follows.
     fn restore(&mut self) {}
+
+    /// How certain the factors are after the last epoch, if the method knows.
+    ///
+    /// # Errors
+    /// As [`Backend::read`].
+    fn posterior(&self, problem: &Problem, backend: &mut dyn Backend) -> Result<Option<Posterior>> {
+        let _ = (problem, backend);
+        Ok(None)
+    }
 
     /// The settings that ran, with what `prepare` settled, by key.
     fn settings(&self) -> Vec<(&'static str, String)>;

@@ -105,9 +105,9 @@ fn combine(members: &[Model]) -> Option<Model> {
         item_factors: factors(|model| &model.item_factors, n),
         user_bias: bias(|model| &model.user_bias, m),
         item_bias: bias(|model| &model.item_bias, n),
-        metadata,
-        // The posteriors are of each member's own factors.
+        // How certain a mean of several is, none of them knows.
         posterior: None,
+        metadata,
         ..first.clone()
     })
 }

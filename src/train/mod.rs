@@ -2,9 +2,9 @@
 
 mod average;
 mod keep;
+mod metadata;
 mod notices;
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::backend::Backend;
@@ -13,7 +13,7 @@ use crate::data::{Held, Ratings};
 use crate::error::{Error, Result};
 use crate::event::{Epoch, Event, Observer, StopReason, Stopped};
 use crate::kernel::Dispatch;
-use crate::model::{Metadata, Model};
+use crate::model::Model;
 use crate::optim::Objective;
 use crate::problem::{Losses, Problem, Role, Setup, Standard};
 
@@ -351,44 +351,6 @@ impl<'a> Run<'a> {
             model.calibrate(valid);
         }
         Ok(Some(model))
-    }
-
-    fn metadata(&self, kept: Epoch, best_epoch: Option<u32>) -> Metadata {
-        let config = &self.config.config;
-        let stats = self.data.train.stats();
-        let mut settings: BTreeMap<String, String> = BTreeMap::new();
-        for (key, value) in self.config.optimizer.settings() {
-            settings.insert(key.to_owned(), value);
-        }
-        settings.insert("loss".to_owned(), config.loss.name().to_owned());
-        settings.insert("reg".to_owned(), self.config.reg.to_string());
-        if self.config.reg != Reg::Auto {
-            settings.insert("reg_scaling".to_owned(), self.config.reg_scaling.name().to_owned());
-        }
-        if let Some(patience) = config.patience {
-            settings.insert("patience".to_owned(), patience.to_string());
-        }
-        if let Some(seconds) = config.max_seconds {
-            settings.insert("max_seconds".to_owned(), seconds.to_string());
-        }
-        let losses =
-            [("train_rmse", kept.train_rmse), ("valid_rmse", kept.valid_rmse), ("test_rmse", kept.test_rmse)];
-        Metadata {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            data_hash: self.data.train.hash(),
-            ratings: stats.count,
-            rating_min: stats.min,
-            rating_max: stats.max,
-            rating_mean: stats.mean,
-            seed: config.seed,
-            optimizer: self.config.spec.name.to_owned(),
-            settings,
-            epochs: self.last.epoch,
-            best_epoch,
-            metrics: losses.into_iter().filter_map(|(name, rmse)| Some((name.to_owned(), rmse?))).collect(),
-            curve: self.curve.clone(),
-            device: self.backend.describe().to_owned(),
-        }
     }
 }
 

@@ -80,6 +80,8 @@ fn same_factors(what: &str, a: &Model, b: &Model) {
     assert_eq!(a.user_factors, b.user_factors, "{what}");
     assert_eq!(a.item_factors, b.item_factors, "{what}");
     assert_eq!((&a.user_bias, &a.item_bias), (&b.user_bias, &b.item_bias), "{what}");
+    // Variances and priors belong to the epoch as the factors do.
+    assert_eq!(a.posterior, b.posterior, "{what}");
 }
 
 #[test]

@@ -38,16 +38,15 @@ pub(super) struct Learn {
     masks: Option<[Mask; 2]>,
     /// Whether a variational epoch has run, so that there are variances.
     begun: bool,
-    /// What stood above when an epoch was kept.
-    kept: Option<Learned>,
+    kept: Option<Kept>,
 }
 
-/// The numbers of an epoch that live on the host.
-#[derive(Debug)]
-struct Learned {
-    begun: bool,
+/// The numbers of an epoch that is kept.
+#[derive(Debug, Clone)]
+struct Kept {
     noise: f64,
     priors: [Vec<f64>; 2],
+    begun: bool,
 }
 
 impl Learn {
@@ -59,6 +58,25 @@ impl Learn {
         };
         let unit = vec![1.0; problem.width];
         Ok(Self { settle, noise: 1.0, priors: [unit.clone(), unit], masks, begun: false, kept: None })
+    }
+
+    /// What the posterior is read from, beside the numbers of [`Learn::keep`].
+    pub(super) fn state(&self, state: &State) -> Vec<Buffer> {
+        let sides = state.sides.iter().flat_map(|side| side.variances.iter().chain(&side.energy));
+        let masks = self.masks.iter().flatten().flat_map(Mask::buffers);
+        sides.chain(masks).copied().collect()
+    }
+
+    /// Remembers the numbers that belong to the buffers as they are.
+    pub(super) fn keep(&mut self) {
+        self.kept = Some(Kept { noise: self.noise, priors: self.priors.clone(), begun: self.begun });
+    }
+
+    /// Takes them back.
+    pub(super) fn restore(&mut self) {
+        if let Some(Kept { noise, priors, begun }) = self.kept.take() {
+            (self.noise, self.priors, self.begun) = (noise, priors, begun);
+        }
     }
 
     /// σ², in units of the standardised rating.
@@ -141,23 +159,6 @@ impl Learn {
             }
         }
         self.write_priors(state, backend)
-    }
-
-    /// What belongs to an epoch's posterior beside the factors.
-    pub(super) fn buffers(&self, state: &State) -> Vec<Buffer> {
-        let [users, items] = &state.sides;
-        let masks = self.masks.iter().flatten().flat_map(Mask::buffers);
-        users.variances.iter().chain(&items.variances).chain(&users.energy).copied().chain(masks).collect()
-    }
-
-    pub(super) fn keep(&mut self) {
-        self.kept = Some(Learned { begun: self.begun, noise: self.noise, priors: self.priors.clone() });
-    }
-
-    pub(super) fn restore(&mut self) {
-        if let Some(Learned { begun, noise, priors }) = self.kept.take() {
-            (self.begun, self.noise, self.priors) = (begun, noise, priors);
-        }
     }
 
     /// Means are the factors themselves; `None` before the first variational epoch.

@@ -68,13 +68,13 @@ impl Mask {
         })
     }
 
-    /// What belongs to an epoch's result: Y.
-    pub(super) fn buffers(&self) -> impl Iterator<Item = Buffer> + '_ {
-        self.factors.iter().copied()
-    }
-
     pub(super) fn means(&self) -> &[Buffer] {
         &self.means
+    }
+
+    /// The buffers of Y.
+    pub(super) fn buffers(&self) -> &[Buffer] {
+        &self.factors
     }
 
     /// Y of a role's prior means: a row each of the other side, `[rows, rank]`.
