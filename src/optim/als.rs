@@ -57,7 +57,11 @@ fn build(_: &Options<'_>) -> Result<Box<dyn Optimizer>> {
 
 impl Optimizer for Als {
     fn prepare(&mut self, problem: &Problem, _: &Objective, backend: &mut dyn Backend) -> Result<()> {
-        let most = Role::BOTH.into_iter().flat_map(|role| &problem.side(role).shards).map(|s| s.rows()).max();
+        let most = Role::BOTH
+            .into_iter()
+            .flat_map(|role| &problem.side(role).shards)
+            .map(super::super::problem::Shard::rows)
+            .max();
         let rows = rows_a_batch(problem.width, problem.rank, backend.max_buffer_bytes())?;
         let rows = rows.min(most.unwrap_or(1));
         let systems = backend.alloc("normal equations", Element::F32, rows * stride(problem.width))?;

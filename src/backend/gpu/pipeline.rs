@@ -79,7 +79,7 @@ impl Pipelines {
             self.compiled.insert(kernel.name, self.compile(device, kernel)?);
         }
         let compiled = &self.compiled[kernel.name];
-        let key = (kernel.name, step.buffers().iter().map(|b| b.id()).collect::<Vec<_>>());
+        let key = (kernel.name, step.buffers().iter().map(super::super::Buffer::id).collect::<Vec<_>>());
         let group = match self.bind_groups.entry(key) {
             std::collections::hash_map::Entry::Occupied(known) => known.get().clone(),
             std::collections::hash_map::Entry::Vacant(place) => {
