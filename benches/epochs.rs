@@ -84,7 +84,8 @@ impl Run {
             test: None,
         };
         let problem = Problem::new(&setup, &mut *backend).expect("100k ratings fit any device");
-        let objective = Objective { loss: Loss::Mean, reg, mask: spec.learns, epochs: u32::MAX };
+        let objective =
+            Objective { loss: Loss::Mean, reg, mask: spec.learns, epochs: u32::MAX, train: ratings };
         let mut optimizer = spec.build(&[]).expect("defaults are accepted");
         optimizer.prepare(&problem, &objective, &mut *backend).expect("state fits any device");
         let gradients = Role::BOTH.map(|role| {

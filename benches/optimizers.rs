@@ -113,10 +113,10 @@ fn line(config: &TrainConfig, curve: &Curve) -> String {
     let mut line = format!("| {} | {setting} | {epochs} | {last:.4} |", config.optimizer);
     // Writing to a String can't fail.
     let _ = match reached {
-        Some(at) => write!(line, " {at} | {:.1} |", curve.seconds * at as f64 / epochs as f64),
+        Some(at) => write!(line, " {at} | {:.2} |", curve.seconds * at as f64 / epochs as f64),
         None => write!(line, " – | – |"),
     };
-    let _ = write!(line, " {:.1} |", curve.seconds);
+    let _ = write!(line, " {:.2} |", curve.seconds);
     line
 }
 

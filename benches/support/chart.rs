@@ -61,7 +61,7 @@ impl Chart {
         let all = self.curves.iter().flat_map(|c| (0..c.rmse.len()).map(move |at| place(c, at)));
         let (first, last) = all.fold((f64::INFINITY, 0.0_f64), |(a, b), x| (a.min(x), b.max(x)));
         let best = self.curves.iter().flat_map(|c| &c.rmse).copied().fold(f64::INFINITY, f64::min);
-        let (low, high) = ((best * 100.0).floor() / 100.0, (best * TALLEST * 100.0).ceil() / 100.0);
+        let (low, high) = (((best - 0.005) * 100.0).floor() / 100.0, (best * TALLEST * 100.0).ceil() / 100.0);
         let x = |value: f64| left + WIDTH * (value / first).ln() / (last / first).ln();
         let y = |rmse: f64| TOP + HEIGHT * (high - rmse.min(high)) / (high - low);
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::args::{fraction, key_value, one_of, positive};
+use super::args::{fraction, key_value, one_of, threads};
 use super::help;
 use super::input::{Reading, read_held};
 use super::render::Renderer;
@@ -114,7 +114,7 @@ pub(super) struct Device {
     device: DeviceChoice,
 
     /// Threads of the CPU [default: one a core]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
 
     /// Cut the data into buffers of at most this many bytes, as on a small GPU

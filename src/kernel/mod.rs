@@ -23,6 +23,7 @@ pub mod row_curvature;
 pub mod row_direction;
 pub mod row_step;
 pub mod row_sums;
+pub mod sgd_diagonal;
 pub mod step_adam;
 pub mod step_gd;
 pub mod step_momentum;
@@ -58,6 +59,7 @@ pub const KERNELS: &[&Kernel] = &[
     &mask_squares::KERNEL,
     &mask_alpha::KERNEL,
     &mask_step::KERNEL,
+    &sgd_diagonal::KERNEL,
 ];
 
 /// Invocations of a workgroup, the `WORKGROUP` constant of every shader.

@@ -143,7 +143,7 @@ impl Rate {
     }
 
     /// Settles an auto rate: `part` over the curvature of the chosen loss.
-    pub(super) fn settle(&mut self, part: f64, problem: &Problem, objective: &Objective) {
+    pub(super) fn settle(&mut self, part: f64, problem: &Problem, objective: &Objective<'_>) {
         let scale = objective.loss.gradient_factor(problem.ratings);
         self.rate.get_or_insert(part / (scale * problem.curvature));
         self.epochs = objective.epochs;

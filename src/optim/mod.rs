@@ -9,18 +9,21 @@ mod batch;
 mod gd;
 mod line_search;
 mod momentum;
+mod sgd;
 
 use std::fmt;
 
 use crate::backend::Backend;
 use crate::config::{Loss, Reg};
+use crate::data::Ratings;
 use crate::error::{Error, Result};
 use crate::kernel::Dispatch;
+use crate::model::Posterior;
 use crate::problem::Problem;
 
 /// Every optimiser, in the order of the help text.
 pub const OPTIMIZERS: &[&OptimizerSpec] =
-    &[&line_search::SPEC, &als::SPEC, &adam::SPEC, &momentum::SPEC, &gd::SPEC];
+    &[&line_search::SPEC, &als::SPEC, &sgd::SPEC, &adam::SPEC, &momentum::SPEC, &gd::SPEC];
 
 /// A hyperparameter, for help, docs and checks.
 #[derive(Debug, Clone, Copy)]
@@ -110,8 +113,7 @@ impl Options<'_> {
 
     /// A number that satisfies `accept`, or an error that names the range.
     fn number(&self, key: &str, accept: impl Fn(f64) -> bool) -> Result<f64> {
-        let text = self.text(key);
-        match text.parse::<f64>() {
+        match self.text(key).parse::<f64>() {
             Ok(value) if accept(value) => Ok(value),
             _ => Err(self.out_of_range(key)),
         }
@@ -128,7 +130,9 @@ impl Options<'_> {
 
 /// What is descended, beyond what the problem's buffers hold.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Objective {
+pub struct Objective<'a> {
+    /// The ratings, in the order of their file.
+    pub train: &'a Ratings,
     /// The convention of the loss.
     pub loss: Loss,
     /// Fixed penalties, or learned from the data.
@@ -145,7 +149,12 @@ pub trait Optimizer: fmt::Debug + Send {
     ///
     /// # Errors
     /// As [`Backend::alloc`].
-    fn prepare(&mut self, problem: &Problem, objective: &Objective, backend: &mut dyn Backend) -> Result<()>;
+    fn prepare(
+        &mut self,
+        problem: &Problem,
+        objective: &Objective<'_>,
+        backend: &mut dyn Backend,
+    ) -> Result<()>;
 
     /// Whether an epoch starts from Δ. If so, the caller records Δ of the
     /// factors as they are behind each epoch.
@@ -166,6 +175,15 @@ pub trait Optimizer: fmt::Debug + Send {
     fn observe(&mut self, epoch: u32, problem: &Problem, backend: &mut dyn Backend) -> Result<()> {
         let _ = (epoch, problem, backend);
         Ok(())
+    }
+
+    /// How certain the factors are after the last epoch, if the method knows.
+    ///
+    /// # Errors
+    /// As [`Backend::read`].
+    fn posterior(&self, problem: &Problem, backend: &mut dyn Backend) -> Result<Option<Posterior>> {
+        let _ = (problem, backend);
+        Ok(None)
     }
 
     /// The settings that ran, with what `prepare` settled, by key.

@@ -92,7 +92,12 @@ fn build(options: &Options<'_>) -> Result<Box<dyn Optimizer>> {
 }
 
 impl Optimizer for Momentum {
-    fn prepare(&mut self, problem: &Problem, objective: &Objective, backend: &mut dyn Backend) -> Result<()> {
+    fn prepare(
+        &mut self,
+        problem: &Problem,
+        objective: &Objective<'_>,
+        backend: &mut dyn Backend,
+    ) -> Result<()> {
         self.rate.settle(AUTO, problem, objective);
         self.scale = objective.loss.gradient_factor(problem.ratings);
         self.batch = Batch::new(problem, backend)?;

@@ -8,6 +8,7 @@
 //! Each side has one row more than ids: the row of anyone unknown, whose
 //! factors and bias are 0.
 
+mod blocks;
 mod curvature;
 mod gauge;
 mod init;
@@ -17,6 +18,7 @@ mod standard;
 mod tiles;
 mod view;
 
+pub use blocks::Blocks;
 pub use gauge::balance;
 pub use init::factors;
 pub use loss::{Losses, Part};
@@ -125,6 +127,9 @@ pub struct Problem {
     pub curvature: f64,
     /// How ratings became targets.
     pub standard: Standard,
+    /// Seed of whatever is drawn.
+    pub seed: u64,
+    shards: Shards,
     users: Side,
     items: Side,
     tiles: Vec<DeviceTile>,
@@ -199,6 +204,8 @@ impl Problem {
             ratings: train.len() as u64,
             curvature,
             standard,
+            seed: setup.seed,
+            shards,
             users,
             items,
             tiles,
@@ -212,6 +219,14 @@ impl Problem {
             Role::Users => &self.users,
             Role::Items => &self.items,
         }
+    }
+
+    /// The cells of each tile in the order of `train`, with their targets: for
+    /// methods that need another order than the buffers' CSR and CSC. Each with
+    /// its user shard and its item shard; tiles without cells are there too.
+    pub fn scatter(&self, train: &Ratings) -> Vec<(usize, usize, Cells)> {
+        let targets: Vec<f32> = train.value.iter().map(|&rating| self.standard.target(rating)).collect();
+        self.shards.scatter(&train.user, &train.item, &targets)
     }
 
     /// Records Δ from the factors as they are.

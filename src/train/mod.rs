@@ -81,6 +81,7 @@ impl<'a> Run<'a> {
         };
         let problem = Problem::new(&setup, backend)?;
         let objective = Objective {
+            train: &data.train,
             loss: written.loss,
             reg: config.reg,
             mask: config.model == ModelKind::Svdpp,
@@ -176,11 +177,16 @@ impl<'a> Run<'a> {
         if !all.into_iter().flatten().all(|x| x.is_finite()) {
             return Err(self.diverged(self.config.epochs));
         }
+        let posterior = self.config.optimizer.posterior(&self.problem, self.backend)?;
         let config = &self.config.config;
         let train = &self.data.train;
         let (seen, _) = train.by_user();
+        let (m, n) = (train.users.len(), train.items.len());
+        if posterior.as_ref().is_some_and(|posterior| posterior.check(m, n, config.rank).is_err()) {
+            return Err(self.diverged(self.config.epochs));
+        }
         let standard = self.problem.standard;
-        Ok(Model {
+        let mut model = Model {
             kind: self.config.model,
             rank: config.rank,
             users: train.users.clone(),
@@ -193,8 +199,13 @@ impl<'a> Run<'a> {
             scale: standard.scale,
             clip: config.clip,
             seen,
+            posterior,
             metadata: self.metadata(),
-        })
+        };
+        if let Some(valid) = &self.data.valid {
+            model.calibrate(valid);
+        }
+        Ok(model)
     }
 
     fn metadata(&self) -> Metadata {

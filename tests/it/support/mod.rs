@@ -5,5 +5,6 @@ pub mod devices;
 pub mod inputs;
 pub mod oracle;
 pub mod oracle_search;
+pub mod oracle_sgd;
 pub mod oracle_steps;
 pub mod problems;
