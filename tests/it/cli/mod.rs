@@ -7,6 +7,7 @@ mod commands;
 mod demo;
 mod devices;
 mod training;
+mod uncertainty;
 
 use std::fmt::Write as _;
 use std::path::Path;
