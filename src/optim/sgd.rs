@@ -38,7 +38,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options};
 use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32, read_f32};
 use crate::config::MAX_RANK;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::Dispatch;
 use crate::kernel::sgd_diagonal::{STATE, SgdDiagonal};
 use crate::problem::{Blocks, Problem, Role};
@@ -53,6 +53,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     learns: false,
     max_rank: MAX_RANK,
     row_elements: |_| STATE,
+    cell_loops: |_| 1,
     hyperparameters: &[
         Hyperparameter {
             key: "rate",
@@ -174,6 +175,13 @@ impl Optimizer for Sgd {
                 blocks.shuffle(&mut rng);
             }
             most = most.max(count);
+            let largest = blocks.largest() as u64;
+            if largest * (4 * problem.width.div_ceil(64) as u64 + 8) > backend.max_loop() {
+                return Err(Error::device(
+                    format!("a software adapter can't visit a block of {largest} ratings"),
+                    "pass more --opt blocks, or --device cpu",
+                ));
+            }
             self.tiles.push(Tile {
                 user_shard,
                 item_shard,
