@@ -9,6 +9,9 @@ use crate::optim::{self, Optimizer, OptimizerSpec};
 /// The largest rank the kernels are tested for.
 pub const MAX_RANK: usize = 512;
 
+/// The most models that are averaged.
+pub const MAX_AVERAGE: u32 = 64;
+
 /// The form of a prediction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -155,6 +158,28 @@ impl RegScaling {
     }
 }
 
+/// Which epoch's factors a model has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// Those of the last epoch.
+    Last,
+    /// Those of the epoch with the lowest validation RMSE, the first of equals.
+    Best,
+}
+
+impl Keep {
+    /// Every choice, in the order of the help text.
+    pub const ALL: [Keep; 2] = [Keep::Best, Keep::Last];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Keep::Last => "last",
+            Keep::Best => "best",
+        }
+    }
+}
+
 /// What to train, as people write it: every field may be nonsense.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainConfig {
@@ -179,6 +204,16 @@ pub struct TrainConfig {
     pub reg_scaling: Option<RegScaling>,
     /// Clip predictions to the range of the training ratings. Default: yes.
     pub clip: bool,
+    /// Which epoch's factors are kept. Default: the best where there is a
+    /// validation part, else the last.
+    pub keep: Option<Keep>,
+    /// Stop after this many epochs, at least 1, without a lower validation RMSE. Default: never.
+    pub patience: Option<u32>,
+    /// Models to train, from this seed and the next ones, whose predictions are
+    /// averaged: 1 to [`MAX_AVERAGE`]. Default: 1.
+    pub average: u32,
+    /// Stop with the epoch that is running after this many seconds. Default: never.
+    pub max_seconds: Option<f64>,
 }
 
 impl Default for TrainConfig {
@@ -194,6 +229,10 @@ impl Default for TrainConfig {
             reg: None,
             reg_scaling: None,
             clip: true,
+            keep: None,
+            patience: None,
+            average: 1,
+            max_seconds: None,
         }
     }
 }
@@ -222,6 +261,7 @@ impl TrainConfig {
                 format!("pass a rank from 1 to {MAX_RANK}"),
             ));
         }
+        self.check_end()?;
         let spec = optim::find(&self.optimizer)?;
         if self.rank > spec.max_rank {
             return Err(Error::usage(
@@ -252,6 +292,43 @@ impl TrainConfig {
 }
 
 impl TrainConfig {
+    fn check_end(&self) -> Result<()> {
+        if self.patience == Some(0) {
+            return Err(Error::usage("patience 0 would stop before the first epoch", "pass at least 1"));
+        }
+        if !(1..=MAX_AVERAGE).contains(&self.average) {
+            return Err(Error::usage(
+                format!("an average of {} models is out of range", self.average),
+                format!("pass --average 1 to {MAX_AVERAGE}"),
+            ));
+        }
+        if let Some(seconds) = self.max_seconds
+            && !(seconds > 0.0 && seconds.is_finite())
+        {
+            return Err(Error::usage(
+                format!("{seconds} seconds are no time to train in"),
+                "pass a number above 0, or leave --max-seconds out",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses what only a validation part can decide where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that names the setting.
+    pub fn check_without_validation(&self) -> Result<()> {
+        let setting = match (self.patience, self.keep) {
+            (Some(_), _) => "--patience",
+            (None, Some(Keep::Best)) => "--keep best",
+            _ => return Ok(()),
+        };
+        Err(Error::usage(
+            format!("{setting} needs ratings to validate with"),
+            "pass --holdout 0.1 or --valid FILE, or leave it out",
+        ))
+    }
+
     /// The model and the regularization, each from what was said of the other.
     fn resolve(&self, spec: &OptimizerSpec) -> Result<(ModelKind, Reg)> {
         let fixed = |model| Reg::Fixed(if model == ModelKind::Plain { 0.0 } else { DEFAULT_LAMBDA });

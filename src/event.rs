@@ -27,6 +27,8 @@ pub struct Loaded {
 /// All RMSE are in rating units. `None` means not computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Epoch {
+    /// The model of an average that is being trained, from 1; `None` where there is one model.
+    pub member: Option<u32>,
     /// The epoch, from 1; 0 is the state before the first update.
     pub epoch: u32,
     /// Epochs asked for.
@@ -49,6 +51,10 @@ pub struct Epoch {
 pub enum StopReason {
     /// All epochs ran.
     Epochs,
+    /// The validation RMSE did not improve for as many epochs as patience lasts.
+    Patience,
+    /// The time was up.
+    MaxSeconds,
 }
 
 impl StopReason {
@@ -56,6 +62,8 @@ impl StopReason {
     pub fn name(self) -> &'static str {
         match self {
             StopReason::Epochs => "epochs",
+            StopReason::Patience => "patience",
+            StopReason::MaxSeconds => "max-seconds",
         }
     }
 }
@@ -67,6 +75,10 @@ pub struct Stopped {
     pub reason: StopReason,
     /// The last epoch's numbers.
     pub last: Epoch,
+    /// The numbers of the epoch whose factors the model has.
+    pub kept: Epoch,
+    /// That epoch's number, where the validation part chose it.
+    pub best_epoch: Option<u32>,
 }
 
 /// A file that was written.
@@ -100,7 +112,8 @@ pub trait Observer {
     fn event(&mut self, event: &Event);
 
     /// Whether epoch numbers are wanted. If not, no loss is read back from
-    /// the device between the first epoch and the last.
+    /// the device between the first epoch and the last, unless an end depends
+    /// on it: the best epoch, patience or a time limit.
     fn wants_epochs(&self) -> bool {
         true
     }

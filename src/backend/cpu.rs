@@ -5,6 +5,10 @@ use super::{Backend, Buffer, MAX_BUFFER_BYTES};
 use crate::error::{Error, Result};
 use crate::kernel::{Access, Dispatch, Element, Slot};
 
+/// More threads than any machine has cores: a typing error, and one that would
+/// bring the machine to a halt.
+pub const MAX_THREADS: usize = 4096;
+
 /// Runs kernels' twins on the CPU.
 #[derive(Debug)]
 pub struct CpuBackend {
@@ -20,8 +24,13 @@ impl CpuBackend {
     /// # Errors
     /// [`Error::Usage`] for 0 threads, or if the system refuses them.
     pub fn new(threads: Option<usize>) -> Result<Self> {
-        if threads == Some(0) {
-            return Err(Error::usage("0 threads can't train", "pass at least 1, or leave --threads out"));
+        if let Some(count) = threads
+            && !(1..=MAX_THREADS).contains(&count)
+        {
+            return Err(Error::usage(
+                format!("{count} threads can't train"),
+                format!("pass 1 to {MAX_THREADS}, or leave --threads out"),
+            ));
         }
         let pool =
             rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build().map_err(|e| {
@@ -114,6 +123,14 @@ impl Backend for CpuBackend {
     fn read(&mut self, buffer: Buffer, words: &mut [u32]) -> Result<()> {
         words.copy_from_slice(self.words(buffer));
         Ok(())
+    }
+
+    fn allocated(&self) -> u32 {
+        self.buffers.len() as u32 // fits: it numbers them
+    }
+
+    fn release(&mut self, first: u32) {
+        self.buffers.truncate(first as usize);
     }
 
     fn dispatch(&mut self, recording: &[Dispatch]) -> Result<()> {

@@ -1,5 +1,5 @@
-//! Where kernels run. A [`Backend`] has four verbs: alloc, write, read and
-//! dispatch. It knows buffers of 4-byte elements and kernels as values, and
+//! Where kernels run. A [`Backend`] has four verbs: alloc (and release), write,
+//! read and dispatch. It knows buffers of 4-byte elements and kernels as values, and
 //! nothing of matrices or epochs.
 
 pub mod cpu;
@@ -72,6 +72,12 @@ pub trait Backend {
     /// # Errors
     /// [`Error::Device`](crate::Error::Device) if the device is lost.
     fn read(&mut self, buffer: Buffer, words: &mut [u32]) -> Result<()>;
+
+    /// Buffers allocated and not yet released.
+    fn allocated(&self) -> u32;
+
+    /// Gives back every buffer but the `first` ones. Handles to them must not be used again.
+    fn release(&mut self, first: u32);
 
     /// Plays a recording, in order. A GPU submits it as one piece, together
     /// with the reads that follow.

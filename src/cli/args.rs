@@ -2,6 +2,8 @@
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use crate::backend::cpu::MAX_THREADS;
+
 /// One of a family's values by name, listed in help and in errors.
 pub(super) fn one_of<T>(all: &'static [T], name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>
 where
@@ -28,11 +30,11 @@ pub(super) fn fraction(text: &str) -> Result<f64, String> {
     }
 }
 
-/// At least one of something.
-pub(super) fn positive(text: &str) -> Result<usize, String> {
+/// A number of threads.
+pub(super) fn threads(text: &str) -> Result<usize, String> {
     match text.parse::<usize>() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err("pass a whole number of at least 1".to_owned()),
+        Ok(number) if (1..=MAX_THREADS).contains(&number) => Ok(number),
+        _ => Err(format!("pass a whole number from 1 to {MAX_THREADS}")),
     }
 }
 
@@ -52,9 +54,9 @@ mod tests {
         for text in ["0", "1", "-0.1", "nan", "inf", "x", ""] {
             assert!(fraction(text).is_err(), "{text}");
         }
-        assert_eq!(positive("3"), Ok(3));
-        for text in ["0", "-1", "1.5", "x"] {
-            assert!(positive(text).is_err(), "{text}");
+        assert_eq!(threads("3"), Ok(3));
+        for text in ["0", "-1", "1.5", "x", "99999999"] {
+            assert!(threads(text).is_err(), "{text}");
         }
     }
 }

@@ -29,6 +29,8 @@ enum Body<'a> {
         device: &'a str,
     },
     Epoch {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        member: Option<u32>,
         epoch: u32,
         epochs: u32,
         train_rmse: Option<f64>,
@@ -40,6 +42,7 @@ enum Body<'a> {
     Stopped {
         reason: &'static str,
         epoch: u32,
+        best_epoch: Option<u32>,
         train_rmse: Option<f64>,
         valid_rmse: Option<f64>,
         test_rmse: Option<f64>,
@@ -70,17 +73,36 @@ pub(super) fn line(event: &Event) -> Line<'_> {
             },
         ),
         Event::Epoch(epoch) => {
-            let Epoch { epoch, epochs, train_rmse, valid_rmse, test_rmse, seconds, ratings_per_second } =
-                *epoch;
-            (
-                "epoch",
-                Body::Epoch { epoch, epochs, train_rmse, valid_rmse, test_rmse, seconds, ratings_per_second },
-            )
+            let Epoch {
+                member,
+                epoch,
+                epochs,
+                train_rmse,
+                valid_rmse,
+                test_rmse,
+                seconds,
+                ratings_per_second,
+            } = *epoch;
+            let body = Body::Epoch {
+                member,
+                epoch,
+                epochs,
+                train_rmse,
+                valid_rmse,
+                test_rmse,
+                seconds,
+                ratings_per_second,
+            };
+            ("epoch", body)
         }
         Event::Stopped(stopped) => {
-            let Epoch { epoch, train_rmse, valid_rmse, test_rmse, seconds, .. } = stopped.last;
-            let reason = stopped.reason.name();
-            ("stopped", Body::Stopped { reason, epoch, train_rmse, valid_rmse, test_rmse, seconds })
+            // The errors are those of the model that is saved.
+            let Epoch { train_rmse, valid_rmse, test_rmse, .. } = stopped.kept;
+            let Epoch { epoch, seconds, .. } = stopped.last;
+            let (reason, best_epoch) = (stopped.reason.name(), stopped.best_epoch);
+            let body =
+                Body::Stopped { reason, epoch, best_epoch, train_rmse, valid_rmse, test_rmse, seconds };
+            ("stopped", body)
         }
         Event::Saved(saved) => {
             ("saved", Body::Saved { path: saved.path.to_string_lossy().into_owned(), bytes: saved.bytes })
@@ -102,6 +124,7 @@ mod tests {
     #[test]
     fn lines_have_the_fields_of_the_contract() {
         let last = Epoch {
+            member: None,
             epoch: 1,
             epochs: 9,
             train_rmse: Some(0.5),
@@ -116,10 +139,13 @@ mod tests {
                 .to_owned()
                 + r#""test_rmse":null,"seconds":0.25,"ratings_per_second":1000000.0}"#
         );
+        assert!(text(&Event::Epoch(Epoch { member: Some(2), ..last })).contains(r#""member":2,"epoch":1,"#));
+        let kept = Epoch { epoch: 1, train_rmse: Some(0.75), ..last };
+        let last = Epoch { epoch: 3, ..last };
         assert_eq!(
-            text(&Event::Stopped(Stopped { reason: StopReason::Epochs, last })),
-            r#"{"schema":1,"event":"stopped","reason":"epochs","epoch":1,"train_rmse":0.5,"valid_rmse":null,"#
-                .to_owned() + r#""test_rmse":null,"seconds":0.25}"#
+            text(&Event::Stopped(Stopped { reason: StopReason::Patience, last, kept, best_epoch: Some(1) })),
+            r#"{"schema":1,"event":"stopped","reason":"patience","epoch":3,"best_epoch":1,"train_rmse":0.75,"#
+                .to_owned() + r#""valid_rmse":null,"test_rmse":null,"seconds":0.25}"#
         );
         assert_eq!(
             text(&Event::Saved(Saved { path: "a b".into(), bytes: 7 })),

@@ -23,6 +23,12 @@ Examples:
   deltav train ratings.dat --separator :: --model plain --optimizer gd --loss sum
   zcat ratings.csv.gz | deltav train - --columns userId,movieId,rating --out movies.safetensors";
 
+/// Below the flags of `cv`.
+pub(super) const CV_EXAMPLES: &str = "\
+Examples:
+  deltav cv ratings.csv --rank 64
+  deltav cv --fold-files u1.base:u1.test --fold-files u2.base:u2.test --optimizer als --json";
+
 /// Every optimiser with its formula and hyperparameters.
 pub(super) fn optimizers() -> String {
     let mut text = "How the factors are found. Hyperparameters go to --opt key=value.\n".to_owned();

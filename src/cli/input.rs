@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 #[derive(Debug, Args)]
 pub(super) struct Reading {
     /// Columns by name or by number from 1 [default: well-known names of the header, else 1,2,3]
-    #[arg(long, value_name = "USER,ITEM,RATING")]
+    #[arg(long, value_name = "USER,ITEM,RATING[,TIME]")]
     columns: Option<Columns>,
 
     /// What separates columns: auto, comma, tab, semicolon, pipe, space, :: or another character
@@ -39,7 +39,7 @@ impl Reading {
     /// The library's options.
     pub(super) fn options(&self, duplicates: Duplicates) -> ReadOptions {
         let (columns, separator) = (self.columns.clone(), self.separator);
-        ReadOptions { columns, separator, header: self.header.0, duplicates }
+        ReadOptions { columns, separator, header: self.header.0, duplicates, time: false }
     }
 }
 

@@ -6,6 +6,7 @@
 //! the output are the stable interface, these functions are not.
 
 mod args;
+mod cv;
 mod demo;
 mod devices;
 mod evaluate;
@@ -53,6 +54,7 @@ enum Command {
     Train(Box<train::Train>),
     Predict(predict::Predict),
     Evaluate(evaluate::Evaluate),
+    Cv(Box<cv::Cv>),
     Recommend(recommend::Recommend),
     Inspect(inspect::Inspect),
     Export(export::Export),
@@ -84,6 +86,7 @@ impl Command {
             Command::Train(command) => command.run(streams),
             Command::Predict(command) => command.run(streams),
             Command::Evaluate(command) => command.run(streams),
+            Command::Cv(command) => command.run(streams),
             Command::Recommend(command) => command.run(streams),
             Command::Inspect(command) => command.run(streams),
             Command::Export(command) => command.run(streams),

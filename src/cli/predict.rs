@@ -15,7 +15,7 @@ use super::streams::{Streams, stdout_error};
 use super::table::count;
 use crate::data::{Duplicates, read_pairs};
 use crate::error::{Error, Result};
-use crate::model::{Model, Part, Unknown, UnknownCounts};
+use crate::model::{Level, Model, Part, Unknown, UnknownCounts};
 use crate::output::Output;
 
 /// Predict the ratings of pairs of users and items
@@ -36,6 +36,14 @@ pub(super) struct Predict {
     /// Don't clip predictions to the range of the training ratings
     #[arg(long)]
     no_clip: bool,
+
+    /// Also the standard deviations of the prediction (mean_std) and of a rating (rating_std)
+    #[arg(long)]
+    with_std: bool,
+
+    /// Also the ends of an interval (low, high) that holds this share of the ratings, such as 0.9
+    #[arg(long, value_name = "SHARE")]
+    interval: Option<Level>,
 
     /// Write to a file [default: standard output]
     #[arg(short, long, value_name = "FILE")]
@@ -59,8 +67,27 @@ struct Row<'a> {
     user: Cow<'a, str>,
     item: Cow<'a, str>,
     prediction: f32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mean_std: Option<Option<f32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rating_std: Option<Option<f32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    low: Option<Option<f32>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    high: Option<Option<f32>>,
     /// `user`, `item` or `user and item`; null if both are known.
     unknown: Option<&'static str>,
+}
+
+/// An error where a model knows nothing of its uncertainty.
+pub(super) fn needs_posterior(model: &Model) -> Result<()> {
+    match model.posterior {
+        Some(_) => Ok(()),
+        None => Err(Error::usage(
+            "the model knows nothing of its uncertainty",
+            "train it with --reg auto and more epochs than the warm-up, without --average",
+        )),
+    }
 }
 
 impl Predict {
@@ -68,6 +95,9 @@ impl Predict {
         let output = self.out.as_ref().map(|path| Output::create(path, self.force)).transpose()?;
         let mut model = Model::load(&self.model)?;
         model.clip &= !self.no_clip;
+        if self.with_std || self.interval.is_some() {
+            needs_posterior(&model)?;
+        }
         let counts = match output {
             None => self.write(&model, streams.out(), &stdout_error)?,
             Some(mut output) => {
@@ -101,7 +131,14 @@ impl Predict {
         let predictor = model.predictor();
         let mut counts = UnknownCounts::default();
         let mut rows = Rows::new(out, self.json);
-        rows.header(&["user", "item", "prediction"]).map_err(failed)?;
+        let mut header = vec!["user", "item", "prediction"];
+        if self.with_std {
+            header.extend(["mean_std", "rating_std"]);
+        }
+        if self.interval.is_some() {
+            header.extend(["low", "high"]);
+        }
+        rows.header(&header).map_err(failed)?;
         read_pairs(&self.pairs, &self.reading.options(Duplicates::default()), |user, item, line| {
             let prediction = predictor.predict_ids(user, item);
             let applied = self.unknown.apply(prediction, &mut counts);
@@ -109,13 +146,26 @@ impl Predict {
                 return Ok(());
             };
             let rating = rating as f32;
+            let interval = self.interval.map(|level| predictor.interval(&prediction, level));
+            let std = |value: Option<f64>| self.with_std.then_some(value.map(|x| x as f32));
             let object = Row {
                 user: String::from_utf8_lossy(user),
                 item: String::from_utf8_lossy(item),
                 prediction: rating,
+                mean_std: std(prediction.mean_std),
+                rating_std: std(prediction.rating_std),
+                low: interval.map(|ends| ends.map(|ends| ends.low as f32)),
+                high: interval.map(|ends| ends.map(|ends| ends.high as f32)),
                 unknown: prediction.unknown.map(Part::name),
             };
-            rows.row(&[user, item, rating.to_string().as_bytes()], &object).map_err(failed)
+            // A value that was not asked for has no column, one that is not known an empty cell.
+            let more = [object.mean_std, object.rating_std, object.low, object.high];
+            let numbers: Vec<String> = std::iter::once(rating.to_string())
+                .chain(more.into_iter().flatten().map(|x| x.map_or_else(String::new, |x| x.to_string())))
+                .collect();
+            let cells: Vec<&[u8]> =
+                [user, item].into_iter().chain(numbers.iter().map(String::as_bytes)).collect();
+            rows.row(&cells, &object).map_err(failed)
         })?;
         rows.finish().map_err(failed)?;
         Ok(counts)

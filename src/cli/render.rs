@@ -9,7 +9,7 @@ use super::events;
 use super::streams::Streams;
 use super::table::{bytes, count, seconds, shell_path, shell_word, short};
 use crate::error::{Error, Result};
-use crate::event::{Epoch, Event, Loaded, Observer, Stopped};
+use crate::event::{Epoch, Event, Loaded, Observer, StopReason, Stopped};
 use crate::model::Model;
 
 /// Times a second that a bar is drawn, at most.
@@ -121,7 +121,8 @@ impl<'a> Renderer<'a> {
     }
 
     fn epoch(&mut self, epoch: &Epoch) {
-        if let Some(rmse) = epoch.valid_rmse
+        if epoch.member.is_none()
+            && let Some(rmse) = epoch.valid_rmse
             && self.best.is_none_or(|(_, best)| rmse < best)
         {
             self.best = Some((epoch.epoch, rmse));
@@ -133,7 +134,8 @@ impl<'a> Renderer<'a> {
         let step = epoch.epochs.div_ceil(LINES).max(1);
         if epoch.epoch.is_multiple_of(step) || epoch.epoch == epoch.epochs {
             let width = epoch.epochs.to_string().len();
-            self.note(&format!("epoch {:>width$}/{}  RMSE {}", epoch.epoch, epoch.epochs, numbers(epoch)));
+            let number = format!("{:>width$}/{}", epoch.epoch, epoch.epochs);
+            self.note(&format!("{}epoch {number}  RMSE {}", member(epoch), numbers(epoch)));
         }
     }
 
@@ -150,7 +152,7 @@ impl<'a> Renderer<'a> {
         if self.drawn.is_none_or(|drawn| drawn.elapsed() >= pause) {
             self.drawn = Some(Instant::now());
             bar.set_position(u64::from(epoch.epoch));
-            bar.set_message(format!("RMSE {}", numbers(epoch)));
+            bar.set_message(format!("{}RMSE {}", member(epoch), numbers(epoch)));
         }
     }
 
@@ -159,11 +161,20 @@ impl<'a> Renderer<'a> {
         let last = &stopped.last;
         let epochs = count(u64::from(last.epoch), "epoch");
         self.note(&format!("{epochs} in {}: RMSE {}", seconds(last.seconds), errors(last)));
+        match stopped.reason {
+            StopReason::Patience => self.note("stopped: the validation RMSE fell no more"),
+            StopReason::MaxSeconds => self.note("stopped: the time was up"),
+            StopReason::Epochs => {}
+        }
+        if let (Some(epoch), Some(valid)) = (stopped.best_epoch, stopped.kept.valid_rmse) {
+            self.note(&format!("kept epoch {epoch} of {}, validation RMSE {valid:.4}", last.epoch));
+            return;
+        }
         if let (Some((epoch, best)), Some(valid)) = (self.best, last.valid_rmse)
             && valid - best > 5e-4
         {
             self.notice(&format!(
-                "the validation RMSE was lowest, {best:.4}, after {epoch} epochs: try --epochs {epoch} or a larger --reg"
+                "the validation RMSE was lowest, {best:.4}, after {epoch} epochs: try --keep best or --epochs {epoch}"
             ));
         }
     }
@@ -227,6 +238,11 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
+/// `model 2: ` where an average is trained.
+fn member(epoch: &Epoch) -> String {
+    epoch.member.map_or(String::new(), |member| format!("model {member}: "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -234,6 +250,7 @@ mod tests {
     #[test]
     fn only_what_was_computed_is_shown() {
         let epoch = Epoch {
+            member: None,
             epoch: 1,
             epochs: 1,
             train_rmse: Some(0.51239),

@@ -4,18 +4,19 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::args::{fraction, key_value, one_of, positive};
+use super::args::{fraction, key_value, one_of, threads};
 use super::help;
 use super::input::{Reading, read_held};
 use super::render::Renderer;
 use super::streams::Streams;
 use super::table::count;
 use crate::backend::{Backend, DeviceChoice, OpenOptions, open};
-use crate::config::{Loss, ModelKind, Reg, RegScaling, TrainConfig};
+use crate::config::{Keep, Loss, ModelKind, Reg, RegScaling, TrainConfig};
 use crate::data::formats::FORMATS;
-use crate::data::{Duplicates, Ratings, read_ratings};
+use crate::data::{Duplicates, HoldoutBy, Ratings, ReadOptions, read_ratings};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Saved};
+use crate::model::Model;
 use crate::output::Output;
 use crate::train::{Dataset, train};
 
@@ -46,9 +47,17 @@ pub(super) struct Train {
     #[arg(long, value_name = "FILE", help_heading = "Data")]
     test: Option<PathBuf>,
 
-    /// Set this part of the ratings aside, at random, and measure each epoch with it
+    /// Set this part of the ratings aside and measure each epoch with it
     #[arg(long, value_name = "FRACTION", value_parser = fraction, allow_negative_numbers = true, help_heading = "Data")]
     holdout: Option<f64>,
+
+    /// Which part --holdout sets aside: any ratings, a share of each user's, or the newest
+    #[arg(long, value_name = "WHICH", value_parser = one_of(&HoldoutBy::ALL, HoldoutBy::name), requires = "holdout", help_heading = "Data")]
+    holdout_by: Option<HoldoutBy>,
+
+    /// Ratings to validate with: measured each epoch, never trained on
+    #[arg(long, value_name = "FILE", conflicts_with = "holdout", help_heading = "Data")]
+    valid: Option<PathBuf>,
 
     /// Where a user rates an item twice
     #[arg(long, value_name = "WHICH", default_value = "error", value_parser = one_of(&Duplicates::ALL, Duplicates::name), help_heading = "Data")]
@@ -60,13 +69,32 @@ pub(super) struct Train {
     #[command(flatten, next_help_heading = "Model and method")]
     method: Method,
 
+    #[command(flatten, next_help_heading = "End")]
+    end: End,
+
     #[command(flatten, next_help_heading = "Device")]
     device: Device,
 }
 
+/// When training ends.
+#[derive(Debug, Args)]
+struct End {
+    /// Whose factors the model has: best by validation RMSE, or last [default: best with --holdout or --valid]
+    #[arg(long, value_name = "EPOCH", value_parser = one_of(&Keep::ALL, Keep::name))]
+    keep: Option<Keep>,
+
+    /// Stop after N epochs without a lower validation RMSE
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    patience: Option<u32>,
+
+    /// Stop with the epoch that is running after this time
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    max_seconds: Option<f64>,
+}
+
 /// What is trained.
 #[derive(Debug, Args)]
-struct Method {
+pub(super) struct Method {
     /// The form of a prediction [default: svdpp; biased with a fixed --reg or an optimizer that can't learn]
     #[arg(long, value_name = "MODEL", value_parser = one_of(&ModelKind::ALL, ModelKind::name), long_help = help::models())]
     model: Option<ModelKind>,
@@ -88,6 +116,16 @@ struct Method {
     /// A hyperparameter of the optimizer; see --help
     #[arg(long = "opt", value_name = "KEY=VALUE", value_parser = key_value)]
     options: Vec<(String, String)>,
+
+    /// Average the predictions of S models, from this seed and the next ones: one model of S times the rank
+    #[arg(
+        long,
+        value_name = "S",
+        default_value_t = 1,
+        hide_default_value = true,
+        allow_negative_numbers = true
+    )]
+    average: u32,
 
     /// What is minimised: (1/N)·Σe² or ½·Σe²
     #[arg(long, value_name = "LOSS", default_value = "mean", value_parser = one_of(LOSSES, Loss::name))]
@@ -114,7 +152,7 @@ pub(super) struct Device {
     device: DeviceChoice,
 
     /// Threads of the CPU [default: one a core]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<usize>,
 
     /// Cut the data into buffers of at most this many bytes, as on a small GPU
@@ -124,7 +162,12 @@ pub(super) struct Device {
 
 impl Train {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
-        let config = self.method.config().check()?;
+        let End { keep, patience, max_seconds } = self.end;
+        let config = TrainConfig { keep, patience, max_seconds, ..self.method.config() };
+        if self.holdout.is_none() && self.valid.is_none() {
+            config.check_without_validation()?;
+        }
+        let config = config.check()?;
         self.check_inputs()?;
         let output = Output::create(self.out.clone().unwrap_or_else(|| default_out(&self.file)), self.force)?;
         self.device.limit_threads();
@@ -136,50 +179,73 @@ impl Train {
         for notice in notices {
             renderer.event(&Event::Notice(notice));
         }
-        let model = train(config, &data, &mut *backend, &mut renderer)?;
-
+        let (model, diverged) = match train(config, &data, &mut *backend, &mut renderer) {
+            Ok(model) => (model, None),
+            Err(error) => self.rescued(error)?,
+        };
         let path = output.path().to_owned();
         let bytes = model.save_to(output)?;
         renderer.event(&Event::Saved(Saved { path: path.clone(), bytes }));
+        if let Some(error) = diverged {
+            return Err(error);
+        }
         renderer.next_step(&path, &model);
         renderer.finish()
     }
 
-    fn check_inputs(&self) -> Result<()> {
-        let stdin = Path::new("-");
-        if self.file == stdin && self.test.as_deref() == Some(stdin) {
-            return Err(Error::usage(
-                "standard input can't be both FILE and --test",
-                "pass a file for one of them",
-            ));
+    /// What to save of a run that diverged: the best epoch before, if the user
+    /// named a file for it. The error is reported all the same.
+    fn rescued(&self, mut error: Error) -> Result<(Model, Option<Error>)> {
+        if let Error::Diverged { kept, .. } = &mut error {
+            if self.out.is_none() {
+                *kept = None;
+            }
+            if let Some(model) = kept.as_deref().cloned() {
+                return Ok((model, Some(error)));
+            }
         }
-        Ok(())
+        Err(error)
+    }
+
+    fn check_inputs(&self) -> Result<()> {
+        let inputs =
+            [("FILE", Some(&self.file)), ("--valid", self.valid.as_ref()), ("--test", self.test.as_ref())];
+        let stdin = inputs.into_iter().filter(|(_, path)| path.is_some_and(|path| path == Path::new("-")));
+        match &stdin.map(|(name, _)| name).collect::<Vec<_>>()[..] {
+            [first, second, ..] => Err(Error::usage(
+                format!("standard input can't be both {first} and {second}"),
+                "pass a file for one of them",
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// Reads and splits; the second part is what the user should know of it.
     fn data(&self) -> Result<(Dataset, Vec<String>)> {
         let options = self.reading.options(self.duplicates);
-        let ratings = read_ratings(&self.file, &options)?;
+        let by = self.holdout_by.unwrap_or_default();
+        let timed = ReadOptions { time: by == HoldoutBy::Time, ..options.clone() };
+        let ratings = read_ratings(&self.file, &timed)?;
         let mut notices = Vec::new();
         let (train, valid) = match self.holdout {
             None => (ratings, None),
             Some(fraction) => {
-                let (train, valid) = ratings.split(fraction, self.method.seed)?;
+                let (train, valid) = ratings.split_by(by, fraction, self.method.seed)?;
                 notices.extend(left_without(&train));
                 (train, Some(valid))
             }
         };
-        let test = self
-            .test
-            .as_ref()
-            .map(|path| read_held(path, &options, &train.users, &train.items))
-            .transpose()?;
+        let read = |path: &Option<PathBuf>| {
+            path.as_ref().map(|path| read_held(path, &options, &train.users, &train.items)).transpose()
+        };
+        let valid = valid.or(read(&self.valid)?);
+        let test = read(&self.test)?;
         Ok((Dataset { train, valid, test }, notices))
     }
 }
 
 impl Method {
-    fn config(&self) -> TrainConfig {
+    pub(super) fn config(&self) -> TrainConfig {
         TrainConfig {
             model: self.model,
             rank: self.rank,
@@ -191,6 +257,8 @@ impl Method {
             reg: self.reg,
             reg_scaling: self.reg_scaling,
             clip: !self.no_clip,
+            average: self.average,
+            ..TrainConfig::default()
         }
     }
 }

@@ -18,7 +18,7 @@ pub enum Column {
 
 /// The columns to read. As text: `user,item,rating` by name or by number,
 /// such as `userId,movieId,rating` or `1,2,3`; the rating may be left out
-/// where none is read.
+/// where none is read, and the timestamp behind it where no order is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns {
     /// The user's id.
@@ -27,6 +27,8 @@ pub struct Columns {
     pub item: Column,
     /// The rating; needed to train and to evaluate.
     pub rating: Option<Column>,
+    /// When it was rated; needed to split by time.
+    pub time: Option<Column>,
 }
 
 impl FromStr for Column {
@@ -55,11 +57,11 @@ impl FromStr for Columns {
     fn from_str(text: &str) -> Result<Self> {
         let columns = text.split(',').map(str::parse).collect::<Result<Vec<Column>>>()?;
         let mut columns = columns.into_iter();
-        match (columns.next(), columns.next(), columns.next(), columns.next()) {
-            (Some(user), Some(item), rating, None) => Ok(Columns { user, item, rating }),
+        match (columns.next(), columns.next(), columns.next(), columns.next(), columns.next()) {
+            (Some(user), Some(item), rating, time, None) => Ok(Columns { user, item, rating, time }),
             _ => Err(Error::usage(
                 format!("columns {} are not a user, an item and a rating", quoted(text.as_bytes())),
-                "pass three, such as userId,movieId,rating or 1,2,3",
+                "pass three, such as userId,movieId,rating or 1,2,3, or four with the timestamp last",
             )),
         }
     }
@@ -68,7 +70,7 @@ impl FromStr for Columns {
 impl Columns {
     /// The greatest number among the columns, 0 if all are named.
     pub(super) fn greatest_index(&self) -> usize {
-        let all = [Some(&self.user), Some(&self.item), self.rating.as_ref()];
+        let all = [Some(&self.user), Some(&self.item), self.rating.as_ref(), self.time.as_ref()];
         let indices = all.into_iter().flatten().map(|column| match column {
             Column::Index(index) => *index,
             Column::Name(_) => 0,
@@ -113,8 +115,27 @@ const ROLES: [Role; 3] = [
     },
 ];
 
+/// When it was rated, which is read only where it decides something.
+const TIME: Role = Role {
+    name: "timestamp",
+    known: &[
+        "timestamp",
+        "unixtime",
+        "unixreviewtime",
+        "unixtimestamp",
+        "time",
+        "datetime",
+        "date",
+        "ts",
+        "ratedat",
+        "createdat",
+        "reviewdate",
+        "reviewtime",
+    ],
+};
+
 /// Where the parts of a rating stand, counted from 0, in the order of [`ROLES`];
-/// without the rating where none is read.
+/// without the rating where none is read, with the timestamp last where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Layout {
     pub(super) positions: Vec<usize>,
@@ -123,12 +144,13 @@ pub(super) struct Layout {
 
 /// What a part of a rating is called in messages.
 pub(super) fn role_name(role: usize) -> &'static str {
-    ROLES[role].name
+    ROLES.get(role).unwrap_or(&TIME).name
 }
 
 /// Decides from the cells of the first line.
 ///
-/// `header`: whether that line is one, if the caller knows. `roles`: 3, or 2 without ratings.
+/// `header`: whether that line is one, if the caller knows. `roles`: 3, or 2 without ratings,
+/// or 4 with timestamps.
 pub(super) fn resolve(
     (path, line): (&Path, u64),
     cells: &[&[u8]],
@@ -138,23 +160,32 @@ pub(super) fn resolve(
 ) -> Result<Layout> {
     let layout = match columns {
         Some(columns) => {
-            let all = [Some(&columns.user), Some(&columns.item), columns.rating.as_ref()];
-            if all[..roles].iter().any(Option::is_none) {
+            let all =
+                [Some(&columns.user), Some(&columns.item), columns.rating.as_ref(), columns.time.as_ref()];
+            if let Some(missing) = all[..roles].iter().position(Option::is_none) {
+                let (place, example) =
+                    if missing < ROLES.len() { ("third", "") } else { ("fourth", ",timestamp") };
                 return Err(Error::usage(
-                    "the columns name no rating",
-                    "add it as the third, such as --columns user,item,rating",
+                    format!("the columns name no {}", role_name(missing)),
+                    format!("add it as the {place}, such as --columns user,item,rating{example}"),
                 ));
             }
             let given: Vec<&Column> = all.into_iter().flatten().take(roles).collect();
             named((path, line), cells, &given, header)?
         }
-        None => usual((path, line), cells, header, roles)?,
+        None => {
+            let mut layout = usual((path, line), cells, header, roles.min(ROLES.len()))?;
+            if roles > ROLES.len() {
+                layout.positions.push(time((path, line), cells, layout.header)?);
+            }
+            layout
+        }
     };
     let positions = &layout.positions;
     if let Some(twice) = (1..roles).find(|&role| positions[..role].contains(&positions[role])) {
         return Err(Error::usage(
             format!("column {} is asked for twice", positions[twice] + 1),
-            "pass a column of its own for the user, the item and the rating",
+            "pass a column of its own for each part of a rating",
         ));
     }
     Ok(layout)
@@ -238,6 +269,25 @@ fn usual((path, line): (&Path, u64), cells: &[&[u8]], header: Option<bool>, role
     Ok(Layout { positions: default, header })
 }
 
+/// Where timestamps stand if nobody says: by a known name in a header, else fourth.
+fn time((path, line): (&Path, u64), cells: &[&[u8]], header: bool) -> Result<usize> {
+    const REMEDY: &str = "name it as the fourth of --columns, or hold out by random or by user, not by time";
+    if !header {
+        let fourth = ROLES.len();
+        return if cells.len() > fourth {
+            Ok(fourth)
+        } else {
+            Err(Error::data_line(path, line, "has no fourth column with a timestamp", REMEDY))
+        };
+    }
+    let names: Vec<Vec<u8>> = cells.iter().map(|cell| normal(cell)).collect();
+    let known = TIME.known.iter().find_map(|known| names.iter().position(|name| name == known.as_bytes()));
+    known.ok_or_else(|| {
+        let what = format!("no column is known to hold timestamps: {}", listed(cells));
+        Error::data_line(path, line, what, REMEDY)
+    })
+}
+
 /// A first line is a header if nothing in the columns used is a number.
 ///
 /// Without a rating column that says too little, as ids may be words: then one
@@ -252,7 +302,7 @@ fn looks_like_header(cells: &[&[u8]], positions: &[usize]) -> bool {
                 role.known.iter().any(|known| known.as_bytes() == name)
             })
         };
-        words && (positions.len() == ROLES.len() || known())
+        words && (positions.len() >= ROLES.len() || known())
     })
 }
 

@@ -39,7 +39,7 @@ impl Lines {
 /// # Errors
 /// [`Error::Data`] that names the first repeated pair and both lines, for [`Duplicates::Error`].
 pub(super) fn distinct(path: &Path, triples: Triples, lines: &Lines, rule: Duplicates) -> Result<Ratings> {
-    let Triples { users, items, mut user, mut item, mut value } = triples;
+    let Triples { users, items, mut user, mut item, mut value, mut time } = triples;
     let (by_user, order) = Compressed::build(users.len(), &user, &item);
     // Runs of one pair in `order`, each in the order of the file.
     let repeats: Vec<&[u64]> = (0..by_user.rows())
@@ -82,8 +82,11 @@ pub(super) fn distinct(path: &Path, triples: Triples, lines: &Lines, rule: Dupli
         retain(&mut user, &keep);
         retain(&mut item, &keep);
         retain(&mut value, &keep);
+        if let Some(time) = &mut time {
+            retain(time, &keep);
+        }
     }
-    Ok(Ratings { users, items, user, item, value })
+    Ok(Ratings { users, items, user, item, value, time })
 }
 
 fn retain<T>(values: &mut Vec<T>, keep: &[bool]) {
@@ -102,8 +105,8 @@ mod tests {
     fn apply(triples: &[(&str, &str, f32)], rule: Duplicates) -> Result<Ratings> {
         let mut lines = Lines::default();
         (0..triples.len() as u64).for_each(|record| lines.push(record + 2));
-        let Ratings { users, items, user, item, value } = ratings(triples);
-        distinct(Path::new("f.csv"), Triples { users, items, user, item, value }, &lines, rule)
+        let Ratings { users, items, user, item, value, time } = ratings(triples);
+        distinct(Path::new("f.csv"), Triples { users, items, user, item, value, time }, &lines, rule)
     }
 
     const TWICE: [(&str, &str, f32); 6] = [

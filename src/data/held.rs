@@ -69,6 +69,7 @@ mod tests {
             user: vec![0, 1, 2, 0],
             item: vec![0, 1, 2, 1],
             value: vec![1.0, 2.0, 3.0, 4.0],
+            time: None,
         };
         let held = Held::from_triples(&test, &map(&["a", "b"]), &map(&["x", "y", "z"]));
         assert_eq!(held.user, [Some(1), None, Some(0), Some(1)]);

@@ -2,6 +2,7 @@
 
 mod columns;
 mod duplicates;
+mod folds;
 pub mod formats;
 mod held;
 mod ids;
@@ -13,11 +14,13 @@ mod source;
 mod sparse;
 mod split;
 mod text;
+mod time;
 
 pub use columns::{Column, Columns};
+pub use folds::FOLD_STREAM;
 pub use held::Held;
 pub use ids::{IdMap, Ids, MAX_IDS};
 pub use ratings::{Ratings, Stats};
 pub use read::{Duplicates, ReadOptions, Separator, Triples, read_pairs, read_ratings, read_triples};
 pub use sparse::{Compressed, gather};
-pub use split::HOLDOUT_STREAM;
+pub use split::{HOLDOUT_STREAM, HoldoutBy};

@@ -24,6 +24,10 @@ pub struct Ratings {
     pub item: Vec<u32>,
     /// The ratings, finite.
     pub value: Vec<f32>,
+    /// When each was given, `[N]`, where it was read: seconds since 1970, or
+    /// whatever rises with time. Takes no part in [`Ratings::hash`]: nothing is
+    /// learned from it.
+    pub time: Option<Vec<i64>>,
 }
 
 /// The distribution of ratings in numbers. All zero where there are none.

@@ -111,6 +111,8 @@ pub struct ReadOptions {
     pub header: Option<bool>,
     /// What to do where a user rates an item twice.
     pub duplicates: Duplicates,
+    /// Whether to read timestamps as well, and to refuse a file without.
+    pub time: bool,
 }
 
 /// Ratings as they stand in a file, by ids of its own: a test file. A pair may occur more than once.
@@ -129,6 +131,8 @@ pub struct Triples {
     pub item: Vec<u32>,
     /// The ratings, finite, `[N]`.
     pub value: Vec<f32>,
+    /// When each was given, `[N]`, where [`ReadOptions::time`] asked for it.
+    pub time: Option<Vec<i64>>,
 }
 
 /// Reads ratings to train on. `-` is standard input; gzip is unpacked.
@@ -172,6 +176,7 @@ fn collect(source: Source<'_>, options: &ReadOptions) -> Result<(Triples, Lines)
     let path = source.path();
     let (mut users, mut items) = (IdMap::new(), IdMap::new());
     let (mut user, mut item, mut value) = (Vec::new(), Vec::new(), Vec::new());
+    let mut time = options.time.then(Vec::new);
     let mut lines = Lines::default();
     formats::read(source, &Request::new(options, true), &mut |record: Record<'_>| {
         let full = |side: &str| {
@@ -187,10 +192,13 @@ fn collect(source: Source<'_>, options: &ReadOptions) -> Result<(Triples, Lines)
         user.push(users.get_or_insert(record.user).ok_or_else(|| full("users"))?);
         item.push(items.get_or_insert(record.item).ok_or_else(|| full("items"))?);
         value.push(rating);
+        if let (Some(times), Some(time)) = (&mut time, record.time) {
+            times.push(time);
+        }
         lines.push(record.line);
         Ok(())
     })?;
-    Ok((Triples { users: users.into_ids(), items: items.into_ids(), user, item, value }, lines))
+    Ok((Triples { users: users.into_ids(), items: items.into_ids(), user, item, value, time }, lines))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A seeded hold-out.
+//! Hold-outs: seeded, by user, or by time.
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -11,7 +11,48 @@ use crate::error::{Error, Result};
 /// same seed has a stream of its own.
 pub const HOLDOUT_STREAM: u64 = 0x686f_6c64; // "hold"
 
+/// Which ratings are set aside.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HoldoutBy {
+    /// Any, each equally likely.
+    #[default]
+    Random,
+    /// A share of each user's, at random: round(n·fraction) of n, but at least
+    /// one, and at least one stays. Who has one rating keeps it.
+    User,
+    /// The newest of all. Of equally old ones, the later in the file counts as newer.
+    Time,
+}
+
+impl HoldoutBy {
+    /// Every choice, in the order of the help text.
+    pub const ALL: [HoldoutBy; 3] = [HoldoutBy::Random, HoldoutBy::User, HoldoutBy::Time];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            HoldoutBy::Random => "random",
+            HoldoutBy::User => "user",
+            HoldoutBy::Time => "time",
+        }
+    }
+}
+
 impl Ratings {
+    /// Sets a part aside. Both parts keep the order and the ids of the whole.
+    ///
+    /// # Errors
+    /// As [`Ratings::split`]; [`Error::Usage`] also if no user has two ratings to
+    /// split by user, or if there are no timestamps to split by.
+    pub fn split_by(self, by: HoldoutBy, fraction: f64, seed: u64) -> Result<(Ratings, Held)> {
+        let held = match by {
+            HoldoutBy::Random => hold_out(self.len(), fraction, seed)?,
+            HoldoutBy::User => hold_out_of_each(&self.user, &self.user_counts(), fraction, seed)?,
+            HoldoutBy::Time => hold_out_newest(self.time.as_deref(), self.len(), fraction)?,
+        };
+        Ok(self.part(&held))
+    }
+
     /// Sets a part aside: round(N·fraction) ratings, but at least one, and at
     /// least one stays. Both parts keep the order and the ids of the whole.
     ///
@@ -21,10 +62,17 @@ impl Ratings {
     /// [`Error::Usage`] if `fraction` is not between 0 and 1, or if there are
     /// fewer than two ratings.
     pub fn split(self, fraction: f64, seed: u64) -> Result<(Ratings, Held)> {
-        let held = hold_out(self.len(), fraction, seed)?;
+        self.split_by(HoldoutBy::Random, fraction, seed)
+    }
+
+    /// Parts the ratings that are held from those that are kept. `held`: `[N]`.
+    pub(super) fn part(self, held: &[bool]) -> (Ratings, Held) {
         let mut kept = Ratings { users: self.users, items: self.items, ..Ratings::default() };
+        kept.time = self.time.map(|times| {
+            times.into_iter().zip(held).filter(|(_, held)| !**held).map(|(time, _)| time).collect()
+        });
         let mut rest = Held::default();
-        for (position, held) in held.into_iter().enumerate() {
+        for (position, &held) in held.iter().enumerate() {
             let (user, item, value) = (self.user[position], self.item[position], self.value[position]);
             if held {
                 rest.user.push(Some(user));
@@ -36,7 +84,7 @@ impl Ratings {
                 kept.value.push(value);
             }
         }
-        Ok((kept, rest))
+        (kept, rest)
     }
 }
 
@@ -46,6 +94,72 @@ impl Ratings {
 /// subset of the wanted size is equally likely, and each rating costs one
 /// 64-bit draw.
 pub(super) fn hold_out(count: usize, fraction: f64, seed: u64) -> Result<Vec<bool>> {
+    check(count, fraction)?;
+    let mut wanted = share(count as u64, fraction);
+    let mut rng = generator(seed);
+    Ok((1..=count as u64).rev().map(|left| draw(&mut rng, left, &mut wanted)).collect())
+}
+
+/// The same within each user's ratings. `user`: `[N]`; `counts`: ratings of each user.
+fn hold_out_of_each(user: &[u32], counts: &[u64], fraction: f64, seed: u64) -> Result<Vec<bool>> {
+    check(user.len(), fraction)?;
+    if counts.iter().all(|&count| count < 2) {
+        return Err(Error::usage(
+            "no user has two ratings, of which one could be held out",
+            "hold out by random instead",
+        ));
+    }
+    let mut left = counts.to_vec();
+    let mut wanted: Vec<u64> =
+        counts.iter().map(|&count| if count < 2 { 0 } else { share(count, fraction) }).collect();
+    let mut rng = generator(seed);
+    let each = |&user: &u32| {
+        let (left, wanted) = (&mut left[user as usize], &mut wanted[user as usize]);
+        let held = draw(&mut rng, *left, wanted);
+        *left -= 1;
+        held
+    };
+    Ok(user.iter().map(each).collect())
+}
+
+fn hold_out_newest(time: Option<&[i64]>, count: usize, fraction: f64) -> Result<Vec<bool>> {
+    check(count, fraction)?;
+    let Some(time) = time else {
+        return Err(Error::usage(
+            "the ratings were read without timestamps",
+            "read them with time, or hold out by random or by user",
+        ));
+    };
+    let mut order: Vec<usize> = (0..count).collect();
+    order.sort_by_key(|&position| time[position]);
+    let mut held = vec![false; count];
+    for &position in &order[count - share(count as u64, fraction) as usize..] {
+        held[position] = true;
+    }
+    Ok(held)
+}
+
+/// round(count·fraction), but at least one, and at least one is left. `count`: at least 2.
+fn share(count: u64, fraction: f64) -> u64 {
+    ((count as f64 * fraction).round() as u64).clamp(1, count - 1)
+}
+
+fn generator(seed: u64) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(HOLDOUT_STREAM);
+    rng
+}
+
+/// Whether the next of `left` is one of the `wanted`, which falls if so.
+fn draw(rng: &mut ChaCha8Rng, left: u64, wanted: &mut u64) -> bool {
+    // A whole number below `left`, from one draw: unbiased to left·2⁻⁶⁴.
+    let below = ((u128::from(rng.next_u64()) * u128::from(left)) >> 64) as u64;
+    let held = below < *wanted;
+    *wanted -= u64::from(held);
+    held
+}
+
+fn check(count: usize, fraction: f64) -> Result<()> {
     if !(fraction > 0.0 && fraction < 1.0) {
         return Err(Error::usage(
             format!("hold-out fraction {fraction} is out of range"),
@@ -58,17 +172,7 @@ pub(super) fn hold_out(count: usize, fraction: f64, seed: u64) -> Result<Vec<boo
             "leave out the hold-out, or pass a file with at least 2 ratings",
         ));
     }
-    let mut wanted = ((count as f64 * fraction).round() as u64).clamp(1, count as u64 - 1);
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(HOLDOUT_STREAM);
-    let draw = |left: u64| {
-        // A whole number below `left`, from one draw: unbiased to left·2⁻⁶⁴.
-        let below = ((u128::from(rng.next_u64()) * u128::from(left)) >> 64) as u64;
-        let held = below < wanted;
-        wanted -= u64::from(held);
-        held
-    };
-    Ok((1..=count as u64).rev().map(draw).collect())
+    Ok(())
 }
 
 #[cfg(test)]
@@ -103,6 +207,91 @@ mod tests {
             triples.sort_by(|a, b| a.2.total_cmp(&b.2));
             let all = (0..count).map(|p| (whole.user[p], whole.item[p], whole.value[p]));
             assert!(triples.into_iter().eq(all));
+        }
+    }
+
+    fn random(count: usize, seed: u64) -> Ratings {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut below = |n: u64| rng.next_u64() % n;
+        let triples: Vec<(String, String, f32)> = (0..count)
+            .map(|p| {
+                let most = below(40) + 1;
+                (format!("u{}", below(most)), format!("i{p}"), below(5) as f32)
+            })
+            .collect();
+        let borrowed: Vec<(&str, &str, f32)> = triples.iter().map(|(u, i, r)| (&**u, &**i, *r)).collect();
+        let time = Some((0..count).map(|_| below(30) as i64 - 15).collect());
+        Ratings { time, ..ratings(&borrowed) }
+    }
+
+    #[test]
+    fn each_user_gives_its_share_and_keeps_one() {
+        for seed in 0..40 {
+            let whole = random(3 + seed as usize * 11, seed);
+            let fraction = (seed as f64 + 0.5) / 40.0;
+            if whole.user_counts().iter().all(|&n| n < 2) {
+                continue;
+            }
+            let (kept, held) = whole.clone().split_by(HoldoutBy::User, fraction, seed).unwrap();
+            assert_eq!(kept.len() + held.len(), whole.len());
+            for (user, n) in whole.user_counts().into_iter().enumerate() {
+                let mine = held.user.iter().filter(|held| **held == Some(user as u32)).count() as u64;
+                let wanted = if n < 2 { 0 } else { ((n as f64 * fraction).round() as u64).clamp(1, n - 1) };
+                assert_eq!(mine, wanted, "user {user} of {n} ratings, {fraction}");
+            }
+            assert_eq!(kept.time.as_ref().map(Vec::len), Some(kept.len()));
+            let again = whole.clone().split_by(HoldoutBy::User, fraction, seed).unwrap();
+            assert_eq!(again, (kept.clone(), held.clone()));
+        }
+        let whole = random(400, 1);
+        let held = |seed| whole.clone().split_by(HoldoutBy::User, 0.3, seed).unwrap().1;
+        assert_ne!(held(1), held(2));
+        let lonely = ratings(&[("a", "x", 1.0), ("b", "x", 2.0)]);
+        let error = lonely.split_by(HoldoutBy::User, 0.5, 0).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("by random"), "{error}");
+    }
+
+    #[test]
+    fn by_user_every_rating_of_one_is_equally_likely() {
+        let user = [0_u32, 1, 0, 0, 1, 0, 0, 2];
+        let mut times = [0_u32; 8];
+        for seed in 0..4_000 {
+            for (times, held) in times.iter_mut().zip(hold_out_of_each(&user, &[5, 2, 1], 0.4, seed).unwrap())
+            {
+                *times += u32::from(held);
+            }
+        }
+        // User 0 gives 2 of 5, user 1 gives 1 of 2, user 2 keeps its own.
+        for (position, &times) in times.iter().enumerate() {
+            let expected: u32 = [1_600, 2_000, 0][user[position] as usize];
+            assert!(times.abs_diff(expected) < 160, "{position}: {times}");
+        }
+        assert_eq!(times[7], 0);
+    }
+
+    #[test]
+    fn the_newest_are_held_and_the_later_of_equals() {
+        for seed in 0..40 {
+            let whole = random(2 + seed as usize * 7, seed);
+            let fraction = (seed as f64 + 0.5) / 40.0;
+            let (kept, held) = whole.clone().split_by(HoldoutBy::Time, fraction, seed).unwrap();
+            let wanted = ((whole.len() as f64 * fraction).round() as usize).clamp(1, whole.len() - 1);
+            assert_eq!(held.len(), wanted);
+            // Each item is rated once: its number is its place in the file.
+            let age = |item: u32| (whole.time.as_ref().unwrap()[item as usize], item);
+            let newest_kept = kept.item.iter().map(|&item| age(item)).max().unwrap();
+            let oldest_held = held.item.iter().map(|&item| age(item.unwrap())).min().unwrap();
+            assert!(newest_kept < oldest_held, "{newest_kept:?}, {oldest_held:?}");
+            let times: Vec<i64> = kept.item.iter().map(|&item| age(item).0).collect();
+            assert_eq!(kept.time, Some(times));
+        }
+        let error = counted(9).split_by(HoldoutBy::Time, 0.5, 0).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains("timestamps"), "{error}");
+        for by in HoldoutBy::ALL {
+            assert!(
+                random(9, 1).split_by(by, 0.0, 0).is_err()
+                    && ratings(&[("a", "x", 1.0)]).split_by(by, 0.5, 0).is_err()
+            );
         }
     }
 

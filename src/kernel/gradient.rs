@@ -67,7 +67,11 @@ impl Gradient {
         let elements = self.gradient.len();
         let rows = self.offsets.len() - 1;
         require(&KERNEL, elements == rows * self.width, "the result is not [rows, width]")?;
-        require(&KERNEL, self.factors.len() % self.width == 0, "factors has no whole number of rows")?;
+        require(
+            &KERNEL,
+            self.factors.len().is_multiple_of(self.width),
+            "factors has no whole number of rows",
+        )?;
         // Where the order is not asked for, its binding needs some buffer: the columns serve.
         let order = self.order.unwrap_or(self.columns);
         let same = [order, self.residuals].iter().all(|b| b.len() == self.columns.len());

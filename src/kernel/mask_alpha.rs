@@ -50,7 +50,7 @@ impl MaskAlpha {
         let width = self.alphas.len();
         require(
             &KERNEL,
-            self.directions.len() % (2 * width) == 0 && self.squares.len() % width == 0,
+            self.directions.len().is_multiple_of(2 * width) && self.squares.len().is_multiple_of(width),
             "the partial sums have another width",
         )?;
         let params = Params {

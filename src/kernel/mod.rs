@@ -9,6 +9,7 @@
 
 pub mod cholesky;
 pub mod column_moments;
+pub mod copy;
 pub mod extrapolate;
 pub mod gradient;
 pub mod mask_alpha;
@@ -45,6 +46,7 @@ pub const KERNELS: &[&Kernel] = &[
     &step_adam::KERNEL,
     &normal_equations::KERNEL,
     &cholesky::KERNEL,
+    &copy::KERNEL,
     &sum_squares::KERNEL,
     &sum::KERNEL,
     &row_sums::KERNEL,

@@ -59,7 +59,11 @@ impl PatternSum {
         let rows = self.offsets.len() - 1;
         let count = self.sums.len();
         require(&KERNEL, self.sums.len() == rows * self.width, "sums have other rows")?;
-        require(&KERNEL, self.factors.len() % self.width == 0, "factors has no whole number of rows")?;
+        require(
+            &KERNEL,
+            self.factors.len().is_multiple_of(self.width),
+            "factors has no whole number of rows",
+        )?;
         let params = Params {
             rows: dimension(&KERNEL, rows)?,
             width: dimension(&KERNEL, self.width)?,

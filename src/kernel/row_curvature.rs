@@ -60,7 +60,7 @@ impl RowCurvature {
     pub fn dispatch(&self) -> Result<Dispatch> {
         let rows = self.offsets.len() - 1;
         require(&KERNEL, self.sums.len() == rows * stride(self.width), "sums have other rows")?;
-        require(&KERNEL, self.others.len() % self.width == 0, "others has no whole number of rows")?;
+        require(&KERNEL, self.others.len().is_multiple_of(self.width), "others has no whole number of rows")?;
         let params = Params {
             rows: dimension(&KERNEL, rows)?,
             width: dimension(&KERNEL, self.width)?,

@@ -63,7 +63,7 @@ pub struct RowDirection {
     pub sums: Buffer,
     /// Receives the variances, `[rows, width]`.
     pub variances: Buffer,
-    /// Receives the loss of each row (fixed penalty) or its E[e²], `[rows]`.
+    /// Receives the loss of each row (fixed penalty) or its E(e²), `[rows]`.
     pub energy: Buffer,
     /// Columns of a factor matrix.
     pub width: usize,

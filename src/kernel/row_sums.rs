@@ -96,7 +96,7 @@ impl RowSums {
         )?;
         require(
             &KERNEL,
-            self.others.len() % self.width == 0 && variances.len() == self.others.len(),
+            self.others.len().is_multiple_of(self.width) && variances.len() == self.others.len(),
             "factors and variances of the other side differ",
         )?;
         require(&KERNEL, self.width <= MAX_WIDTH as usize, "too wide")?;

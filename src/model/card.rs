@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::Model;
 use super::file::FORMAT;
+use super::{Calibration, Model};
 
 /// Epochs of the curve that the text shows, from the end.
 const CURVE_ROWS: usize = 5;
@@ -35,6 +35,8 @@ pub struct Card {
     pub data: CardData,
     /// How it was trained.
     pub training: CardTraining,
+    /// How certain it is; `None` if it has no posterior.
+    pub uncertainty: Option<CardUncertainty>,
     /// Last measured errors by name, in rating units.
     pub metrics: BTreeMap<String, f64>,
     /// RMSE by epoch, in rating units.
@@ -73,12 +75,23 @@ pub struct CardTraining {
     pub optimizer: String,
     /// Epochs that ran.
     pub epochs: u32,
+    /// The epoch whose factors the model has, where it was chosen for its error.
+    pub best_epoch: Option<u32>,
     /// Seed of the initial factors and of the split.
     pub seed: u64,
     /// The device that trained it.
     pub device: String,
     /// Every other setting by name, as text.
     pub settings: BTreeMap<String, String>,
+}
+
+/// How certain a model is of its predictions.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct CardUncertainty {
+    /// Standard deviation of ratings around their means, in rating units.
+    pub noise_std: f64,
+    /// The factor on a rating's standard deviation; `None` if no ratings were held out to tell.
+    pub calibration: Option<Calibration>,
 }
 
 /// One epoch of the curve; `None` where it was not computed.
@@ -137,10 +150,15 @@ impl Model {
             training: CardTraining {
                 optimizer: metadata.optimizer.clone(),
                 epochs: metadata.epochs,
+                best_epoch: metadata.best_epoch,
                 seed: metadata.seed,
                 device: metadata.device.clone(),
                 settings: metadata.settings.clone(),
             },
+            uncertainty: self.posterior.as_ref().map(|posterior| CardUncertainty {
+                noise_std: self.scale * posterior.noise.sqrt(),
+                calibration: posterior.calibration,
+            }),
             metrics: metadata.metrics.clone(),
             curve: metadata
                 .curve
@@ -176,13 +194,26 @@ impl Card {
             row("range", range),
             row("sha256", &data.sha256),
         ];
+        let epochs = match training.best_epoch {
+            Some(best) => format!("{}, the best of them, {best}, kept", training.epochs),
+            None => training.epochs.to_string(),
+        };
         let mut settings = vec![
             row("optimizer", &training.optimizer),
-            row("epochs", training.epochs.to_string()),
+            row("epochs", epochs),
             row("seed", training.seed.to_string()),
             row("device", &training.device),
         ];
         settings.extend(training.settings.iter().map(|(name, value)| row(name, value)));
+        let uncertainty = self.uncertainty.iter().flat_map(|uncertainty| {
+            let calibration = match uncertainty.calibration {
+                Some(Calibration { factor, ratings }) => {
+                    format!("{factor:.4}, from {ratings} ratings held out")
+                }
+                None => "none: no ratings were held out, or too few".to_owned(),
+            };
+            [row("noise", format!("{:.4}", uncertainty.noise_std)), row("calibration", calibration)]
+        });
         let metrics = self.metrics.iter().map(|(name, value)| row(name, format!("{value:.4}"))).collect();
         let rmse = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.4}"));
         let curve = self.curve[self.curve.len().saturating_sub(CURVE_ROWS)..].iter().map(|epoch| {
@@ -193,6 +224,7 @@ impl Card {
             CardSection { title: "Model", rows: model },
             CardSection { title: "Data", rows: data },
             CardSection { title: "Training", rows: settings },
+            CardSection { title: "Uncertainty", rows: uncertainty.collect() },
             CardSection { title: "Errors", rows: metrics },
             CardSection { title: "RMSE by epoch", rows: curve.collect() },
         ];
@@ -206,7 +238,7 @@ fn row(name: impl Into<String>, value: impl Into<String>) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::known_answers;
+    use super::super::testing::{known_answers, known_posterior};
     use super::*;
     use crate::config::ModelKind;
 
@@ -242,6 +274,24 @@ mod tests {
         model.metadata.metrics.clear();
         model.metadata.curve.clear();
         assert_eq!(model.card().sections().len(), 3);
+    }
+
+    #[test]
+    fn it_says_whether_intervals_are_calibrated() {
+        let section = |model: &Model| {
+            let sections = model.card().sections();
+            sections.into_iter().find(|section| section.title == "Uncertainty").map(|section| section.rows)
+        };
+        let mut model = known_answers(ModelKind::Biased);
+        assert_eq!(section(&model), None);
+        model.posterior = Some(known_posterior(ModelKind::Biased));
+        // 2·√0.25
+        assert_eq!(section(&model).unwrap()[0], row("noise", "1.0000"));
+        assert!(section(&model).unwrap()[1].1.starts_with("none: "));
+        let calibration = Some(Calibration { factor: 1.25, ratings: 40 });
+        model.posterior.as_mut().unwrap().calibration = calibration;
+        assert_eq!(section(&model).unwrap()[1].1, "1.2500, from 40 ratings held out");
+        assert_eq!(model.card().uncertainty.unwrap().calibration, calibration);
     }
 
     #[test]

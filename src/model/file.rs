@@ -9,8 +9,19 @@
 //! | `user_id_offsets`, `item_id_offsets` | U64 | `[m + 1]`, `[n + 1]` into the bytes |
 //! | `seen_offsets`, `seen_items` | U64, U32 | `[m + 1]`, `[nnz]` |
 //!
+//! A model with a posterior also has, all of them:
+//!
+//! | tensor | type | shape |
+//! |---|---|---|
+//! | `user_variances`, `item_variances` | F32 | `[m, k]`, `[n, k]` |
+//! | `user_bias_variances`, `item_bias_variances` | F32 | `[m]`, `[n]` |
+//! | `user_noise` | F32 | `[m]` |
+//! | `user_prior`, `item_prior` | F64 | `[k]` |
+//! | `user_mask_factors`, `item_mask_factors` (svdpp) | F32 | `[n, k]`, `[m, k]` |
+//!
 //! `__metadata__` has one key, `deltav`, with a JSON document: the format's
-//! number, the model's kind, rank and clip, and its [`Metadata`].
+//! number, the model's kind, rank and clip, the posterior's scalars if there is
+//! one, and its [`Metadata`].
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -18,7 +29,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::tensors::{self, Tensor, TensorFile, one_line};
-use super::{Metadata, Model};
+use super::{Calibration, MaskFactors, Metadata, Model, Posterior};
 use crate::config::ModelKind;
 use crate::data::{Compressed, Ids};
 use crate::error::{Error, Result};
@@ -33,7 +44,21 @@ struct Document<M> {
     kind: ModelKind,
     rank: usize,
     clip: bool,
+    // Left out where there is none, as it was before there were posteriors.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    posterior: Option<PosteriorScalars>,
     metadata: M,
+}
+
+/// A posterior without its tensors.
+#[derive(Serialize, Deserialize)]
+struct PosteriorScalars {
+    noise: f64,
+    user_bias_prior: f64,
+    item_bias_prior: f64,
+    calibration: Option<Calibration>,
+    /// Whether there are the mask's factors.
+    mask: bool,
 }
 
 /// What every version's document has.
@@ -68,9 +93,22 @@ impl Model {
         let (m, n, k) = (self.users.len(), self.items.len(), self.rank);
         let (user_ids, user_id_offsets) = self.users.parts();
         let (item_ids, item_id_offsets) = self.items.parts();
-        let document =
-            Document { format: FORMAT, kind: self.kind, rank: k, clip: self.clip, metadata: &self.metadata };
-        let tensors = vec![
+        let posterior = self.posterior.as_ref().map(|posterior| PosteriorScalars {
+            noise: posterior.noise,
+            user_bias_prior: posterior.user_bias_prior,
+            item_bias_prior: posterior.item_bias_prior,
+            calibration: posterior.calibration,
+            mask: posterior.mask.is_some(),
+        });
+        let document = Document {
+            format: FORMAT,
+            kind: self.kind,
+            rank: k,
+            clip: self.clip,
+            posterior,
+            metadata: &self.metadata,
+        };
+        let mut tensors = vec![
             Tensor::new("user_factors", &[m, k], &self.user_factors),
             Tensor::new("item_factors", &[n, k], &self.item_factors),
             Tensor::new("user_bias", &[m], &self.user_bias),
@@ -84,6 +122,23 @@ impl Model {
             Tensor::new("seen_offsets", &[self.seen.offsets.len()], &self.seen.offsets),
             Tensor::new("seen_items", &[self.seen.columns.len()], &self.seen.columns),
         ];
+        if let Some(posterior) = &self.posterior {
+            tensors.extend([
+                Tensor::new("user_variances", &[m, k], &posterior.user_variances),
+                Tensor::new("item_variances", &[n, k], &posterior.item_variances),
+                Tensor::new("user_bias_variances", &[m], &posterior.user_bias_variances),
+                Tensor::new("item_bias_variances", &[n], &posterior.item_bias_variances),
+                Tensor::new("user_noise", &[m], &posterior.user_noise),
+                Tensor::new("user_prior", &[k], &posterior.user_prior),
+                Tensor::new("item_prior", &[k], &posterior.item_prior),
+            ]);
+            if let Some(mask) = &posterior.mask {
+                tensors.extend([
+                    Tensor::new("user_mask_factors", &[n, k], &mask.user_mask_factors),
+                    Tensor::new("item_mask_factors", &[m, k], &mask.item_mask_factors),
+                ]);
+            }
+        }
         tensors::write(out, serde_json::to_string(&document)?, tensors)
     }
 
@@ -116,6 +171,10 @@ impl Model {
                 offsets: file.read("seen_offsets", &[m.map(|m| m + 1)])?,
                 columns: file.read("seen_items", &[None])?,
             },
+            posterior: match &document.posterior {
+                Some(scalars) => Some(read_posterior(&mut file, scalars, [m, n, k])?),
+                None => None,
+            },
             metadata: document.metadata,
             users,
             items,
@@ -138,6 +197,35 @@ fn read_document(path: &Path, file: &TensorFile) -> Result<Document<Metadata>> {
         return Err(file.bad("has format 0, which does not exist"));
     }
     serde_json::from_str(text).map_err(unreadable)
+}
+
+fn read_posterior(
+    file: &mut TensorFile,
+    scalars: &PosteriorScalars,
+    [m, n, k]: [Option<usize>; 3],
+) -> Result<Posterior> {
+    let mask = if scalars.mask {
+        Some(MaskFactors {
+            user_mask_factors: file.read("user_mask_factors", &[n, k])?,
+            item_mask_factors: file.read("item_mask_factors", &[m, k])?,
+        })
+    } else {
+        None
+    };
+    Ok(Posterior {
+        noise: scalars.noise,
+        calibration: scalars.calibration,
+        user_variances: file.read("user_variances", &[m, k])?,
+        item_variances: file.read("item_variances", &[n, k])?,
+        user_bias_variances: file.read("user_bias_variances", &[m])?,
+        item_bias_variances: file.read("item_bias_variances", &[n])?,
+        user_noise: file.read("user_noise", &[m])?,
+        user_prior: file.read("user_prior", &[k])?,
+        item_prior: file.read("item_prior", &[k])?,
+        user_bias_prior: scalars.user_bias_prior,
+        item_bias_prior: scalars.item_bias_prior,
+        mask,
+    })
 }
 
 fn read_ids(file: &mut TensorFile, ids: &str, offsets: &str) -> Result<Ids> {

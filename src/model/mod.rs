@@ -7,10 +7,14 @@
 
 mod baseline;
 mod card;
+mod explore;
 mod export;
 mod file;
+mod interval;
 mod metrics;
+mod normal;
 mod npz;
+mod posterior;
 mod predict;
 mod recommend;
 pub(crate) mod tensors;
@@ -24,8 +28,11 @@ use crate::data::{Compressed, Ids};
 
 pub use baseline::BiasBaseline;
 pub use card::{Card, CardSection};
+pub use explore::{Explore, Explored};
 pub use export::{EXPORTS, ExportFormat};
+pub use interval::{Coverage, Interval, Level, coverage};
 pub use metrics::{Accuracy, METRICS, Metric, evaluate};
+pub use posterior::{Calibration, MaskFactors, Posterior};
 pub use predict::{Part, Prediction, Predictor, Unknown, UnknownCounts};
 pub use recommend::Recommendation;
 
@@ -60,6 +67,8 @@ pub struct Model {
     pub clip: bool,
     /// Which items each user rated in the training part: `[m]` rows of item indices, ascending.
     pub seen: Compressed,
+    /// How certain the model is, if it learned its regularization (`--reg auto`).
+    pub posterior: Option<Posterior>,
     /// Where the model comes from.
     pub metadata: Metadata,
 }
@@ -85,14 +94,22 @@ pub struct Metadata {
     /// Name of the optimiser.
     pub optimizer: String,
     /// Every other setting by name, as text.
+    #[serde(default)]
     pub settings: BTreeMap<String, String>,
     /// Epochs that ran.
     pub epochs: u32,
-    /// Last measured errors by name: `train_rmse`, `valid_rmse`, `test_rmse`, in rating units.
+    /// The epoch whose factors the model has, where it was chosen for its error;
+    /// `None`: the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_epoch: Option<u32>,
+    /// That epoch's errors by name: `train_rmse`, `valid_rmse`, `test_rmse`, in rating units.
+    #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
     /// RMSE by epoch: `(epoch, train, valid)`; `None` where it was not computed.
+    #[serde(default)]
     pub curve: Vec<(u32, Option<f64>, Option<f64>)>,
     /// The device that trained it.
+    #[serde(default)]
     pub device: String,
 }
 
@@ -114,6 +131,9 @@ impl Model {
         check_numbers("user_bias", &self.user_bias, Some(m))?;
         check_numbers("item_bias", &self.item_bias, Some(n))?;
         check_pattern(&self.seen, m, n)?;
+        if let Some(posterior) = &self.posterior {
+            posterior.check(m, n, k)?;
+        }
 
         // Ratings are f32, and so is the size of everything computed from them.
         let rating = |value: f64| value.abs() <= f64::from(f32::MAX);

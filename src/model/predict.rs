@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use super::Model;
+use super::interval::Spread;
 use crate::data::IdMap;
 
 /// What to do about a pair whose user or item has no training ratings.
@@ -71,6 +72,14 @@ pub struct Prediction {
     pub rating: f64,
     /// What was unknown, if anything.
     pub unknown: Option<Part>,
+    /// The rating before clipping: the middle of an interval.
+    pub unclipped: f64,
+    /// Standard deviation of the rating's mean, `s·√(Σ_f(ũ v̄² + ū² ṽ + ũ ṽ) + b̃ + c̃)`, in rating
+    /// units: how well the factors are known. `None` where the model has no posterior.
+    pub mean_std: Option<f64>,
+    /// Standard deviation of a rating, with the noise: `s·√(mean's variance + σ_u²)` times the
+    /// calibration's factor, in rating units.
+    pub rating_std: Option<f64>,
 }
 
 /// How many pairs were predicted and how many of them had an unknown part.
@@ -111,6 +120,8 @@ pub struct Predictor<'a> {
     // Only questions by id need them.
     user_map: OnceLock<IdMap>,
     item_map: OnceLock<IdMap>,
+    // Only standard deviations of what is unknown need it.
+    pub(super) spread: OnceLock<Spread>,
 }
 
 impl Model {
@@ -122,7 +133,13 @@ impl Model {
         for &item in &self.seen.columns {
             item_counts[item as usize] += 1;
         }
-        Predictor { model: self, item_counts, user_map: OnceLock::new(), item_map: OnceLock::new() }
+        Predictor {
+            model: self,
+            item_counts,
+            user_map: OnceLock::new(),
+            item_map: OnceLock::new(),
+            spread: OnceLock::new(),
+        }
     }
 
     /// The items that a user rated in the training part, ascending.
@@ -176,7 +193,10 @@ impl<'a> Predictor<'a> {
             (Some(_), None) => (mean, Some(Part::Item)),
             (None, None) => (mean, Some(Part::Both)),
         };
-        Prediction { rating: self.clipped(rating), unknown }
+        let variance = self.variance(user, item);
+        let mean_std = variance.map(|(mean, _)| model.scale * mean.sqrt());
+        let rating_std = variance.map(|(_, rating)| model.scale * rating.sqrt());
+        Prediction { rating: self.clipped(rating), unknown, unclipped: rating, mean_std, rating_std }
     }
 
     /// [`predict`](Self::predict) for a pair of ids.
@@ -205,7 +225,7 @@ impl<'a> Predictor<'a> {
 
 /// `u·v` in f64. Eight sums side by side, always in the same order, so that it
 /// vectorises and never depends on the machine.
-fn dot(u: &[f32], v: &[f32]) -> f64 {
+pub(super) fn dot(u: &[f32], v: &[f32]) -> f64 {
     const LANES: usize = 8;
     let (u_chunks, u_rest) = u.as_chunks::<LANES>();
     let (v_chunks, v_rest) = v.as_chunks::<LANES>();
@@ -230,7 +250,7 @@ mod tests {
         let model = known_answers(ModelKind::Biased);
         let predictor = model.predictor();
         let predict = |user: &str, item: &str| {
-            let Prediction { rating, unknown } = predictor.predict_ids(user.as_bytes(), item.as_bytes());
+            let Prediction { rating, unknown, .. } = predictor.predict_ids(user.as_bytes(), item.as_bytes());
             (rating, unknown)
         };
         // 3 + 2·(0.25 + 0.125 + (1·0.5 + 2·(−0.25))) = 3.75
@@ -275,7 +295,7 @@ mod tests {
     fn an_index_past_the_end_is_unknown() {
         let model = known_answers(ModelKind::Biased);
         let prediction = model.predictor().predict(Some(99), Some(u32::MAX));
-        assert_eq!(prediction, Prediction { rating: 3.5, unknown: Some(Part::Both) });
+        assert_eq!((prediction.rating, prediction.unknown), (3.5, Some(Part::Both)));
     }
 
     #[test]
@@ -291,8 +311,9 @@ mod tests {
 
     #[test]
     fn policies_keep_refuse_or_leave_out_and_count() {
-        let known = Prediction { rating: 4.0, unknown: None };
-        let unknown = |part| Prediction { rating: 3.0, unknown: Some(part) };
+        let known =
+            Prediction { rating: 4.0, unknown: None, unclipped: 4.0, mean_std: None, rating_std: None };
+        let unknown = |part| Prediction { rating: 3.0, unknown: Some(part), unclipped: 3.0, ..known };
         let mut counts = UnknownCounts::default();
         for policy in Unknown::ALL {
             assert_eq!(policy.apply(known, &mut counts), Ok(Some(4.0)), "{}", policy.name());

@@ -46,6 +46,11 @@ impl Predictor<'_> {
     /// # Errors
     /// [`Error::Usage`] if the user is not in the model or has no training ratings.
     pub fn recommend(&self, user: &[u8], n: usize, include_seen: bool) -> Result<Vec<Recommendation>> {
+        Ok(self.recommend_index(self.known_user(user)?, n, include_seen))
+    }
+
+    /// The index of a user who has training ratings.
+    pub(super) fn known_user(&self, user: &[u8]) -> Result<u32> {
         let refused = |what: &str| {
             let user = String::from_utf8_lossy(user).escape_debug().to_string();
             Error::usage(format!("user '{user}' {what}"), "pass a user of the ratings it was trained on")
@@ -54,11 +59,23 @@ impl Predictor<'_> {
         if !self.knows_user(index) {
             return Err(refused("has no training ratings"));
         }
-        Ok(self.recommend_index(index, n, include_seen))
+        Ok(index)
     }
 
     /// [`recommend`](Self::recommend) for a user's index; nothing for an unknown one.
     pub fn recommend_index(&self, user: u32, n: usize, include_seen: bool) -> Vec<Recommendation> {
+        let best = self.top(user, n, include_seen, |item| self.unclipped(user as usize, item));
+        best.into_iter().map(|(item, rating)| Recommendation { item, score: self.clipped(rating) }).collect()
+    }
+
+    /// The `n` items with the greatest scores, greatest first, with them; nothing for an unknown user.
+    pub(super) fn top(
+        &self,
+        user: u32,
+        n: usize,
+        include_seen: bool,
+        score: impl Fn(usize) -> f64,
+    ) -> Vec<(u32, f64)> {
         if n == 0 || !self.knows_user(user) {
             return Vec::new();
         }
@@ -72,7 +89,7 @@ impl Predictor<'_> {
             if (is_seen && !include_seen) || !self.knows_item(item) {
                 continue;
             }
-            let candidate = Reverse(Candidate { rating: self.unclipped(user as usize, item as usize), item });
+            let candidate = Reverse(Candidate { rating: score(item as usize), item });
             if best.len() < n {
                 best.push(candidate);
             } else if let Some(mut worst) = best.peek_mut()
@@ -83,10 +100,7 @@ impl Predictor<'_> {
         }
         // Reversed candidates in ascending order are the best first.
         let sorted = best.into_sorted_vec();
-        sorted
-            .into_iter()
-            .map(|Reverse(Candidate { rating, item })| Recommendation { item, score: self.clipped(rating) })
-            .collect()
+        sorted.into_iter().map(|Reverse(Candidate { rating, item })| (item, rating)).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Metadata, Model};
+use super::{MaskFactors, Metadata, Model, Posterior};
 use crate::config::ModelKind;
 use crate::data::{Compressed, Ids};
 
@@ -40,6 +40,7 @@ fn metadata() -> Metadata {
         optimizer: "gd".to_owned(),
         settings: BTreeMap::from([("rate".to_owned(), "0.1".to_owned())]),
         epochs: 4,
+        best_epoch: None,
         metrics: BTreeMap::from([("train_rmse".to_owned(), 0.1 + 0.2)]),
         curve: vec![(0, None, None), (3, Some(1.0 / 3.0), None), (4, Some(0.3), Some(0.7))],
         device: "cpu".to_owned(),
@@ -64,6 +65,7 @@ pub(super) fn known_answers(kind: ModelKind) -> Model {
         scale,
         clip: true,
         seen: pattern(&[vec![0], vec![0, 1], vec![]]),
+        posterior: None,
         metadata: metadata(),
     }
 }
@@ -105,6 +107,53 @@ pub(super) fn random_model(
         scale,
         clip: true,
         seen,
+        posterior: None,
         metadata: Metadata { ratings, rating_mean: rng.random_range(1.0..5.0), ..metadata() },
+    }
+}
+
+/// A posterior for [`known_answers`], of short binary fractions too.
+pub(super) fn known_posterior(kind: ModelKind) -> Posterior {
+    let bias = |value: f64| if kind.has_bias() { value } else { 0.0 };
+    let biases = |values: [f32; 3]| values.map(|value| bias(value.into()) as f32).to_vec();
+    Posterior {
+        noise: 0.25,
+        user_noise: vec![0.25, 0.5, 8.0],
+        calibration: None,
+        user_variances: vec![0.5, 0.25, 0.125, 0.25, 8.0, 8.0],
+        item_variances: vec![0.25, 0.125, 0.5, 0.25, 8.0, 8.0],
+        user_bias_variances: biases([0.0625, 0.125, 8.0]),
+        item_bias_variances: biases([0.03125, 0.25, 8.0]),
+        user_prior: vec![1.0, 0.5],
+        item_prior: vec![0.25, 2.0],
+        user_bias_prior: bias(0.5),
+        item_bias_prior: bias(0.25),
+        mask: None,
+    }
+}
+
+/// Positive variances up to 1; with the mask's factors if the kind has them.
+pub(super) fn random_posterior(model: &Model, seed: u64) -> Posterior {
+    let (m, n, k) = (model.users.len(), model.items.len(), model.rank);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut numbers =
+        |count: usize| -> Vec<f32> { (0..count).map(|_| rng.random_range(0.01..1.0)).collect() };
+    let wide = |values: Vec<f32>| -> Vec<f64> { values.into_iter().map(f64::from).collect() };
+    let bias = if model.kind.has_bias() { 1.0 } else { 0.0 };
+    let mask = (model.kind == ModelKind::Svdpp)
+        .then(|| MaskFactors { user_mask_factors: numbers(n * k), item_mask_factors: numbers(m * k) });
+    Posterior {
+        noise: 0.3,
+        calibration: None,
+        user_noise: numbers(m),
+        user_variances: numbers(m * k),
+        item_variances: numbers(n * k),
+        user_bias_variances: numbers(m).iter().map(|b| b * bias).collect(),
+        item_bias_variances: numbers(n).iter().map(|b| b * bias).collect(),
+        user_prior: wide(numbers(k)),
+        item_prior: wide(numbers(k)),
+        user_bias_prior: f64::from(bias) * 0.4,
+        item_bias_prior: f64::from(bias) * 0.2,
+        mask,
     }
 }

@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::kernel::cholesky::Cholesky;
 use crate::kernel::normal_equations::{NormalEquations, stride};
 use crate::kernel::{Dispatch, Element};
-use crate::problem::{Problem, Role};
+use crate::problem::{Problem, Role, Shard};
 
 /// The registry's entry.
 pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
@@ -57,7 +57,7 @@ fn build(_: &Options<'_>) -> Result<Box<dyn Optimizer>> {
 
 impl Optimizer for Als {
     fn prepare(&mut self, problem: &Problem, _: &Objective<'_>, backend: &mut dyn Backend) -> Result<()> {
-        let most = Role::BOTH.into_iter().flat_map(|role| &problem.side(role).shards).map(|s| s.rows()).max();
+        let most = Role::BOTH.into_iter().flat_map(|role| &problem.side(role).shards).map(Shard::rows).max();
         let rows = rows_a_batch(problem.width, problem.rank, backend.max_buffer_bytes())?;
         let rows = rows.min(most.unwrap_or(1));
         let systems = backend.alloc("normal equations", Element::F32, rows * stride(problem.width))?;
@@ -75,6 +75,10 @@ impl Optimizer for Als {
             record_half(problem, role, systems, recording)?;
         }
         Ok(())
+    }
+
+    fn can_diverge(&self) -> bool {
+        false
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

@@ -39,6 +39,7 @@ use crate::kernel::row_sums::{self, RowSums};
 use crate::kernel::sum::Sum;
 use crate::kernel::sum_squares::partials;
 use crate::kernel::{Dispatch, Element};
+use crate::model::Posterior;
 use crate::problem::{Problem, Role};
 
 /// The registry's entry.
@@ -77,7 +78,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
 /// Relative error of an objective that f32 kernels sum up.
 const ROUNDING: f64 = 1e-5;
 
-/// E[e²] is one part of what the variational epochs minimise, and may rise
+/// E(e²) is one part of what the variational epochs minimise, and may rise
 /// while priors settle: only a rise beyond this is momentum's fault.
 const NEAR: f64 = 1e-1;
 
@@ -90,7 +91,7 @@ struct SideState {
     variances: Vec<Buffer>,
     /// Per shard: the factors before the epoch, `[rows, width]`.
     previous: Vec<Buffer>,
-    /// Per shard: loss or E[e²] of each row, `[rows]`.
+    /// Per shard: loss or E(e²) of each row, `[rows]`.
     energy: Vec<Buffer>,
     /// Per shard: penalty of each row after its step, `[rows]`.
     cost: Vec<Buffer>,
@@ -207,6 +208,36 @@ impl Optimizer for LineSearch {
             _ => self.follow(energy + cost, ROUNDING),
         }
         Ok(())
+    }
+
+    fn can_diverge(&self) -> bool {
+        false
+    }
+
+    fn state(&self) -> Vec<Buffer> {
+        match (&self.learn, &self.state) {
+            (Some(learn), Some(state)) => learn.state(state),
+            _ => Vec::new(),
+        }
+    }
+
+    fn keep(&mut self) {
+        if let Some(learn) = &mut self.learn {
+            learn.keep();
+        }
+    }
+
+    fn restore(&mut self) {
+        if let Some(learn) = &mut self.learn {
+            learn.restore();
+        }
+    }
+
+    fn posterior(&self, problem: &Problem, backend: &mut dyn Backend) -> Result<Option<Posterior>> {
+        match (&self.learn, &self.state) {
+            (Some(learn), Some(state)) => learn.posterior(problem, state, backend),
+            _ => Ok(None),
+        }
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

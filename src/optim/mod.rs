@@ -13,11 +13,12 @@ mod sgd;
 
 use std::fmt;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Buffer};
 use crate::config::{Loss, Reg};
 use crate::data::Ratings;
 use crate::error::{Error, Result};
 use crate::kernel::Dispatch;
+use crate::model::Posterior;
 use crate::problem::Problem;
 
 /// Every optimiser, in the order of the help text.
@@ -174,6 +175,33 @@ pub trait Optimizer: fmt::Debug + Send {
     fn observe(&mut self, epoch: u32, problem: &Problem, backend: &mut dyn Backend) -> Result<()> {
         let _ = (epoch, problem, backend);
         Ok(())
+    }
+
+    /// Whether an epoch can end worse than any bound, as one with a learning rate can.
+    fn can_diverge(&self) -> bool {
+        true
+    }
+
+    /// Buffers of f32 that belong to the result of an epoch as the factors do, such
+    /// as variances: whoever keeps an epoch's factors keeps a copy of these with them.
+    fn state(&self) -> Vec<Buffer> {
+        Vec::new()
+    }
+
+    /// Called where the factors and [`Optimizer::state`] of the epoch just observed
+    /// are kept: numbers on the host that belong to them are to be remembered.
+    fn keep(&mut self) {}
+
+    /// Called when the buffers hold again what was kept last. No epoch follows.
+    fn restore(&mut self) {}
+
+    /// How certain the factors are after the last epoch, if the method knows.
+    ///
+    /// # Errors
+    /// As [`Backend::read`].
+    fn posterior(&self, problem: &Problem, backend: &mut dyn Backend) -> Result<Option<Posterior>> {
+        let _ = (problem, backend);
+        Ok(None)
     }
 
     /// The settings that ran, with what `prepare` settled, by key.

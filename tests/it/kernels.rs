@@ -3,6 +3,7 @@
 
 use deltav::backend::{alloc_f32, alloc_u32};
 use deltav::kernel::Element;
+use deltav::kernel::copy::CopyValues;
 use deltav::kernel::gradient::Gradient;
 use deltav::kernel::residual::{Residual, UNCLIPPED};
 use deltav::kernel::step_gd::StepGd;
@@ -124,6 +125,23 @@ fn step_gd_moves_every_column_but_the_frozen_one() {
             assert_close(what, &actual, &expected, ONE_SUM);
         }
     });
+}
+
+#[test]
+fn copy_is_exact_and_refuses_another_length() {
+    for count in [1, 63, 64, 65, 4_099] {
+        let values: Vec<f32> = (0..count).map(|i| 1.0 / (i as f32 - 7.3)).collect();
+        for (device, mut backend) in devices::all() {
+            let backend = &mut *backend;
+            let call = CopyValues {
+                values: alloc_f32(backend, "values", &values).unwrap(),
+                copied: backend.alloc("copied", Element::F32, count).unwrap(),
+            };
+            assert_eq!(play(backend, call.dispatch().unwrap(), call.copied), values, "{device}");
+            let longer = backend.alloc("longer", Element::F32, count + 1).unwrap();
+            assert!(CopyValues { copied: longer, ..call }.dispatch().is_err());
+        }
+    }
 }
 
 #[test]

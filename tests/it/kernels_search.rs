@@ -89,7 +89,6 @@ fn row_sums_are_the_sums_over_the_cells() {
 
 /// Random sums, as row_direction finds them.
 struct Row {
-    rows: usize,
     k: usize,
     sums: Vec<f32>,
     factors: Vec<f32>,
@@ -110,7 +109,6 @@ impl Row {
             sums[4 * k..].iter_mut().for_each(|s| *s = s.abs() * scale);
         }
         Self {
-            rows,
             k,
             sums,
             factors: uniform(&mut rng, rows * k),

@@ -1,13 +1,23 @@
 //! The integration tests, in four rings: shaders without a GPU, twins against
 //! an independent f64 reference, GPU against twins, and the program end to end.
 
-#![allow(unreachable_pub, missing_docs, reason = "nothing here is published")]
+#![allow(
+    unreachable_pub,
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::needless_range_loop,
+    clippy::manual_memcpy,
+    reason = "nothing here is published; a test may panic, and formulas read as formulas"
+)]
 
 mod support;
 
 mod als;
+mod average;
 mod cli;
+mod endings;
 mod epochs;
+mod golden;
 mod kernels;
 mod kernels_mask;
 mod kernels_search;
@@ -15,6 +25,9 @@ mod kernels_sgd;
 mod kernels_steps;
 mod limits;
 mod line_search;
+mod manifest;
+mod readme;
 mod sgd;
 mod shaders;
 mod steps;
+mod uncertainty;

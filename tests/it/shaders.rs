@@ -57,7 +57,7 @@ fn bindings_agree_with_their_wgsl() {
             let name = variable.name.clone().unwrap();
             match variable.space {
                 AddressSpace::Uniform => {
-                    assert_eq!((binding.group, binding.binding), (0, 0), "{}", kernel.name)
+                    assert_eq!((binding.group, binding.binding), (0, 0), "{}", kernel.name);
                 }
                 AddressSpace::Storage { access } => {
                     assert_eq!(binding.group, 1, "{}: {name}", kernel.name);

@@ -171,6 +171,16 @@ impl Backend for GpuBackend {
         Ok(())
     }
 
+    fn allocated(&self) -> u32 {
+        self.buffers.len() as u32 // fits: it numbers them
+    }
+
+    fn release(&mut self, first: u32) {
+        // What is in flight keeps its buffers until it is done.
+        self.buffers.truncate(first as usize);
+        self.pipelines.forget(first);
+    }
+
     fn dispatch(&mut self, recording: &[Dispatch]) -> Result<()> {
         if recording.is_empty() {
             return Ok(());

@@ -53,6 +53,11 @@ impl Pipelines {
         })
     }
 
+    /// Drops the bind groups of buffers that are released: those numbered from `first` on.
+    pub(super) fn forget(&mut self, first: u32) {
+        self.bind_groups.retain(|(_, buffers), _| buffers.iter().all(|&buffer| buffer < first));
+    }
+
     /// Group 0 of every step of the recording whose parameters were written last.
     pub(super) fn params_group(&self) -> &wgpu::BindGroup {
         &self.params_group
@@ -79,7 +84,7 @@ impl Pipelines {
             self.compiled.insert(kernel.name, self.compile(device, kernel)?);
         }
         let compiled = &self.compiled[kernel.name];
-        let key = (kernel.name, step.buffers().iter().map(|b| b.id()).collect::<Vec<_>>());
+        let key = (kernel.name, step.buffers().iter().map(super::super::Buffer::id).collect::<Vec<_>>());
         let group = match self.bind_groups.entry(key) {
             std::collections::hash_map::Entry::Occupied(known) => known.get().clone(),
             std::collections::hash_map::Entry::Vacant(place) => {

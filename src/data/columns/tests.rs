@@ -19,15 +19,27 @@ fn refused(line: &str, columns: Option<&str>, header: Option<bool>) -> String {
 fn columns_are_parsed_as_people_write_them() {
     let name = |name: &str| Column::Name(name.to_owned());
     let parsed = |text: &str| text.parse::<Columns>().unwrap();
-    assert_eq!(parsed("a, b,c"), Columns { user: name("a"), item: name("b"), rating: Some(name("c")) });
+    assert_eq!(
+        parsed("a, b,c"),
+        Columns { user: name("a"), item: name("b"), rating: Some(name("c")), time: None }
+    );
     assert_eq!(
         parsed("2,1,10"),
-        Columns { user: Column::Index(2), item: Column::Index(1), rating: Some(Column::Index(10)) }
+        Columns {
+            user: Column::Index(2),
+            item: Column::Index(1),
+            rating: Some(Column::Index(10)),
+            time: None
+        }
     );
-    assert_eq!(parsed("1,item"), Columns { user: Column::Index(1), item: name("item"), rating: None });
+    assert_eq!(
+        parsed("1,item"),
+        Columns { user: Column::Index(1), item: name("item"), rating: None, time: None }
+    );
+    assert_eq!(parsed("1,2,3,when").time, Some(name("when")));
     for (text, part) in [
         ("0,1,2", "columns count from 1"),
-        ("1,2,3,4", "are not a user, an item and a rating"),
+        ("1,2,3,4,5", "are not a user, an item and a rating"),
         ("1", "are not a user, an item and a rating"),
         ("", "has no name"),
         ("1,,3", "has no name"),
@@ -108,14 +120,46 @@ fn a_missing_rating_or_a_column_used_twice_is_a_usage_error() {
     assert!(refused("1,2,3", Some("1,2"), None).contains("name no rating"));
     assert!(refused("1,2,3", Some("1,2,1"), None).contains("column 1 is asked for twice"));
     assert!(decide("1,2,3", Some("1,2"), None, 2).is_ok());
-    let zero = Columns { user: Column::Index(0), item: Column::Index(1), rating: Some(Column::Index(2)) };
+    let zero = Columns {
+        user: Column::Index(0),
+        item: Column::Index(1),
+        rating: Some(Column::Index(2)),
+        time: None,
+    };
     let error = resolve((Path::new("f"), 1), &[b"1", b"2", b"3"], Some(&zero), None, 3).unwrap_err();
     assert_eq!(error.exit_code(), 2);
 }
 
 #[test]
+fn timestamps_are_found_where_they_are_asked_for() {
+    let found = |line, columns, header| {
+        let Layout { positions, header } = decide(line, columns, header, 4).unwrap();
+        (positions, header)
+    };
+    assert_eq!(found("userId,movieId,rating,timestamp", None, None), (vec![0, 1, 2, 3], true));
+    assert_eq!(found("unix_review_time,rating,date,item,user", None, None), (vec![4, 3, 1, 0], true));
+    assert_eq!(found("who,what,how much,note,Date", None, None), (vec![0, 1, 2, 4], true));
+    assert_eq!(found("196,242,3,881250949", None, None), (vec![0, 1, 2, 3], false));
+    assert_eq!(found("196,242,3,2005-04-02", None, None), (vec![0, 1, 2, 3], false));
+    assert_eq!(found("when,1,2,3", Some("2,3,4,1"), None), (vec![1, 2, 3, 0], false));
+    assert_eq!(found("w,u,i,r", Some("u,i,r,w"), None), (vec![1, 2, 3, 0], true));
+    for (line, columns, part) in [
+        ("user,item,rating", None, "no column is known to hold timestamps: \"user\""),
+        ("user,item,rating,note", None, "no column is known to hold timestamps"),
+        ("1,2,3", None, "no fourth column with a timestamp"),
+        ("1,2,3,4", Some("1,2,3"), "name no timestamp; add it as the fourth"),
+        ("1,2,3,4", Some("1,2,3,3"), "asked for twice"),
+    ] {
+        let error = decide(line, columns, None, 4).unwrap_err().to_string();
+        assert!(error.contains(part), "{line}: {error}");
+    }
+    // A fourth column changes nothing where no time is asked for.
+    assert_eq!(decide("1,2,3,4", Some("1,2,3,4"), None, 3).unwrap().positions, [0, 1, 2]);
+}
+
+#[test]
 fn the_known_names_are_distinct_and_normal() {
-    let all: Vec<&str> = ROLES.iter().flat_map(|role| role.known).copied().collect();
+    let all: Vec<&str> = ROLES.iter().chain([&TIME]).flat_map(|role| role.known).copied().collect();
     for (index, name) in all.iter().enumerate() {
         assert_eq!(normal(name.as_bytes()), name.as_bytes());
         assert!(!all[..index].contains(name), "{name} twice");

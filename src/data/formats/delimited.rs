@@ -3,7 +3,7 @@
 use super::super::columns::{Columns, Layout, resolve, role_name};
 use super::super::source::Source;
 use super::records::Records;
-use super::{Format, Record, Request, Sink, parse_rating};
+use super::{Format, Record, Request, Sink, parse_rating, parse_timestamp};
 use crate::error::{Error, Result};
 
 pub(super) const FORMAT: Format = Format {
@@ -17,7 +17,7 @@ pub(super) const FORMAT: Format = Format {
 fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Result<()> {
     source.check_text()?;
     let path = source.path();
-    let roles = if request.rating { 3 } else { 2 };
+    let roles = 2 + usize::from(request.rating) + usize::from(request.time);
     let least = request.columns.map_or(0, Columns::greatest_index).max(roles);
     let mut records = Records::new(source, request.separator, least)?;
     if !records.advance()? {
@@ -48,7 +48,7 @@ fn record<'r>(records: &'r Records<'_>, layout: &Layout, request: &Request<'_>) 
     let wrong = |what: String, remedy: &str| {
         Err(Error::data_line(records.source().path(), records.line(), what, remedy))
     };
-    let mut cells: [&[u8]; 3] = [b""; 3];
+    let mut cells: [&[u8]; 4] = [b""; 4];
     for (role, (cell, &position)) in cells.iter_mut().zip(&layout.positions).enumerate() {
         let Some(field) = records.field(position) else {
             let there = records.fields().len();
@@ -68,5 +68,9 @@ fn record<'r>(records: &'r Records<'_>, layout: &Layout, request: &Request<'_>) 
         Some(Err((what, remedy))) => return wrong(what, &remedy),
         rating => rating.and_then(std::result::Result::ok),
     };
-    Ok(Record { user: cells[0], item: cells[1], rating, line: records.line() })
+    let time = match request.time.then(|| parse_timestamp(cells[3])) {
+        Some(Err((what, remedy))) => return wrong(what, &remedy),
+        time => time.and_then(std::result::Result::ok),
+    };
+    Ok(Record { user: cells[0], item: cells[1], rating, time, line: records.line() })
 }

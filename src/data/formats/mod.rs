@@ -8,6 +8,7 @@ use super::columns::Columns;
 use super::read::{ReadOptions, Separator};
 use super::source::Source;
 use super::text::quoted;
+use super::time::parse_time;
 use crate::error::Result;
 
 /// Every format, in the order in which they are tried on a file's first bytes.
@@ -38,12 +39,15 @@ pub(super) struct Request<'a> {
     pub(super) header: Option<bool>,
     /// Whether each record must have a rating.
     pub(super) rating: bool,
+    /// Whether each record must have a timestamp; if so, a rating as well.
+    pub(super) time: bool,
 }
 
 impl<'a> Request<'a> {
     pub(super) fn new(options: &'a ReadOptions, rating: bool) -> Self {
-        let ReadOptions { columns, separator, header, duplicates: _ } = options;
-        Self { columns: columns.as_ref(), separator: *separator, header: *header, rating }
+        let ReadOptions { columns, separator, header, duplicates: _, time } = options;
+        let time = *time && rating;
+        Self { columns: columns.as_ref(), separator: *separator, header: *header, rating, time }
     }
 }
 
@@ -56,6 +60,8 @@ pub(super) struct Record<'a> {
     pub(super) item: &'a [u8],
     /// Finite; `Some` if [`Request::rating`].
     pub(super) rating: Option<f32>,
+    /// `Some` if [`Request::time`].
+    pub(super) time: Option<i64>,
     /// Line on which it begins, from 1.
     pub(super) line: u64,
 }
@@ -93,6 +99,21 @@ pub(super) fn parse_rating(text: &[u8]) -> std::result::Result<f32, (String, Str
     }
     let what = if number.is_finite() { "is too large for a 32-bit float" } else { "is not finite" };
     Err((format!("rating {} {what}", quoted(text.trim_ascii())), "correct or remove the line".to_owned()))
+}
+
+/// A timestamp from its text, or what is wrong with it and what to do.
+pub(super) fn parse_timestamp(text: &[u8]) -> std::result::Result<i64, (String, String)> {
+    parse_time(text).ok_or_else(|| {
+        let what = match text.trim_ascii() {
+            b"" => "the timestamp is empty".to_owned(),
+            text => format!("timestamp {} is neither seconds nor a date", quoted(text)),
+        };
+        (
+            what,
+            "write seconds or 2005-04-02 23:53:47, or name the right column as the fourth of --columns"
+                .to_owned(),
+        )
+    })
 }
 
 #[cfg(test)]

@@ -169,6 +169,41 @@ fn duplicates_are_refused_unless_a_rule_is_given() {
 }
 
 #[test]
+fn timestamps_are_read_where_they_are_asked_for() {
+    let timed = ReadOptions { time: true, ..ReadOptions::default() };
+    let text = "timestamp,user,item,rating\n7,1,a,1\n2005-04-02,2,a,2\n-3,2,b,3\n";
+    let with = read(text, &timed).unwrap();
+    let without = auto(text);
+    assert_eq!(with.time, Some(vec![7, 1_112_400_000, -3]));
+    assert_eq!(without.time, None);
+    assert_eq!(Ratings { time: None, ..with.clone() }, without);
+    assert_eq!(with.hash(), without.hash(), "time changes no hash");
+    let headless = read("196\t242\t3\t881250949\n186\t302\t3\t891717742\n", &timed).unwrap();
+    assert_eq!(headless.time, Some(vec![881_250_949, 891_717_742]));
+    let named = ReadOptions { time: true, ..columns("who,what,stars,when") };
+    assert_eq!(read("when,who,what,stars\n5,a,b,1\n", &named).unwrap().time, Some(vec![5]));
+    // Of duplicates the time goes with the rating that stays.
+    let twice = "1,a,1,10\n2,a,2,20\n1,a,4,30\n";
+    for (duplicates, times) in
+        [(Duplicates::First, [10, 20]), (Duplicates::Last, [20, 30]), (Duplicates::Mean, [10, 20])]
+    {
+        let options = ReadOptions { duplicates, ..timed.clone() };
+        assert_eq!(read(twice, &options).unwrap().time, Some(times.to_vec()));
+    }
+    for (text, message) in [
+        ("1,2,3,4\n1,3,3,soon\n", "r.csv:2: timestamp \"soon\" is neither seconds nor a date; "),
+        ("1,2,3,4\n1,3,3,\n", "r.csv:2: the timestamp is empty; "),
+        ("1,2,3,4\n1,3,3\n", "r.csv:2: has 3 columns, column 4 (timestamp) is missing; "),
+        ("1,2,3\n", "r.csv:1: has no fourth column with a timestamp; "),
+        ("user,item,rating\n1,2,3\n", "r.csv:1: no column is known to hold timestamps: "),
+    ] {
+        let found = refused(text, &timed);
+        assert!(found.starts_with(message), "{text:?}: {found}");
+        assert!(text.contains("\n1,3") || auto(text).time.is_none());
+    }
+}
+
+#[test]
 fn pairs_come_one_by_one_with_their_lines() {
     let pairs = |text: &str, options: &ReadOptions| {
         with(text, |path| {

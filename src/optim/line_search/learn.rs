@@ -8,7 +8,7 @@
 //!
 //! After the warm-up the factors are turned into the balanced singular gauge,
 //! so that the signal sits in the leading factors; p_f = 2·mean w², σ² = 1.1 ×
-//! the training mean of e². After each epoch `σ² = E[e²]/N`; from the fourth on
+//! the training mean of e². After each epoch `σ² = E(e²)/N`; from the fourth on
 //! `p_f = mean((w − M)² + w̃)`.
 //!
 //! Source: Lim & Teh 2007; Raiko, Ilin & Karhunen 2007; Ilin & Raiko, JMLR 11 (2010).
@@ -18,11 +18,15 @@ use super::mask::Mask;
 use crate::backend::{Backend, Buffer};
 use crate::error::Result;
 use crate::kernel::Dispatch;
-use crate::problem::{Problem, Role, balance};
+use crate::model::{MaskFactors, Posterior};
+use crate::problem::{Problem, Role, balance, read_shards};
 
 /// Floors that keep a precision finite where a factor or the noise dies out,
 /// in units of the standardised rating's variance.
 const LEAST_VARIANCE: f64 = 1e-8;
+
+/// Ratings that the common noise counts as when a user's own is estimated.
+const NOISE_SHRINKAGE: f64 = 10.0;
 
 /// What is learned: the noise and the prior variances.
 #[derive(Debug)]
@@ -32,6 +36,17 @@ pub(super) struct Learn {
     /// Prior variance of each column, users and items.
     priors: [Vec<f64>; 2],
     masks: Option<[Mask; 2]>,
+    /// Whether a variational epoch has run, so that there are variances.
+    begun: bool,
+    kept: Option<Kept>,
+}
+
+/// The numbers of an epoch that is kept.
+#[derive(Debug, Clone)]
+struct Kept {
+    noise: f64,
+    priors: [Vec<f64>; 2],
+    begun: bool,
 }
 
 impl Learn {
@@ -42,7 +57,26 @@ impl Learn {
             None
         };
         let unit = vec![1.0; problem.width];
-        Ok(Self { settle, noise: 1.0, priors: [unit.clone(), unit], masks })
+        Ok(Self { settle, noise: 1.0, priors: [unit.clone(), unit], masks, begun: false, kept: None })
+    }
+
+    /// What the posterior is read from, beside the numbers of [`Learn::keep`].
+    pub(super) fn state(&self, state: &State) -> Vec<Buffer> {
+        let sides = state.sides.iter().flat_map(|side| side.variances.iter().chain(&side.energy));
+        let masks = self.masks.iter().flatten().flat_map(Mask::buffers);
+        sides.chain(masks).copied().collect()
+    }
+
+    /// Remembers the numbers that belong to the buffers as they are.
+    pub(super) fn keep(&mut self) {
+        self.kept = Some(Kept { noise: self.noise, priors: self.priors.clone(), begun: self.begun });
+    }
+
+    /// Takes them back.
+    pub(super) fn restore(&mut self) {
+        if let Some(Kept { noise, priors, begun }) = self.kept.take() {
+            (self.noise, self.priors, self.begun) = (noise, priors, begun);
+        }
     }
 
     /// σ², in units of the standardised rating.
@@ -101,7 +135,7 @@ impl Learn {
 
     /// After the variational epoch with this number, from 1: what the next one takes for given.
     ///
-    /// `moments`: of users and items, `[blocks, width]`; `energy`: Σ E[e²].
+    /// `moments`: of users and items, `[blocks, width]`; `energy`: Σ E(e²).
     pub(super) fn update(
         &mut self,
         epoch: u32,
@@ -111,6 +145,7 @@ impl Learn {
         state: &State,
         backend: &mut dyn Backend,
     ) -> Result<()> {
+        self.begun = true;
         self.noise = (energy / problem.ratings as f64).max(LEAST_VARIANCE);
         if epoch > self.settle {
             for (role, moments) in Role::BOTH.into_iter().zip(moments) {
@@ -124,6 +159,55 @@ impl Learn {
             }
         }
         self.write_priors(state, backend)
+    }
+
+    /// Means are the factors themselves; `None` before the first variational epoch.
+    pub(super) fn posterior(
+        &self,
+        problem: &Problem,
+        state: &State,
+        backend: &mut dyn Backend,
+    ) -> Result<Option<Posterior>> {
+        if !self.begun {
+            return Ok(None);
+        }
+        let mut variances = |role: Role| -> Result<(Vec<f32>, Vec<f32>)> {
+            let wide = read_shards(state.sides[role as usize].variances.iter().copied(), backend)?;
+            Ok(problem.split_bias(role, &wide))
+        };
+        let (user_variances, user_bias_variances) = variances(Role::Users)?;
+        let (item_variances, item_bias_variances) = variances(Role::Items)?;
+        let mask = match &self.masks {
+            Some([users, items]) => Some(MaskFactors {
+                user_mask_factors: users.factors(problem, Role::Users, backend)?,
+                item_mask_factors: items.factors(problem, Role::Items, backend)?,
+            }),
+            None => None,
+        };
+        let users = &problem.side(Role::Users).shards;
+        let energy = read_shards(state.sides[Role::Users as usize].energy.iter().copied(), backend)?;
+        let counts = read_shards(users.iter().map(|shard| shard.counts), backend)?;
+        let user_noise = energy.iter().zip(&counts).map(|(&energy, &n)| {
+            let sum = NOISE_SHRINKAGE * self.noise + f64::from(energy);
+            (sum / (NOISE_SHRINKAGE + f64::from(n))) as f32
+        });
+        let prior = |role: Role| self.priors[role as usize][..problem.rank].to_vec();
+        let bias = |role: Role| problem.side(role).bias.map_or(0.0, |f| self.priors[role as usize][f]);
+        Ok(Some(Posterior {
+            noise: self.noise,
+            // The last row is that of anyone unknown.
+            user_noise: user_noise.take(energy.len() - 1).collect(),
+            calibration: None,
+            user_variances,
+            item_variances,
+            user_bias_variances,
+            item_bias_variances,
+            user_prior: prior(Role::Users),
+            item_prior: prior(Role::Items),
+            user_bias_prior: bias(Role::Users),
+            item_bias_prior: bias(Role::Items),
+            mask,
+        }))
     }
 
     fn write_priors(&self, state: &State, backend: &mut dyn Backend) -> Result<()> {

@@ -20,7 +20,7 @@ use crate::kernel::mask_squares::MaskSquares;
 use crate::kernel::mask_step::MaskStep;
 use crate::kernel::pattern_sum::PatternSum;
 use crate::kernel::{Dispatch, Element};
-use crate::problem::{Problem, Role};
+use crate::problem::{Problem, Role, read_shards};
 
 /// The mask's factors of one side's prior means.
 #[derive(Debug)]
@@ -70,6 +70,22 @@ impl Mask {
 
     pub(super) fn means(&self) -> &[Buffer] {
         &self.means
+    }
+
+    /// The buffers of Y.
+    pub(super) fn buffers(&self) -> &[Buffer] {
+        &self.factors
+    }
+
+    /// Y of a role's prior means: a row each of the other side, `[rows, rank]`.
+    pub(super) fn factors(
+        &self,
+        problem: &Problem,
+        role: Role,
+        backend: &mut dyn Backend,
+    ) -> Result<Vec<f32>> {
+        let wide = read_shards(self.factors.iter().copied(), backend)?;
+        Ok(problem.split_bias(role.other(), &wide).0)
     }
 
     /// p⁰ = the side's first prior variances; it stays.

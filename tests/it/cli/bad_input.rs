@@ -112,6 +112,7 @@ fn settings_that_cannot_be_meant_are_refused_before_anything_else() {
         &["--device", "cuda"],
         &["--device", "gpu:x"],
         &["--threads", "0"],
+        &["--threads", "4000000000"],
         &["--holdout", "0"],
         &["--holdout", "1"],
         &["--holdout", "-0.1"],

@@ -4,9 +4,12 @@
 
 mod bad_input;
 mod commands;
+mod cv;
 mod demo;
 mod devices;
+mod endings;
 mod training;
+mod uncertainty;
 
 use std::fmt::Write as _;
 use std::path::Path;

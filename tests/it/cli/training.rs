@@ -38,7 +38,12 @@ fn events_are_json_lines_with_the_fields_of_the_contract() {
     assert!(rmse(39) < rmse(0), "training lowers the error");
 
     let [stopped, saved] = ["stopped", "saved"].map(|kind| events(&all, kind)[0]);
-    assert_eq!((&stopped["reason"], &stopped["test_rmse"]), (&"epochs".into(), &epochs[39]["test_rmse"]));
+    let best = stopped["best_epoch"].as_u64().unwrap() as usize;
+    assert_eq!((&stopped["reason"], &stopped["epoch"]), (&"epochs".into(), &40.into()));
+    let lowest =
+        |field: &str| epochs.iter().map(|e| e[field].as_f64().unwrap()).fold(f64::INFINITY, f64::min);
+    assert_eq!(stopped["valid_rmse"].as_f64(), Some(lowest("valid_rmse")));
+    assert_eq!(stopped["test_rmse"], epochs[best - 1]["test_rmse"], "the saved model's");
     assert_eq!(saved["path"], "ratings.safetensors");
     assert_eq!(saved["bytes"], folder.read("ratings.safetensors").len());
     assert_eq!(all.last().unwrap()["event"], "saved");

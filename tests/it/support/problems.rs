@@ -30,6 +30,7 @@ pub fn from_cells(m: usize, n: usize, cells: &[(usize, usize)], seed: u64) -> Ra
         user: cells.iter().map(|c| c.0 as u32).collect(),
         item: cells.iter().map(|c| c.1 as u32).collect(),
         value: cells.iter().map(|_| rng.random_range(1..=10) as f32 / 2.0).collect(),
+        time: None,
     }
 }
 

@@ -1,0 +1,46 @@
+//! What there is to say before the first epoch.
+
+use super::Dataset;
+use crate::backend::Backend;
+use crate::config::Checked;
+use crate::data::{Held, Ratings};
+use crate::event::Loaded;
+
+pub(super) fn loaded(data: &Dataset, backend: &dyn Backend) -> Loaded {
+    let count = |held: &Option<Held>| held.as_ref().map_or(0, |held| held.value.len() as u64);
+    Loaded {
+        users: data.train.users.len() as u64,
+        items: data.train.items.len() as u64,
+        ratings: data.train.len() as u64,
+        valid: count(&data.valid),
+        test: count(&data.test),
+        test_unknown: data.test.as_ref().map_or(0, |test| unknown(&data.train, test)),
+        device: backend.describe().to_owned(),
+    }
+}
+
+/// Held ratings whose user or item has no training rating.
+fn unknown(train: &Ratings, held: &Held) -> u64 {
+    let (users, items) = (train.user_counts(), train.item_counts());
+    let rated = |index: Option<u32>, counts: &[u64]| index.is_some_and(|i| counts[i as usize] > 0);
+    let known = |(&user, &item): (&Option<u32>, &Option<u32>)| rated(user, &users) && rated(item, &items);
+    held.user.iter().zip(&held.item).filter(|pair| !known(*pair)).count() as u64
+}
+
+/// What may surprise in these settings on these data.
+pub(super) fn notices(config: &Checked, data: &Dataset) -> Vec<String> {
+    let (users, items) = (data.train.users.len(), data.train.items.len());
+    let rank = config.config.rank;
+    let mut notices = Vec::new();
+    if rank > users.min(items) {
+        notices.push(format!(
+            "rank {rank} exceeds the {users} users or the {items} items: {} would do",
+            users.min(items)
+        ));
+    }
+    let stats = data.train.stats();
+    if stats.min == stats.max {
+        notices.push(format!("all ratings are {}: the model can only predict that", stats.min));
+    }
+    notices
+}
