@@ -48,6 +48,22 @@ impl Output {
         Ok(Self { path: path.to_owned(), target, force, file })
     }
 
+    /// Refuses to replace what the program itself reads, whatever `force` says.
+    ///
+    /// # Errors
+    /// [`Error::CantCreate`] if the target is one of `inputs`.
+    pub fn apart_from<'a>(self, inputs: impl IntoIterator<Item = &'a Path>) -> Result<Self> {
+        let same = |input: &Path| fs::canonicalize(input).is_ok_and(|input| input == self.target);
+        if inputs.into_iter().any(same) {
+            return Err(Error::CantCreate {
+                path: self.path,
+                what: "is an input of this very call".to_owned(),
+                remedy: "pass another --out".to_owned(),
+            });
+        }
+        Ok(self)
+    }
+
     /// The target as the user named it.
     pub fn path(&self) -> &Path {
         &self.path

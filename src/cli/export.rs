@@ -33,7 +33,7 @@ pub(super) struct Export {
 impl Export {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
         let format = ExportFormat::find(&self.format)?;
-        let output = Output::create(&self.out, self.force)?;
+        let output = Output::create(&self.out, self.force)?.apart_from([&*self.model])?;
         let written = (format.write)(&Model::load(&self.model)?, output)?;
         streams.note(format!("saved {}, {}", self.out.display(), bytes(written)));
         Ok(())

@@ -92,7 +92,8 @@ pub(super) fn needs_posterior(model: &Model) -> Result<()> {
 
 impl Predict {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
-        let output = self.out.as_ref().map(|path| Output::create(path, self.force)).transpose()?;
+        let create = |path| Output::create(path, self.force)?.apart_from([&*self.model, &*self.pairs]);
+        let output = self.out.as_ref().map(create).transpose()?;
         let mut model = Model::load(&self.model)?;
         model.clip &= !self.no_clip;
         if self.with_std || self.interval.is_some() {

@@ -169,7 +169,10 @@ impl Train {
         }
         let config = config.check()?;
         self.check_inputs()?;
-        let output = Output::create(self.out.clone().unwrap_or_else(|| default_out(&self.file)), self.force)?;
+        let out = self.out.clone().unwrap_or_else(|| default_out(&self.file));
+        let inputs = [Some(&self.file), self.test.as_ref(), self.valid.as_ref()];
+        let inputs = inputs.into_iter().flatten().map(|path| &**path);
+        let output = Output::create(out, self.force)?.apart_from(inputs)?;
         self.device.limit_threads();
 
         let mut renderer = Renderer::new(streams, self.json);

@@ -25,12 +25,9 @@ pub(super) fn curvature(setup: &Setup<'_>, stats: &Stats, user_counts: &[u64], i
     };
     let (x_u, x_i) = (bias + size * (n / m).sqrt(), bias + size * (m / n).sqrt());
     let cross = (x_u * x_i).sqrt();
-    let most = |counts: &[u64], x: f64| {
-        counts
-            .iter()
-            .map(|&c| c as f64 * (x + cross) + setup.reg_scaling.penalty(setup.reg, c))
-            .fold(0.0, f64::max)
-    };
     let slack = if setup.kind == ModelKind::Plain { 1.5 } else { 3.0 };
-    most(user_counts, x_i).max(most(item_counts, x_u)) / slack
+    // The penalty's curvature is exact, and not to be taken back.
+    let row = |c: u64, x: f64| c as f64 * (x + cross) / slack + setup.reg_scaling.penalty(setup.reg, c);
+    let most = |counts: &[u64], x: f64| counts.iter().map(|&c| row(c, x)).fold(0.0, f64::max);
+    most(user_counts, x_i).max(most(item_counts, x_u))
 }

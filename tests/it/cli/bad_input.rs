@@ -136,6 +136,21 @@ fn settings_that_cannot_be_meant_are_refused_before_anything_else() {
 }
 
 #[test]
+fn an_output_never_replaces_what_the_call_reads() {
+    let folder = Folder::trained();
+    for call in [
+        &["train", "ratings.csv", "-f", "-o", "ratings.csv"][..],
+        &["train", "ratings.csv", "-f", "--test", "test.csv", "-o", "./test.csv"],
+        &["predict", "ratings.safetensors", "test.csv", "-f", "-o", "test.csv"],
+        &["predict", "ratings.safetensors", "test.csv", "-f", "-o", "ratings.safetensors"],
+        &["export", "ratings.safetensors", "--format", "npz", "-f", "-o", "ratings.safetensors"],
+    ] {
+        let line = folder.fail(call, 73);
+        assert!(line.contains("input"), "{line}");
+    }
+}
+
+#[test]
 fn what_does_not_exist_is_named_with_what_does() {
     let folder = Folder::new();
     let line = folder.fail(&["train", "x.csv", "--optimizer", "magic"], 2);
