@@ -30,14 +30,6 @@ pub(super) fn fraction(text: &str) -> Result<f64, String> {
     }
 }
 
-/// At least one of something.
-pub(super) fn positive(text: &str) -> Result<usize, String> {
-    match text.parse::<usize>() {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err("pass a whole number of at least 1".to_owned()),
-    }
-}
-
 /// A number of threads.
 pub(super) fn threads(text: &str) -> Result<usize, String> {
     match text.parse::<usize>() {
@@ -62,9 +54,9 @@ mod tests {
         for text in ["0", "1", "-0.1", "nan", "inf", "x", ""] {
             assert!(fraction(text).is_err(), "{text}");
         }
-        assert_eq!(positive("3"), Ok(3));
+        assert_eq!(threads("3"), Ok(3));
         for text in ["0", "-1", "1.5", "x"] {
-            assert!(positive(text).is_err(), "{text}");
+            assert!(threads(text).is_err(), "{text}");
         }
     }
 }
