@@ -87,7 +87,7 @@ pub enum Error {
     },
 
     /// Reading or writing broke off half-way.
-    #[error("{}: {source}; nothing was replaced", path.display())]
+    #[error("{}: {source}; see that the disk is well and has room, then run again", path.display())]
     Io {
         /// The file as the user named it.
         path: PathBuf,
@@ -142,8 +142,23 @@ fn kept_epoch(kept: Option<&Model>) -> String {
         .map_or(String::new(), |epoch| format!("; kept epoch {epoch}"))
 }
 
+/// Every exit code of the program with its meaning. Scripts rely on them: a
+/// change is a breaking change.
+pub const EXIT_CODES: &[(u8, &str)] = &[
+    (0, "done; also where the reader of a pipe has left"),
+    (1, "a bug in deltav: please report it"),
+    (2, "a flag or a setting that can't be meant"),
+    (3, "training diverged; the best epoch before is saved, if there was a validation part"),
+    (65, "ratings or a model that can't be read as such"),
+    (66, "an input that does not exist or can't be opened"),
+    (69, "no such device, or the device was lost"),
+    (71, "out of memory, the computer's or the device's"),
+    (73, "an output that can't be created, or exists (`--force` replaces it)"),
+    (74, "reading or writing broke off"),
+];
+
 impl Error {
-    /// The process exit code that scripts may rely on.
+    /// The process exit code that scripts may rely on: one of [`EXIT_CODES`].
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Internal(_) => 1,

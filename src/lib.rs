@@ -1,4 +1,4 @@
-//! deltav
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod backend;

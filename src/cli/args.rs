@@ -55,7 +55,7 @@ mod tests {
             assert!(fraction(text).is_err(), "{text}");
         }
         assert_eq!(threads("3"), Ok(3));
-        for text in ["0", "-1", "1.5", "x"] {
+        for text in ["0", "-1", "1.5", "x", "99999999"] {
             assert!(threads(text).is_err(), "{text}");
         }
     }

@@ -28,6 +28,22 @@ pub fn factors(seed: u64, users: usize, items: usize, rank: usize) -> (Vec<f32>,
     (draw(USER_STREAM, users), draw(ITEM_STREAM, items))
 }
 
+/// Adds the bias columns, and the unknown's row at the end.
+///
+/// `constant`: the column that is 1, of `rank + 2` columns; `None` adds none.
+pub(super) fn widen(factors: &[f32], rank: usize, constant: Option<usize>) -> Vec<f32> {
+    let width = rank + if constant.is_some() { 2 } else { 0 };
+    let rows = factors.len() / rank + 1;
+    let mut wide = vec![0.0; rows * width];
+    for (to, from) in wide.chunks_exact_mut(width).zip(factors.chunks_exact(rank)) {
+        to[..rank].copy_from_slice(from);
+    }
+    if let Some(column) = constant {
+        wide.iter_mut().skip(column).step_by(width).for_each(|x| *x = 1.0);
+    }
+    wide
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

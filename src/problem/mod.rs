@@ -9,51 +9,35 @@
 //! factors and bias are 0.
 
 mod blocks;
+mod curvature;
 mod gauge;
 mod init;
 mod loss;
+mod role;
+mod standard;
 mod tiles;
+mod view;
 
 pub use blocks::Blocks;
 pub use gauge::balance;
 pub use init::factors;
 pub use loss::{Losses, Part};
+pub use role::Role;
+pub use standard::Standard;
 pub use tiles::{Cells, Shards, Tile};
+pub use view::View;
 
+use self::curvature::curvature;
+use self::init::widen;
 use self::loss::LossPlan;
+use self::tiles::longest_row;
 use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32, read_f32};
 use crate::config::{ModelKind, RegScaling};
-use crate::data::{Held, Ratings, Stats};
+use crate::data::{Held, Ratings};
 use crate::error::Result;
 use crate::kernel::Dispatch;
 use crate::kernel::gradient::Gradient;
 use crate::kernel::residual::{Residual, UNCLIPPED};
-
-/// How ratings become targets: `y = (r − mean) / scale`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Standard {
-    /// μ, in rating units; 0 for plain.
-    pub mean: f64,
-    /// s > 0, in rating units; 1 for plain, and where all ratings are equal.
-    pub scale: f64,
-}
-
-impl Standard {
-    /// The transformation that a kind of model uses.
-    pub fn of(kind: ModelKind, stats: &Stats) -> Self {
-        match kind {
-            ModelKind::Plain => Self { mean: 0.0, scale: 1.0 },
-            ModelKind::Centered | ModelKind::Biased | ModelKind::Svdpp => {
-                Self { mean: stats.mean, scale: if stats.std > 0.0 { stats.std } else { 1.0 } }
-            }
-        }
-    }
-
-    /// A rating as a target.
-    pub fn target(&self, rating: f32) -> f32 {
-        ((f64::from(rating) - self.mean) / self.scale) as f32
-    }
-}
 
 /// What to train on and in which form.
 #[derive(Debug, Clone, Copy)]
@@ -70,6 +54,8 @@ pub struct Setup<'a> {
     pub reg_scaling: RegScaling,
     /// Elements of the widest row that the optimiser keeps for a row of factors of a width.
     pub row_elements: fn(usize) -> usize,
+    /// Loop iterations of one invocation for a cell of its row, for factors of a width.
+    pub cell_loops: fn(usize) -> u64,
     /// Clip predictions of the held parts.
     pub clip: bool,
     /// The training ratings, without duplicates.
@@ -111,29 +97,6 @@ pub struct Side {
     pub rated: u64,
 }
 
-/// A tile of the training cells as the rows of one role see it.
-#[derive(Debug, Clone, Copy)]
-pub struct View {
-    /// The shard of the rows.
-    pub shard: usize,
-    /// The other side's factors.
-    pub others: Buffer,
-    /// The other side's shard.
-    pub other_shard: usize,
-    /// Where each row's cells begin, `[rows + 1]`.
-    pub offsets: Buffer,
-    /// The other side's row of each cell, `[cells]`.
-    pub columns: Buffer,
-    /// Where a cell's rating and Δ stand, `[cells]`; `None`: in the order of the cells.
-    pub order: Option<Buffer>,
-    /// Targets, `[cells]`.
-    pub ratings: Buffer,
-    /// Δ, `[cells]`.
-    pub residuals: Buffer,
-    /// Whether an earlier tile has rows of this shard, whose sums this one adds to.
-    pub accumulate: bool,
-}
-
 /// A tile's cells on the device.
 #[derive(Debug, Clone, Copy)]
 pub struct DeviceCells {
@@ -152,35 +115,6 @@ struct DeviceTile {
     item_offsets: Buffer,
     item_columns: Buffer,
     item_order: Buffer,
-}
-
-/// Which side's rows a product is over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
-    /// Rows are users: ΔV.
-    Users,
-    /// Rows are items: ΔᵀU.
-    Items,
-}
-
-impl Role {
-    /// Both, users first.
-    pub const BOTH: [Role; 2] = [Role::Users, Role::Items];
-
-    fn factors(self) -> &'static str {
-        match self {
-            Role::Users => "user factors",
-            Role::Items => "item factors",
-        }
-    }
-
-    /// The other one.
-    pub fn other(self) -> Self {
-        match self {
-            Role::Users => Role::Items,
-            Role::Items => Role::Users,
-        }
-    }
 }
 
 /// A training problem on a device.
@@ -223,7 +157,10 @@ impl Problem {
         by_user.offsets.push(by_user.len() as u64);
 
         let widest = (setup.row_elements)(width).max(width);
-        let shards = Shards::plan(&by_user, train.items.len() + 1, widest, backend.max_buffer_bytes())?;
+        let rows = train.users.len() + train.items.len();
+        let max_row = longest_row(rows, width, (setup.cell_loops)(width), backend)?;
+        let limit = backend.max_buffer_bytes();
+        let shards = Shards::plan(&by_user, train.items.len() + 1, widest, limit, max_row)?;
         let (u, v) = factors(setup.seed, train.users.len(), train.items.len(), rank);
         let sides = [
             (Role::Users, &shards.users, u, &user_counts, rank + 1, rank),
@@ -323,33 +260,6 @@ impl Problem {
         .dispatch()
     }
 
-    /// The tiles as the rows of a role see them, in the order of their sums.
-    pub fn views(&self, role: Role) -> Vec<View> {
-        let mut begun = vec![false; self.side(role).shards.len()];
-        let view = |tile: &DeviceTile| {
-            let cells = &tile.cells;
-            let (shard, other_shard, offsets, columns, order) = match role {
-                Role::Users => (cells.user_shard, cells.item_shard, tile.user_offsets, cells.columns, None),
-                Role::Items => {
-                    let order = Some(tile.item_order);
-                    (cells.item_shard, cells.user_shard, tile.item_offsets, tile.item_columns, order)
-                }
-            };
-            View {
-                shard,
-                others: self.side(role.other()).shards[other_shard].factors,
-                other_shard,
-                offsets,
-                columns,
-                order,
-                ratings: cells.ratings,
-                residuals: cells.residuals,
-                accumulate: std::mem::replace(&mut begun[shard], true),
-            }
-        };
-        self.tiles.iter().map(view).collect()
-    }
-
     /// Records ΔV (for users) or ΔᵀU (for items) from Δ and the factors as they are.
     ///
     /// `gradients`: one buffer a shard of that side, `[rows, width]`.
@@ -444,22 +354,6 @@ pub fn read_shards(buffers: impl IntoIterator<Item = Buffer>, backend: &mut dyn 
     Ok(all)
 }
 
-/// Adds the bias columns, and the unknown's row at the end.
-///
-/// `constant`: the column that is 1, of `rank + 2` columns; `None` adds none.
-fn widen(factors: &[f32], rank: usize, constant: Option<usize>) -> Vec<f32> {
-    let width = rank + if constant.is_some() { 2 } else { 0 };
-    let rows = factors.len() / rank + 1;
-    let mut wide = vec![0.0; rows * width];
-    for (to, from) in wide.chunks_exact_mut(width).zip(factors.chunks_exact(rank)) {
-        to[..rank].copy_from_slice(from);
-    }
-    if let Some(column) = constant {
-        wide.iter_mut().skip(column).step_by(width).for_each(|x| *x = 1.0);
-    }
-    wide
-}
-
 fn upload(
     backend: &mut dyn Backend,
     user_shard: usize,
@@ -474,35 +368,4 @@ fn upload(
         ratings: alloc_f32(backend, "ratings", &cells.ratings)?,
         residuals: backend.alloc("residuals", crate::kernel::Element::F32, cells.ratings.len())?,
     })
-}
-
-/// An upper estimate of the largest eigenvalue of the Hessian of `½ Σ e² + L2`
-/// near a solution, for step sizes.
-///
-/// With ‖x_u‖² ≤ X_u on the user side and X_i on the item side, the Gauss-Newton
-/// blocks of a user sum up to at most n_u·(X_i + √(X_u·X_i)), those of an item
-/// to n_i·(X_u + √(X_u·X_i)) (Gershgorin). Descent from a small start keeps
-/// UᵀU ≈ VᵀV, so that rows of the shorter side are longer: X_u·m ≈ X_i·n.
-///
-/// The bound is loose on real, skewed data, so a part of it is taken back: on
-/// MovieLens the loss never rose at 4 times 1/bound and biased diverged from 7
-/// to 9 times on; with one rating it diverges at 4 times, plain oscillates at 2.
-fn curvature(setup: &Setup<'_>, stats: &Stats, user_counts: &[u64], item_counts: &[u64]) -> f64 {
-    let (m, n) = (user_counts.len() as f64, item_counts.len() as f64);
-    let (size, bias) = match setup.kind {
-        // u·v must reach the ratings themselves: one direction carries their size.
-        ModelKind::Plain => ((stats.mean * stats.mean + stats.std * stats.std).sqrt(), 0.0),
-        ModelKind::Centered => (1.0, 0.0),
-        ModelKind::Biased | ModelKind::Svdpp => (1.0, 1.0),
-    };
-    let (x_u, x_i) = (bias + size * (n / m).sqrt(), bias + size * (m / n).sqrt());
-    let cross = (x_u * x_i).sqrt();
-    let most = |counts: &[u64], x: f64| {
-        counts
-            .iter()
-            .map(|&c| c as f64 * (x + cross) + setup.reg_scaling.penalty(setup.reg, c))
-            .fold(0.0, f64::max)
-    };
-    let slack = if setup.kind == ModelKind::Plain { 1.5 } else { 3.0 };
-    most(user_counts, x_i).max(most(item_counts, x_u)) / slack
 }

@@ -25,6 +25,8 @@ mod kernels_sgd;
 mod kernels_steps;
 mod limits;
 mod line_search;
+mod manifest;
+mod readme;
 mod sgd;
 mod shaders;
 mod steps;

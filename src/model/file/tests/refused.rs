@@ -1,0 +1,231 @@
+//! Whatever a file may claim that is not so.
+
+use super::*;
+
+#[test]
+fn other_files_are_refused() {
+    assert!(load(b"").unwrap_err().contains("not a safetensors file"));
+    assert!(load(b"user,item,rating\n1,2,3\n").unwrap_err().contains("not a safetensors file"));
+    assert!(load(&[0; 64]).unwrap_err().contains("not a safetensors file"));
+    assert!(load(&[0xff; 64]).unwrap_err().contains("not a safetensors file"));
+    let mut other = Vec::new();
+    let empty = safetensors::serialize::<&str, safetensors::tensor::TensorView<'_>, _>([], None).unwrap();
+    other.extend(empty);
+    assert!(load(&other).unwrap_err().contains("not a model of deltav"));
+}
+
+#[test]
+fn a_future_format_says_to_update_whatever_else_it_holds() {
+    let file = bytes(&known_answers(ModelKind::Biased));
+    let future = replaced(&file, r#"{\"format\":1,\"kind\":\"biased\""#, r#"{\"format\":2,\"kind\":{}"#);
+    assert!(load(&future).unwrap_err().ends_with("; update deltav"));
+    let zero = replaced(&file, r#"\"format\":1"#, r#"\"format\":0"#);
+    assert!(load(&zero).unwrap_err().contains("format 0"));
+    let unknown = replaced(&file, r#"\"biased\""#, r#"\"cubist\""#);
+    assert!(load(&unknown).unwrap_err().contains("cubist"));
+    // What the file says is quoted on one line.
+    let broken = replaced(&file, r#"\"biased\""#, r#"\"cub\\nist\""#);
+    assert!(load(&broken).unwrap_err().contains("cub ist"));
+    let name =
+        replaced(&file, r#""user_bias":{"dtype":"F32","shape":[3]"#, r#""a\nb":{"dtype":"F32","shape":[4]"#);
+    load(&name).unwrap_err();
+}
+
+#[test]
+fn headers_that_lie_are_refused() {
+    let file = bytes(&known_answers(ModelKind::Biased));
+    let huge = usize::MAX;
+    let lies = [
+        // Shapes whose product overflows, is far beyond the file, or is just wrong.
+        (r#""shape":[3,2]"#, format!(r#""shape":[{huge},{huge}]"#)),
+        (r#""shape":[3,2]"#, format!(r#""shape":[{},4]"#, huge / 4)),
+        (r#""shape":[3,2]"#, r#""shape":[1000000000000,2]"#.to_owned()),
+        (r#""shape":[3,2]"#, r#""shape":[2,3]"#.to_owned()),
+        (r#""shape":[3,2]"#, r#""shape":[6]"#.to_owned()),
+        (r#""shape":[3,2]"#, r#""shape":[-3,-2]"#.to_owned()),
+        // Types and names.
+        (r#""dtype":"F32""#, r#""dtype":"U32""#.to_owned()),
+        (r#""dtype":"F32""#, r#""dtype":"F16""#.to_owned()),
+        (r#""dtype":"F64""#, r#""dtype":"I64""#.to_owned()),
+        (r#""user_bias""#, r#""user_mood""#.to_owned()),
+        (r#""scale""#, r#""mean""#.to_owned()),
+        // Offsets.
+        (r#""data_offsets":[0,"#, r#""data_offsets":[8,"#.to_owned()),
+        (r#""data_offsets":[0,"#, format!(r#""data_offsets":[{huge},"#)),
+        // The document.
+        (r#"\"rank\":2"#, r#"\"rank\":3"#.to_owned()),
+        (r#"\"rank\":2"#, r#"\"rank\":0"#.to_owned()),
+        (r#"\"rank\":2"#, format!(r#"\"rank\":{huge}"#)),
+        (r#"\"rating_min\":1.0"#, r#"\"rating_min\":9.0"#.to_owned()),
+        (r#"\"rating_mean\":3.5"#, r#"\"rating_mean\":1e300"#.to_owned()),
+        (r#"\"rating_mean\":3.5"#, r#"\"rating_mean\":null"#.to_owned()),
+        (r#"\"clip\":true,"#, String::new()),
+    ];
+    for (from, to) in lies {
+        let refused = load(&replaced(&file, from, &to));
+        assert!(refused.is_err(), "{from} as {to}");
+    }
+    let deep = with_header(&file, |_| "[".repeat(1 << 20));
+    assert!(load(&deep).is_err());
+}
+
+#[test]
+fn numbers_that_lie_are_refused() {
+    let model = known_answers(ModelKind::Biased);
+    let refused = |edit: fn(&mut Model), expected: &str| {
+        let mut model = model.clone();
+        edit(&mut model);
+        let error = load(&bytes(&model)).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    };
+    refused(|m| m.user_factors[3] = f32::NAN, "user_factors holds NaN at position 3");
+    refused(|m| m.item_factors[0] = f32::NEG_INFINITY, "item_factors holds -inf");
+    refused(|m| m.user_bias[1] = f32::NAN, "user_bias");
+    refused(|m| m.item_bias[2] = f32::INFINITY, "item_bias");
+    refused(|m| m.mean = f64::NAN, "mean is NaN");
+    refused(|m| m.mean = 1e300, "mean is");
+    refused(|m| m.scale = -1.0, "scale is -1");
+    refused(|m| m.scale = f64::INFINITY, "scale is inf");
+    refused(|m| m.seen = pattern(&[vec![0], vec![0, 3], vec![]]), "holds item 3 of 3");
+    refused(|m| m.seen = pattern(&[vec![0], vec![1, 0], vec![]]), "not in order");
+    refused(|m| m.seen.offsets = vec![0, 3, 1, 3], "seen_offsets");
+    refused(|m| m.seen.offsets = vec![1, 1, 3, 3], "seen_offsets");
+    refused(|m| m.seen.offsets = vec![0, 1, 3, u64::MAX], "seen_offsets");
+    refused(|m| m.seen.offsets = vec![0, 1, 3], "seen_offsets");
+}
+
+#[test]
+fn posteriors_that_lie_are_refused() {
+    let refused = |edit: fn(&mut Posterior), expected: &str| {
+        let mut model = random_model(ModelKind::Svdpp, 3, 4, 2, 0.5, 1);
+        let mut posterior = random_posterior(&model, 1);
+        edit(&mut posterior);
+        model.posterior = Some(posterior);
+        let error = load(&bytes(&model)).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+        let (_folder, path) = folder();
+        assert_eq!(model.save(&path, false).unwrap_err().exit_code(), 1, "{expected}");
+    };
+    refused(|p| p.user_variances[3] = f32::NAN, "user_variances holds NaN at position 3");
+    refused(|p| p.item_variances[7] = f32::INFINITY, "item_variances holds inf at position 7");
+    refused(|p| p.user_bias_variances[1] = -1e-9, "user_bias_variances holds -0.000000001 at position 1");
+    refused(|p| p.item_bias_variances[2] = f32::NAN, "item_bias_variances");
+    refused(|p| p.user_noise[0] = -1.0, "user_noise holds -1");
+    refused(|p| p.user_prior[1] = f64::NAN, "user_prior holds NaN at position 1");
+    refused(|p| p.item_prior[0] = 1e300, "item_prior holds 1000");
+    refused(|p| p.noise = -0.5, "noise is -0.5");
+    refused(|p| p.item_bias_prior = -1.0, "item_bias_prior is -1");
+    refused(|p| p.calibration = Some(Calibration { factor: 0.0, ratings: 9 }), "factor is 0");
+    refused(|p| p.calibration = Some(Calibration { factor: -2.0, ratings: 9 }), "factor is -2");
+    refused(
+        |p| p.mask.as_mut().unwrap().user_mask_factors[1] = f32::NAN,
+        "user_mask_factors holds NaN at position 1",
+    );
+}
+
+#[test]
+fn a_posterior_is_read_whole_or_not_at_all() {
+    let mut model = known_answers(ModelKind::Svdpp);
+    model.posterior = Some(random_posterior(&model, 4));
+    let file = bytes(&model);
+    for name in [
+        "user_variances",
+        "item_variances",
+        "user_bias_variances",
+        "item_bias_variances",
+        "user_noise",
+        "user_prior",
+        "item_prior",
+        "user_mask_factors",
+        "item_mask_factors",
+    ] {
+        let other = replaced(&file, &format!("\"{name}\""), "\"other\"");
+        assert!(load(&other).unwrap_err().contains(&format!("has no tensor {name}")), "{name}");
+    }
+    for (from, to) in [
+        (r#"\"noise\":0.3"#, r#"\"noise\":null"#),
+        (r#"\"noise\":0.3"#, r#"\"noise\":1e999"#),
+        (r#"\"noise\":0.3,"#, ""),
+        (r#"\"mask\":true"#, r#"\"mask\":7"#),
+    ] {
+        assert!(load(&replaced(&file, from, to)).is_err(), "{from} as {to}");
+    }
+}
+
+#[test]
+fn what_a_document_may_leave_out_is_filled_in() {
+    let model = known_answers(ModelKind::Biased);
+    let file = bytes(&model);
+    let text = r#",\"device\":\"cpu\""#;
+    assert_eq!(load(&replaced(&file, text, "")).unwrap().metadata.device, "");
+    assert!(!String::from_utf8_lossy(&file).contains("posterior"), "files without one stay as they were");
+    let with = Model { posterior: Some(known_posterior(ModelKind::Biased)), ..model };
+    assert_eq!(load(&bytes(&with)).unwrap(), with);
+}
+
+#[test]
+fn id_offsets_that_lie_are_refused() {
+    let file = bytes(&known_answers(ModelKind::Biased));
+    let (size, header) = safetensors::SafeTensors::read_metadata(&file).unwrap();
+    let start = 8 + size + header.info("user_id_offsets").unwrap().data_offsets.0;
+    for (index, value) in [(0, 1_u64), (1, 7), (3, u64::MAX), (3, 8), (2, u64::MAX)] {
+        let mut file = file.clone();
+        file[start + 8 * index..][..8].copy_from_slice(&value.to_le_bytes());
+        let error = load(&file).unwrap_err();
+        assert!(error.contains("user_id_offsets"), "{error}");
+    }
+}
+
+#[test]
+fn a_file_cut_short_anywhere_is_refused() {
+    let file = bytes(&known_answers(ModelKind::Biased));
+    for length in 0..file.len() {
+        assert!(load(&file[..length]).is_err(), "cut to {length} of {}", file.len());
+    }
+    let longer = [&file[..], &[0]].concat();
+    assert!(load(&longer).is_err());
+}
+
+#[test]
+fn damaged_files_never_panic() {
+    let mut model = random_model(ModelKind::Svdpp, 9, 7, 3, 0.3, 5);
+    model.posterior = Some(random_posterior(&model, 5));
+    let file = bytes(&model);
+    let header = 8 + u64::from_le_bytes(file[..8].try_into().unwrap()) as usize;
+    let mut rng = ChaCha8Rng::seed_from_u64(20);
+    let (mut refused, rounds) = (0, 6000);
+    for round in 0..rounds {
+        let mut damaged = file.clone();
+        // Half of the damage goes to the header, which is where the reader can be misled.
+        let end = if round % 2 == 0 { header } else { file.len() };
+        for _ in 0..rng.random_range(1..4) {
+            let at = rng.random_range(0..end);
+            match rng.random_range(0..4) {
+                0 => damaged[at] ^= 1 << rng.random_range(0..8),
+                1 => damaged[at] = rng.random(),
+                2 => damaged[at] = [0, 0xff, b'0', b'9', b'"', b'}'][rng.random_range(0..6)],
+                _ => {
+                    let other = rng.random_range(0..end);
+                    damaged.swap(at, other);
+                }
+            }
+        }
+        match load(&damaged) {
+            // Damage that is not visible must still leave a model that answers.
+            Ok(model) => {
+                let predictor = model.predictor();
+                for user in 0..10 {
+                    let prediction = predictor.predict(Some(user), Some(3));
+                    assert!(prediction.rating.is_finite());
+                    let stds = [prediction.mean_std, prediction.rating_std];
+                    assert!(stds.into_iter().flatten().all(f64::is_finite), "{prediction:?}");
+                    let _ = predictor.explore_index(user, 3, false, Explore::Thompson { seed: 1 });
+                    predictor.recommend_index(user, 3, false);
+                }
+                assert!(!model.card().sections().is_empty());
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > rounds / 4, "only {refused} of {rounds} were refused: the damage is too mild");
+}

@@ -1,0 +1,36 @@
+//! How steep the loss gets: what methods with a learning rate take theirs from.
+
+use super::Setup;
+use crate::config::ModelKind;
+use crate::data::Stats;
+
+/// An upper estimate of the largest eigenvalue of the Hessian of `½ Σ e² + L2`
+/// near a solution, for step sizes.
+///
+/// With ‖x_u‖² ≤ X_u on the user side and X_i on the item side, the Gauss-Newton
+/// blocks of a user sum up to at most n_u·(X_i + √(X_u·X_i)), those of an item
+/// to n_i·(X_u + √(X_u·X_i)) (Gershgorin). Descent from a small start keeps
+/// UᵀU ≈ VᵀV, so that rows of the shorter side are longer: X_u·m ≈ X_i·n.
+///
+/// The bound is loose on real, skewed data, so a part of it is taken back: on
+/// MovieLens the loss never rose at 4 times 1/bound and biased diverged from 7
+/// to 9 times on; with one rating it diverges at 4 times, plain oscillates at 2.
+pub(super) fn curvature(setup: &Setup<'_>, stats: &Stats, user_counts: &[u64], item_counts: &[u64]) -> f64 {
+    let (m, n) = (user_counts.len() as f64, item_counts.len() as f64);
+    let (size, bias) = match setup.kind {
+        // u·v must reach the ratings themselves: one direction carries their size.
+        ModelKind::Plain => ((stats.mean * stats.mean + stats.std * stats.std).sqrt(), 0.0),
+        ModelKind::Centered => (1.0, 0.0),
+        ModelKind::Biased | ModelKind::Svdpp => (1.0, 1.0),
+    };
+    let (x_u, x_i) = (bias + size * (n / m).sqrt(), bias + size * (m / n).sqrt());
+    let cross = (x_u * x_i).sqrt();
+    let most = |counts: &[u64], x: f64| {
+        counts
+            .iter()
+            .map(|&c| c as f64 * (x + cross) + setup.reg_scaling.penalty(setup.reg, c))
+            .fold(0.0, f64::max)
+    };
+    let slack = if setup.kind == ModelKind::Plain { 1.5 } else { 3.0 };
+    most(user_counts, x_i).max(most(item_counts, x_u)) / slack
+}
