@@ -78,6 +78,7 @@ impl Run {
             reg: 1.2,
             reg_scaling: RegScaling::Sqrt,
             row_elements: spec.row_elements,
+            cell_loops: spec.cell_loops,
             clip: true,
             train: ratings,
             valid: None,

@@ -53,6 +53,6 @@ fn main(
     }
     if lane == 0u {
         let place = base + 4u * width + 1u;
-        sums[place] = f32(params.accumulate) * sums[place] + parts[0];
+        sums[place] = select(0.0, sums[place], params.accumulate != 0u) + parts[0];
     }
 }

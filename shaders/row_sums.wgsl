@@ -100,13 +100,13 @@ fn main(
         }
         workgroupBarrier();
     }
-    let keep = f32(params.accumulate);
+    let adds = params.accumulate != 0u;
     for (var f = lane; f < width; f += WORKGROUP) {
-        sums[base + f] = keep * sums[base + f] + first[f];
-        sums[base + width + f] = keep * sums[base + width + f] + second[f];
-        sums[base + 2u * width + f] = keep * sums[base + 2u * width + f] + third[f];
+        sums[base + f] = select(0.0, sums[base + f], adds) + first[f];
+        sums[base + width + f] = select(0.0, sums[base + width + f], adds) + second[f];
+        sums[base + 2u * width + f] = select(0.0, sums[base + 2u * width + f], adds) + third[f];
     }
     if lane == 0u {
-        sums[base + 4u * width] = keep * sums[base + 4u * width] + errors[0];
+        sums[base + 4u * width] = select(0.0, sums[base + 4u * width], adds) + errors[0];
     }
 }

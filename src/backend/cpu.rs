@@ -7,7 +7,7 @@ use crate::kernel::{Access, Dispatch, Element, Slot};
 
 /// More threads than any machine has cores: a typing error, and one that would
 /// bring the machine to a halt.
-pub const MAX_THREADS: usize = 4096;
+pub const MAX_THREADS: usize = 1024;
 
 /// Runs kernels' twins on the CPU.
 #[derive(Debug)]
@@ -104,8 +104,16 @@ impl Backend for CpuBackend {
             available: available.to_owned(),
             remedy: "pass a smaller rank or fewer ratings".to_owned(),
         };
-        if len == 0 || len as u64 * 4 > self.max_buffer_bytes {
-            return Err(Error::Internal(format!("a buffer of {len} elements for {purpose}")));
+        if len == 0 {
+            return Err(Error::Internal(format!("an empty buffer for {purpose}")));
+        }
+        if len as u64 * 4 > self.max_buffer_bytes {
+            return Err(Error::OutOfMemory {
+                what: format!("no buffer can hold {purpose}"),
+                needed: len as u64 * 4,
+                available: format!("{} a buffer", self.max_buffer_bytes),
+                remedy: "pass a smaller --rank, or --device cpu without --max-buffer-bytes".to_owned(),
+            });
         }
         let mut words: Vec<u32> = Vec::new();
         words.try_reserve_exact(len).map_err(|_| too_large("the system refuses them"))?;

@@ -53,6 +53,13 @@ pub trait Backend {
     /// The largest buffer in bytes that a kernel can bind.
     fn max_buffer_bytes(&self) -> u64;
 
+    /// Loop iterations, nested ones included, that one invocation of a kernel
+    /// may run. Software adapters end a longer loop without an error, so longer
+    /// rows must be cut.
+    fn max_loop(&self) -> u64 {
+        u64::MAX
+    }
+
     /// A buffer of `len` ≥ 1 zeros.
     ///
     /// `purpose` names it in errors.

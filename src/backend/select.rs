@@ -221,7 +221,11 @@ mod gpu {
     }
 
     pub(super) fn open(adapter: &wgpu::Adapter, options: &OpenOptions) -> Result<Box<dyn Backend>> {
-        let options = GpuOptions { max_buffer_bytes: options.max_buffer_bytes, max_workgroups: None };
+        let options = GpuOptions {
+            max_buffer_bytes: options.max_buffer_bytes,
+            max_workgroups: None,
+            ..GpuOptions::default()
+        };
         Ok(Box::new(GpuBackend::new(adapter, &options)?))
     }
 

@@ -114,6 +114,14 @@ pub fn residual(
         let u = rows[p] as usize * width;
         let v = columns[p] as usize * width;
         let dot = lanes::dot(&row_factors[u..u + width], &column_factors[v..v + width]);
-        *residual = ratings[p] - dot.max(params.low).min(params.high);
+        // Not max and min, which would turn NaN into a bound.
+        let bounded = if dot < params.low {
+            params.low
+        } else if dot > params.high {
+            params.high
+        } else {
+            dot
+        };
+        *residual = ratings[p] - bounded;
     });
 }

@@ -14,6 +14,13 @@ pub fn stride(width: usize) -> usize {
     4 * width + 2
 }
 
+/// Loop iterations of one lane for a cell of its row: its share of the dot
+/// products, and a cell of each of its columns.
+pub fn cell_loops(width: usize) -> u64 {
+    let lanes = WORKGROUP as usize;
+    (width + lanes * width.div_ceil(lanes)).div_ceil(lanes) as u64 + 1
+}
+
 /// `shaders/row_sums.wgsl` and its twin.
 pub static KERNEL: Kernel = Kernel {
     name: "row_sums",

@@ -38,6 +38,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     learns: false,
     max_rank: 128,
     row_elements: |width| width,
+    cell_loops: cell_loops,
     hyperparameters: &[],
     build,
 };
@@ -49,6 +50,11 @@ const SCRATCH_BYTES: u64 = 64 << 20;
 struct Als {
     /// The systems of one batch, `[rows of a batch, stride(width)]`.
     systems: Option<Buffer>,
+}
+
+/// Loop iterations of one lane for a cell of its row: its share of `x·xᵀ`, with room.
+fn cell_loops(width: usize) -> u64 {
+    (width * width).div_ceil(crate::kernel::WORKGROUP as usize) as u64 + 4
 }
 
 fn build(_: &Options<'_>) -> Result<Box<dyn Optimizer>> {

@@ -121,6 +121,8 @@ impl Schedule {
 /// A learning rate η of the chosen loss, with its schedule.
 #[derive(Debug)]
 pub(super) struct Rate {
+    /// Whether nobody said what the rate is.
+    auto: bool,
     /// η; `None`, auto, until it is settled.
     rate: Option<f64>,
     schedule: Schedule,
@@ -139,7 +141,7 @@ impl Rate {
             _ => Some(options.number("rate", |rate| rate > 0.0 && rate.is_finite())?),
         };
         let schedule = Schedule::ALL[options.choice("schedule", &Schedule::NAMES)?];
-        Ok(Self { rate, schedule, epochs: 0 })
+        Ok(Self { auto: rate.is_none(), rate, schedule, epochs: 0 })
     }
 
     /// Settles an auto rate: `part` over the curvature of the chosen loss.
@@ -163,7 +165,10 @@ impl Rate {
     /// What to change if the method diverges.
     pub(super) fn remedy(&self) -> String {
         match self.rate {
-            Some(rate) => format!("pass a smaller rate, --opt rate={:.2e} or leave it out", rate / 4.0),
+            Some(rate) => {
+                let leave = if self.auto { "" } else { ", or leave it out" };
+                format!("pass a smaller rate, such as --opt rate={:.2e}{leave}", rate / 4.0)
+            }
             None => "pass a smaller --opt rate".to_owned(),
         }
     }

@@ -37,6 +37,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     learns: false,
     max_rank: MAX_RANK,
     row_elements: |width| width,
+    cell_loops: |_| 1,
     hyperparameters: &[
         Hyperparameter {
             key: "rate",

@@ -52,6 +52,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     learns: true,
     max_rank: MAX_RANK,
     row_elements: row_sums::stride,
+    cell_loops: row_sums::cell_loops,
     hyperparameters: &[
         Hyperparameter {
             key: "momentum",
@@ -165,7 +166,7 @@ impl Optimizer for LineSearch {
         let Some(state) = &self.state else { return Ok(()) };
         let learning = self.learn.as_ref().filter(|_| epoch > self.warm_up);
         // The first epoch of either phase has no direction to go on in.
-        let fresh = epoch == 1 || (self.learn.is_some() && epoch == self.warm_up + 1);
+        let fresh = epoch == 1 || (self.learn.is_some() && epoch - 1 == self.warm_up);
         let beta = if fresh { 0.0 } else { self.momentum.min(self.q as f32 / (self.q as f32 + 3.0)) };
         self.q = if fresh { 0 } else { self.q + 1 };
         for (role, side) in Role::BOTH.into_iter().zip(&state.sides) {

@@ -58,6 +58,10 @@ pub struct OptimizerSpec {
     /// Elements of the widest row that it keeps for a row of factors of this
     /// width: shards are cut so that they fit a buffer.
     pub row_elements: fn(usize) -> usize,
+    /// Loop iterations that one invocation of its kernels runs for a cell of
+    /// its row, for factors of this width: shards are cut so that a device that
+    /// bounds its loops can run them.
+    pub cell_loops: fn(usize) -> u64,
     /// Its hyperparameters.
     pub hyperparameters: &'static [Hyperparameter],
     build: fn(&Options<'_>) -> Result<Box<dyn Optimizer>>,

@@ -16,7 +16,7 @@
 //! | rate | auto | > 0, or auto | η: 0.2, or 0.02 with adagrad=off |
 //! | adagrad | on | on, off | a rate for each row that falls as it learns |
 //! | shuffle | on | on, off | a new order each epoch, from the seed |
-//! | blocks | auto | ≥ 1, or auto | B; about √(N/256) |
+//! | blocks | auto | ≥ 1, or auto | B; about N / 2(m+n), see `auto_blocks` |
 //!
 //! Parallel and still deterministic: the ratings lie in B × B blocks; the
 //! blocks of a diagonal share no user and no item and are visited side by side,
@@ -38,7 +38,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options};
 use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32, read_f32};
 use crate::config::MAX_RANK;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::kernel::Dispatch;
 use crate::kernel::sgd_diagonal::{STATE, SgdDiagonal};
 use crate::problem::{Blocks, Problem, Role};
@@ -53,6 +53,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     learns: false,
     max_rank: MAX_RANK,
     row_elements: |_| STATE,
+    cell_loops: |_| 1,
     hyperparameters: &[
         Hyperparameter {
             key: "rate",
@@ -87,8 +88,13 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
 const RATE: f64 = 0.2;
 const CONSTANT_RATE: f64 = 0.02;
 
-/// Ratings of a block that `blocks=auto` aims at: few enough for many blocks
-/// side by side, enough to outweigh starting one.
+/// Ratings of a block for each of its rows and columns that `blocks=auto` aims
+/// at: with fewer, factors are fetched anew for nearly every visit.
+const REUSE: usize = 2;
+
+/// Blocks a side that `blocks=auto` takes even so, for as many threads, unless
+/// their blocks would have fewer ratings than starting one costs.
+const FEW_BLOCKS: usize = 16;
 const BLOCK_CELLS: usize = 256;
 
 /// The most blocks a side that `blocks=auto` takes: each diagonal is a dispatch.
@@ -167,13 +173,20 @@ impl Optimizer for Sgd {
             }
             let rows = problem.side(Role::Users).shards[user_shard].rows();
             let columns = problem.side(Role::Items).shards[item_shard].rows();
-            let wanted = self.blocks.unwrap_or_else(|| auto_blocks(cells.ratings.len()));
+            let wanted = self.blocks.unwrap_or_else(|| auto_blocks(cells.ratings.len(), rows + columns));
             let count = wanted.min(rows).min(columns).min(fitting_blocks(backend.max_buffer_bytes()));
             let mut blocks = Blocks::cut(&cells, rows, columns, count);
             if self.shuffle {
                 blocks.shuffle(&mut rng);
             }
             most = most.max(count);
+            let largest = blocks.largest() as u64;
+            if largest * (4 * problem.width.div_ceil(64) as u64 + 8) > backend.max_loop() {
+                return Err(Error::device(
+                    format!("a software adapter can't visit a block of {largest} ratings"),
+                    "pass more --opt blocks, or --device cpu",
+                ));
+            }
             self.tiles.push(Tile {
                 user_shard,
                 item_shard,
@@ -252,8 +265,11 @@ fn visit_state(penalty: f32, ratings: f32) -> [f32; STATE] {
     [if ratings > 0.0 { penalty / ratings } else { 0.0 }, 1.0, 1.0]
 }
 
-fn auto_blocks(cells: usize) -> usize {
-    ((cells / BLOCK_CELLS) as f64).sqrt().round().clamp(1.0, MAX_BLOCKS as f64) as usize
+/// B for a tile of `cells` ratings and `rows` rows and columns together. It
+/// depends on the data alone, so that every device visits in the same order.
+fn auto_blocks(cells: usize, rows: usize) -> usize {
+    let few = (cells / BLOCK_CELLS).isqrt().min(FEW_BLOCKS);
+    (cells / (REUSE * rows)).clamp(few.max(1), MAX_BLOCKS)
 }
 
 /// The most blocks a side whose table fits a buffer.
@@ -336,6 +352,10 @@ mod tests {
 
     #[test]
     fn blocks_grow_with_the_data() {
-        assert_eq!([1, 255, 1024, 1 << 20, 1 << 30].map(auto_blocks), [1, 1, 2, 64, MAX_BLOCKS]);
+        assert_eq!([1, 255, 1024, 60_000].map(|cells| auto_blocks(cells, 10_000)), [1, 1, 2, 15]);
+        // As many as threads may want, then as many as leave rows two ratings a block.
+        assert_eq!([100_000, 1_000_000, 10_000_000].map(|cells| auto_blocks(cells, 10_000)), [16, 50, 500]);
+        assert_eq!(auto_blocks(100_000_000, 10_000), MAX_BLOCKS);
+        assert_eq!(auto_blocks(1_000_000, 1_000_000_000), 16);
     }
 }

@@ -24,6 +24,11 @@ pub struct Blocks {
 }
 
 impl Blocks {
+    /// Cells of the largest block.
+    pub fn largest(&self) -> u32 {
+        self.offsets.windows(2).map(|ends| ends[1] - ends[0]).max().unwrap_or(0)
+    }
+
     /// Cuts rows and columns into `count` contiguous ranges of about as many
     /// cells each, and sorts the cells into the blocks. Inside a block they
     /// keep their order.

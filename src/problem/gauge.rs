@@ -12,8 +12,8 @@ const BLOCK: usize = 4096;
 const NEGLIGIBLE: f64 = 1e-9;
 
 /// Turns both sides into the balanced singular gauge: with `U·Vᵀ = A·S·Bᵀ`,
-/// `U ← A·√S·c`, `V ← B·√S/c`, `c = (m/n)^¼`, so that a factor has the same
-/// mean square on both sides.
+/// `U ← A·√S·c`, `V ← B·√S/c`. With `c = (m/n)^¼` for m and n rows that aren't
+/// 0, a factor has the same mean square on both sides.
 ///
 /// Only k × k algebra: from the Grams `UᵀU = QΛQᵀ` comes `R = Λ^½·Qᵀ` of each
 /// side; with the singular value decomposition `R_u·R_vᵀ = A·S·Bᵀ`,
@@ -26,13 +26,11 @@ const NEGLIGIBLE: f64 = 1e-9;
 ///
 /// # Source
 /// Raiko, Ilin & Karhunen 2007; Ilin & Raiko, JMLR 11 (2010), section 4.3.
-pub fn balance(u: &mut [f32], v: &mut [f32], width: usize, rank: usize) {
-    let (m, n) = ((u.len() / width) as f64, (v.len() / width) as f64);
+pub fn balance(u: &mut [f32], v: &mut [f32], width: usize, rank: usize, c: f64) {
     let (root_u, root_v) = (root(&gram(u, width, rank)), root(&gram(v, width, rank)));
     let svd = (&root_u * root_v.transpose()).svd(true, true);
     let (Some(a), Some(b_t)) = (svd.u, svd.v_t) else { return };
     let largest = svd.singular_values.max();
-    let c = (m / n).powf(0.25);
     let shrink = svd.singular_values.map(|s| if s > NEGLIGIBLE * largest { s.powf(-0.5) } else { 0.0 });
     let shrink = DMatrix::from_diagonal(&shrink);
     turn(u, width, &(root_v.transpose() * b_t.transpose() * &shrink * c));
@@ -107,7 +105,7 @@ mod tests {
             let (mut u, mut v) = (scale(u), scale(v));
             let before = (u.clone(), v.clone());
             let expected = product(&u, &v, width, rank);
-            balance(&mut u, &mut v, width, rank);
+            balance(&mut u, &mut v, width, rank, (m as f64 / n as f64).powf(0.25));
             for (x, y) in product(&u, &v, width, rank).iter().zip(&expected) {
                 assert!((x - y).abs() < 1e-5, "{x} for {y}");
             }

@@ -30,6 +30,7 @@ pub use view::View;
 use self::curvature::curvature;
 use self::init::widen;
 use self::loss::LossPlan;
+use self::tiles::longest_row;
 use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32, read_f32};
 use crate::config::{ModelKind, RegScaling};
 use crate::data::{Held, Ratings};
@@ -53,6 +54,8 @@ pub struct Setup<'a> {
     pub reg_scaling: RegScaling,
     /// Elements of the widest row that the optimiser keeps for a row of factors of a width.
     pub row_elements: fn(usize) -> usize,
+    /// Loop iterations of one invocation for a cell of its row, for factors of a width.
+    pub cell_loops: fn(usize) -> u64,
     /// Clip predictions of the held parts.
     pub clip: bool,
     /// The training ratings, without duplicates.
@@ -154,7 +157,10 @@ impl Problem {
         by_user.offsets.push(by_user.len() as u64);
 
         let widest = (setup.row_elements)(width).max(width);
-        let shards = Shards::plan(&by_user, train.items.len() + 1, widest, backend.max_buffer_bytes())?;
+        let rows = train.users.len() + train.items.len();
+        let max_row = longest_row(rows, width, (setup.cell_loops)(width), backend)?;
+        let limit = backend.max_buffer_bytes();
+        let shards = Shards::plan(&by_user, train.items.len() + 1, widest, limit, max_row)?;
         let (u, v) = factors(setup.seed, train.users.len(), train.items.len(), rank);
         let sides = [
             (Role::Users, &shards.users, u, &user_counts, rank + 1, rank),

@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use crate::backend::Backend;
 use crate::data::Compressed;
 use crate::error::{Error, Result};
 
@@ -54,11 +55,18 @@ impl Shards {
     /// Cuts users and items so that factors `[rows, width]`, offsets and every
     /// tile's cells fit buffers of `max_bytes`.
     ///
-    /// `by_user`: the pattern of the training cells, without duplicates.
+    /// `by_user`: the pattern of the training cells, without duplicates;
+    /// `max_row`: the most cells that a row may have in one tile.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] if one row of factors exceeds a buffer.
-    pub fn plan(by_user: &Compressed, items: usize, width: usize, max_bytes: u64) -> Result<Self> {
+    pub fn plan(
+        by_user: &Compressed,
+        items: usize,
+        width: usize,
+        max_bytes: u64,
+        max_row: usize,
+    ) -> Result<Self> {
         let users = by_user.rows();
         // An offsets array has one element more than rows, so a row costs at least that.
         let rows = (max_bytes / 4 / width as u64).min((max_bytes / 4).saturating_sub(1));
@@ -71,6 +79,8 @@ impl Shards {
                 remedy: "pass a smaller --rank".to_owned(),
             });
         }
+        // A row has no more cells in a tile than the other side's shard has rows.
+        let rows = rows.min(max_row.max(1));
         let cells = usize::try_from(max_bytes / 4).unwrap_or(usize::MAX);
         let items = even(items, rows);
         let users = if by_user.len() <= cells {
@@ -163,6 +173,35 @@ impl Shards {
     }
 }
 
+/// The most cells of a row in one tile: an f32 sum of many more would lose the
+/// small ones among them.
+const MAX_ROW_CELLS: u64 = 1 << 17;
+
+/// The most cells that a row may have in one tile on this device.
+///
+/// `rows`: users and items together; `cell_loops`: loop iterations of one
+/// invocation for a cell of its row.
+///
+/// # Errors
+/// [`Error::Device`] if the device can't run loops as long as these data need.
+pub(super) fn longest_row(
+    rows: usize,
+    width: usize,
+    cell_loops: u64,
+    backend: &dyn Backend,
+) -> Result<usize> {
+    // The longest loop over rows: mask_alpha's over blocks of 64, for each column of a lane.
+    let over_rows = (rows as u64 / 64 + 2) * width.div_ceil(64) as u64;
+    if over_rows > backend.max_loop() {
+        return Err(Error::device(
+            format!("{}: a software adapter can't train {rows} users and items", backend.describe()),
+            "pass --device cpu",
+        ));
+    }
+    let cells = MAX_ROW_CELLS.min(backend.max_loop() / cell_loops.max(1));
+    Ok(usize::try_from(cells).unwrap_or(usize::MAX))
+}
+
 /// Cuts `0..count` into the fewest ranges of at most `most`, evenly; at least one range.
 fn even(count: usize, most: usize) -> Vec<Range<usize>> {
     let pieces = count.div_ceil(most).max(1);
@@ -216,7 +255,7 @@ mod tests {
             let by_user = pattern(users, items, seed as u64);
             let ratings: Vec<f32> = (0..by_user.len()).map(|p| p as f32).collect();
             for max_bytes in [width as u64 * 8, 200, 1000, 1 << 20] {
-                let shards = Shards::plan(&by_user, items, width, max_bytes).unwrap();
+                let shards = Shards::plan(&by_user, items, width, max_bytes, usize::MAX).unwrap();
                 for side in [&shards.users, &shards.items] {
                     for range in side {
                         assert!((range.len() * width) as u64 * 4 <= max_bytes);
@@ -261,7 +300,7 @@ mod tests {
     #[test]
     fn a_row_of_factors_above_the_limit_is_an_error() {
         let by_user = pattern(3, 3, 0);
-        let error = Shards::plan(&by_user, 3, 64, 128).unwrap_err();
+        let error = Shards::plan(&by_user, 3, 64, 128, usize::MAX).unwrap_err();
         assert_eq!(error.exit_code(), 71);
     }
 

@@ -119,6 +119,7 @@ impl<'a> Run<'a> {
             reg,
             reg_scaling,
             row_elements: config.spec.row_elements,
+            cell_loops: config.spec.cell_loops,
             clip: written.clip,
             train: &data.train,
             valid: data.valid.as_ref(),

@@ -188,7 +188,7 @@ fn an_epoch_is_one_submission() {
     for adapter in devices::adapters() {
         // Small buffers: many tiles and still one submission.
         for max_buffer_bytes in [None, Some(2048)] {
-            let options = GpuOptions { max_buffer_bytes, max_workgroups: None };
+            let options = GpuOptions { max_buffer_bytes, max_workgroups: None, ..GpuOptions::default() };
             let count = |epochs: u32, listen: bool| {
                 let mut backend = devices::gpu(&adapter, &options);
                 let config = config(ModelKind::Plain, 4, epochs, Loss::Mean, 0.0, None).check().unwrap();
@@ -208,16 +208,82 @@ fn an_epoch_is_one_submission() {
 #[test]
 fn gd_recovers_planted_factors_without_noise() {
     let planted = Planted::new(120, 90, 5_000).rank(4).exact().noise(0.0).seed(3).generate().unwrap();
+    let split = planted.split(0.1, 1).unwrap();
     let config = TrainConfig { rank: 4, ..config(ModelKind::Plain, 4, 4_000, Loss::Mean, 0.0, None) };
-    let model = run(&config, &planted.ratings, &mut devices::cpu(2));
-    let rmse = model.metadata.metrics["train_rmse"];
-    assert!(rmse < 1e-3, "RMSE {rmse}");
-    // And not by memorising: the cells that were not observed are right as well.
-    let predictor = model.predictor();
-    for (user, item, truth) in (0..planted.ratings.value.len())
-        .map(|p| (planted.ratings.user[p], planted.ratings.item[p], planted.truth[p]))
-    {
-        let prediction = predictor.predict(Some(user), Some(item)).rating;
-        assert!((prediction - f64::from(truth)).abs() < 0.02, "{prediction} for {truth}");
+    let data = Dataset { train: split.train, valid: None, test: Some(split.test) };
+    let model = train(config.check().unwrap(), &data, &mut devices::cpu(2), &mut Silent).unwrap();
+    let [fit, held] = ["train_rmse", "test_rmse"].map(|name| model.metadata.metrics[name]);
+    assert!(fit < 1e-3, "RMSE {fit}");
+    // And not by memorising: cells that it never saw are right as well.
+    assert!(held < 0.05, "RMSE {held} of the cells held out");
+}
+
+#[test]
+fn a_large_penalty_does_not_make_the_auto_rate_diverge() {
+    let ratings = problems::random(40, 50, 0.2, 19);
+    for reg in [10.0, 1e3, 1e6] {
+        for reg_scaling in [RegScaling::Sqrt, RegScaling::Count] {
+            let config = TrainConfig {
+                reg_scaling: Some(reg_scaling),
+                ..config(ModelKind::Biased, 4, 200, Loss::Mean, reg, None)
+            };
+            run(&config, &ratings, &mut devices::cpu(1));
+        }
+    }
+}
+
+/// What training says of a held part is what the model says of it.
+#[test]
+fn held_errors_are_the_models_own() {
+    let all = problems::random(40, 30, 0.3, 20);
+    let (mut train_part, mut held) = all.split(0.3, 5).unwrap();
+    // A user and an item without training ratings, ids that nobody knows, and pairs twice.
+    let keep = |p: usize| train_part.user[p] != 3 && train_part.item[p] != 7;
+    let kept: Vec<usize> = (0..train_part.value.len()).filter(|&p| keep(p)).collect();
+    train_part.user = kept.iter().map(|&p| train_part.user[p]).collect();
+    train_part.item = kept.iter().map(|&p| train_part.item[p]).collect();
+    train_part.value = kept.iter().map(|&p| train_part.value[p]).collect();
+    for (user, item) in [
+        (Some(3), Some(1)),
+        (Some(2), Some(7)),
+        (Some(3), Some(7)),
+        (None, Some(0)),
+        (Some(0), None),
+        (None, None),
+    ] {
+        for value in [0.5, 4.0] {
+            held.user.push(user);
+            held.item.push(item);
+            held.value.push(value);
+        }
+    }
+    let data = Dataset { train: train_part, valid: None, test: Some(held.clone()) };
+    for model in ModelKind::ALL {
+        for clip in [true, false] {
+            let auto = model == ModelKind::Svdpp;
+            let written = TrainConfig {
+                clip,
+                optimizer: if auto { "line-search" } else { "gd" }.to_owned(),
+                reg: Some(if auto { Reg::Auto } else { Reg::Fixed(0.5) }),
+                ..config(model, 5, 12, Loss::Mean, 0.0, None)
+            };
+            for bytes in [1 << 20, 2_000] {
+                let mut cpu = devices::cpu(2).with_max_buffer_bytes(bytes);
+                let trained = train(written.clone().check().unwrap(), &data, &mut cpu, &mut Silent).unwrap();
+                let predictor = trained.predictor();
+                let squares: f64 = (0..held.value.len())
+                    .map(|p| {
+                        let rating = predictor.predict(held.user[p], held.item[p]).rating;
+                        (rating - f64::from(held.value[p])).powi(2)
+                    })
+                    .sum();
+                let expected = (squares / held.value.len() as f64).sqrt();
+                let said = trained.metadata.metrics["test_rmse"];
+                assert!(
+                    (said - expected).abs() < 1e-5,
+                    "{model:?}, clip {clip}, {bytes}: {said} for {expected}"
+                );
+            }
+        }
     }
 }

@@ -13,6 +13,9 @@ use crate::support::compare::{FACTORS, assert_close_f32};
 use crate::support::devices;
 use crate::support::problems;
 
+/// Factors after 2 epochs where a row sums up 70,000 cells in f32, in another order.
+const LONG_ROWS: f64 = 1e-4;
+
 fn config(rank: usize) -> TrainConfig {
     TrainConfig {
         model: Some(ModelKind::Biased),
@@ -56,7 +59,8 @@ fn shards_below_a_small_limit_train_the_same_model() {
         same(&format!("CPU, buffers of {bytes}"), &run(7, &data, &mut cpu), &whole);
         for adapter in devices::adapters() {
             // The device itself is opened with this limit: wgpu refuses a larger binding.
-            let options = GpuOptions { max_buffer_bytes: Some(bytes), max_workgroups: None };
+            let options =
+                GpuOptions { max_buffer_bytes: Some(bytes), max_workgroups: None, ..GpuOptions::default() };
             let mut gpu = devices::gpu(&adapter, &options);
             same(&format!("GPU, buffers of {bytes}"), &run(7, &data, &mut gpu), &whole);
         }
@@ -69,7 +73,8 @@ fn a_second_dimension_of_workgroups_trains_the_same_model() {
     let whole = run(9, &data, &mut devices::cpu(2));
     for adapter in devices::adapters() {
         for max in [1, 3, 8] {
-            let options = GpuOptions { max_buffer_bytes: None, max_workgroups: Some(max) };
+            let options =
+                GpuOptions { max_buffer_bytes: None, max_workgroups: Some(max), ..GpuOptions::default() };
             let mut gpu = devices::gpu(&adapter, &options);
             if max * max < 30 {
                 // Too few for the data: a typed error, not a wrong answer.
@@ -131,5 +136,52 @@ fn more_than_65535_workgroups_reach_every_element() {
         assert!(read_f32(backend, call.gradient).unwrap() == expected, "{device}");
         let doubled: Vec<f32> = expected.iter().map(|x| 2.0 * x).collect();
         assert!(read_f32(backend, step.factors).unwrap() == doubled, "{device}");
+    }
+}
+
+/// Rows beyond what a software adapter's loops may run: its answer must still
+/// be the CPU's.
+#[test]
+fn rows_longer_than_a_software_adapters_loops_are_cut() {
+    let users = 70_000;
+    let cells: Vec<(usize, usize)> = (0..users).flat_map(|user| [(user, 0), (user, 1 + user % 5)]).collect();
+    let data = Dataset { train: problems::from_cells(users, 6, &cells, 8), valid: None, test: None };
+    let small: Vec<(usize, usize)> = (0..3_000).flat_map(|user| [(user, 0), (user, 1 + user % 5)]).collect();
+    let small = Dataset { train: problems::from_cells(3_000, 6, &small, 8), valid: None, test: None };
+    let cases =
+        [("gd", 1, &data), ("line-search", 32, &data), ("als", 62, &small), ("line-search", 512, &small)];
+    for (optimizer, rank, data) in cases {
+        let config = TrainConfig {
+            optimizer: optimizer.to_owned(),
+            epochs: Some(2),
+            reg: Some(Reg::Fixed(1.2)),
+            rank,
+            ..TrainConfig::default()
+        };
+        let run = |backend: &mut dyn Backend| {
+            train(config.clone().check().unwrap(), data, backend, &mut Silent).unwrap()
+        };
+        let cpu = run(&mut devices::cpu(2));
+        for (device, mut gpu) in devices::gpus() {
+            let gpu = run(&mut *gpu);
+            let what = format!("{optimizer}, rank {rank}, {device}");
+            assert_close_f32(&format!("V, {what}"), &gpu.item_factors, &cpu.item_factors, LONG_ROWS);
+            assert_close_f32(&format!("c, {what}"), &gpu.item_bias, &cpu.item_bias, LONG_ROWS);
+        }
+    }
+}
+
+#[test]
+fn data_move_in_pieces_of_any_size() {
+    let words: Vec<u32> = (0..1_000).map(|i| i * 7 + 1).collect();
+    for adapter in devices::adapters() {
+        for staging_bytes in [4, 256, 1_000, 4_000, 1 << 20] {
+            let options = GpuOptions { staging_bytes: Some(staging_bytes), ..GpuOptions::default() };
+            let mut gpu = devices::gpu(&adapter, &options);
+            let buffer = alloc_u32(&mut gpu, "words", &words).unwrap();
+            let mut back = vec![0; words.len()];
+            gpu.read(buffer, &mut back).unwrap();
+            assert_eq!(back, words, "{staging_bytes} bytes at a time");
+        }
     }
 }

@@ -158,6 +158,23 @@ fn everything_learned_agrees_in_what_it_predicts() {
 }
 
 #[test]
+fn ids_without_ratings_change_no_bit_of_the_others() {
+    let ratings = problems::random(50, 40, 0.2, 37);
+    let mut padded = ratings.clone();
+    padded.users = problems::ids("u", 450);
+    padded.items = problems::ids("i", 90);
+    for model in [ModelKind::Svdpp, ModelKind::Biased] {
+        let config = config(model, Reg::Auto, 6, 15);
+        let mut cpu = devices::cpu(2);
+        let (alone, among) = (run(&config, &ratings, &mut cpu), run(&config, &padded, &mut cpu));
+        // Factors are drawn row by row, so that the first rows start the same.
+        assert_eq!(alone.user_factors[..], among.user_factors[..50 * 6], "{model:?}");
+        assert_eq!(alone.item_factors[..], among.item_factors[..40 * 6], "{model:?}");
+        assert_eq!(alone.metadata.metrics, among.metadata.metrics, "{model:?}");
+    }
+}
+
+#[test]
 fn shards_learn_the_same_model() {
     let ratings = problems::random(70, 90, 0.2, 34);
     let config = config(ModelKind::Svdpp, Reg::Auto, 5, 14);
@@ -166,7 +183,8 @@ fn shards_learn_the_same_model() {
     let small = run(&config, &ratings, &mut devices::cpu(2).with_max_buffer_bytes(3000));
     assert_close("CPU, small buffers", &products(&small), &whole, LEARNED);
     for adapter in devices::adapters() {
-        let options = GpuOptions { max_buffer_bytes: Some(3000), max_workgroups: None };
+        let options =
+            GpuOptions { max_buffer_bytes: Some(3000), max_workgroups: None, ..GpuOptions::default() };
         let small = run(&config, &ratings, &mut devices::gpu(&adapter, &options));
         assert_close("GPU, small buffers", &products(&small), &whole, LEARNED);
     }

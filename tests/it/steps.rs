@@ -242,7 +242,11 @@ fn shards_threads_and_repetition_change_nothing() {
             let mut cpu = devices::cpu(2).with_max_buffer_bytes(bytes);
             same("CPU", &setting.run(&ratings, &mut cpu));
             for adapter in devices::adapters() {
-                let options = GpuOptions { max_buffer_bytes: Some(bytes), max_workgroups: None };
+                let options = GpuOptions {
+                    max_buffer_bytes: Some(bytes),
+                    max_workgroups: None,
+                    ..GpuOptions::default()
+                };
                 same("GPU", &setting.run(&ratings, &mut devices::gpu(&adapter, &options)));
             }
         }

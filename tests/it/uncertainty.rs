@@ -84,7 +84,8 @@ fn shards_are_put_together_in_order() {
     let whole = run(&config, &ratings, None, &mut devices::cpu(2));
     let expected = numbers(whole.posterior.as_ref().unwrap());
     for adapter in devices::adapters() {
-        let options = GpuOptions { max_buffer_bytes: Some(1024), max_workgroups: None };
+        let options =
+            GpuOptions { max_buffer_bytes: Some(1024), max_workgroups: None, ..GpuOptions::default() };
         let sharded = run(&config, &ratings, None, &mut devices::gpu(&adapter, &options));
         for ((name, actual), (_, expected)) in
             numbers(sharded.posterior.as_ref().unwrap()).iter().zip(&expected)

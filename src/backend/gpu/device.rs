@@ -14,6 +14,8 @@ pub struct GpuOptions {
     pub max_buffer_bytes: Option<u64>,
     /// Workgroups a dimension; `None`: what the adapter takes.
     pub max_workgroups: Option<u32>,
+    /// Bytes that reads and writes move at a time, a multiple of 4; `None`: 64 MiB.
+    pub staging_bytes: Option<u64>,
 }
 
 /// The platform's GPU interfaces. Costs a driver search: make one and keep it.
@@ -33,6 +35,13 @@ pub fn enumerate() -> Vec<wgpu::Adapter> {
     found
 }
 
+/// Bytes that reads and writes move at a time.
+const STAGING_BYTES: u64 = 64 << 20;
+
+/// Mesa's llvmpipe ends every loop after 65,535 iterations, nested ones counted
+/// together, and says nothing.
+const SOFTWARE_LOOP: u64 = 60_000;
+
 /// An open device and what its adapter allows.
 #[derive(Debug)]
 pub(super) struct Device {
@@ -41,6 +50,8 @@ pub(super) struct Device {
     pub(super) description: String,
     pub(super) max_buffer_bytes: u64,
     pub(super) max_workgroups: u32,
+    pub(super) max_loop: u64,
+    pub(super) staging_bytes: u64,
     /// Distance between two steps' parameters in the uniform buffer.
     pub(super) uniform_stride: usize,
     /// What went wrong outside any call: a lost device, an error nobody waited for.
@@ -96,6 +107,8 @@ impl Device {
             description: description.trim_end().to_owned(),
             max_buffer_bytes,
             max_workgroups,
+            max_loop: if info.device_type == wgpu::DeviceType::Cpu { SOFTWARE_LOOP } else { u64::MAX },
+            staging_bytes: options.staging_bytes.unwrap_or(STAGING_BYTES),
             uniform_stride,
             trouble,
         })

@@ -19,9 +19,6 @@ use crate::kernel::{Dispatch, Element};
 /// Submissions that may wait on the device before the host waits for the oldest.
 const IN_FLIGHT: usize = 3;
 
-/// Bytes that one read copies through a staging buffer at a time.
-const STAGING_BYTES: u64 = 64 << 20;
-
 /// Runs kernels' WGSL on an adapter.
 #[derive(Debug)]
 pub struct GpuBackend {
@@ -124,10 +121,22 @@ impl Backend for GpuBackend {
         self.device.max_buffer_bytes
     }
 
+    fn max_loop(&self) -> u64 {
+        self.device.max_loop
+    }
+
     fn alloc(&mut self, purpose: &str, element: Element, len: usize) -> Result<Buffer> {
         let bytes = len as u64 * 4;
-        if len == 0 || bytes > self.device.max_buffer_bytes {
-            return Err(Error::Internal(format!("a buffer of {len} elements for {purpose}")));
+        if len == 0 {
+            return Err(Error::Internal(format!("an empty buffer for {purpose}")));
+        }
+        if len as u64 * 4 > self.device.max_buffer_bytes {
+            return Err(Error::OutOfMemory {
+                what: format!("no buffer can hold {purpose}"),
+                needed: len as u64 * 4,
+                available: format!("{} a buffer", self.device.max_buffer_bytes),
+                remedy: "pass a smaller --rank, or --device cpu without --max-buffer-bytes".to_owned(),
+            });
         }
         let usages =
             wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
@@ -145,7 +154,7 @@ impl Backend for GpuBackend {
         self.flush()?;
         let target = &self.buffers[buffer.id as usize];
         // wgpu keeps a queued write in memory of its own until it is submitted.
-        let piece = (STAGING_BYTES / 4) as usize;
+        let piece = (self.device.staging_bytes / 4) as usize;
         for (i, part) in words.chunks(piece).enumerate() {
             let offset = (i * piece * 4) as u64;
             let index = self.device.checked("write", |d| {
@@ -164,7 +173,7 @@ impl Backend for GpuBackend {
             return Err(Error::Internal(format!("{} words for a buffer of {}", words.len(), buffer.len)));
         }
         let source = self.buffers[buffer.id as usize].clone();
-        let piece = (STAGING_BYTES / 4) as usize;
+        let piece = (self.device.staging_bytes / 4) as usize;
         for (i, part) in words.chunks_mut(piece).enumerate() {
             self.read_piece(&source, (i * piece * 4) as u64, part)?;
         }

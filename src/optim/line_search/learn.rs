@@ -28,6 +28,11 @@ const LEAST_VARIANCE: f64 = 1e-8;
 /// Ratings that the common noise counts as when a user's own is estimated.
 const NOISE_SHRINKAGE: f64 = 10.0;
 
+/// A variance that is not too small; NaN stays NaN, to be found.
+fn at_least(variance: f64) -> f64 {
+    if variance < LEAST_VARIANCE { LEAST_VARIANCE } else { variance }
+}
+
 /// What is learned: the noise and the prior variances.
 #[derive(Debug)]
 pub(super) struct Learn {
@@ -112,7 +117,7 @@ impl Learn {
         problem.record_losses(&mut recording)?;
         backend.dispatch(&recording)?;
         let rmse = problem.read_losses(backend)?.train.unwrap_or(1.0) / problem.standard.scale;
-        self.noise = (1.1 * rmse * rmse).max(LEAST_VARIANCE);
+        self.noise = at_least(1.1 * rmse * rmse);
 
         let mut users = problem.read_factors(Role::Users, backend)?;
         let mut items = problem.read_factors(Role::Items, backend)?;
@@ -120,7 +125,15 @@ impl Learn {
             // The loss tells; there is no gauge of what has diverged.
             return Ok(());
         }
-        balance(&mut users, &mut items, problem.width, problem.rank);
+        // Rows without ratings hold nothing but their start: they have no say in
+        // the gauge or the priors, and begin at the prior mean.
+        for (role, factors) in [(Role::Users, &mut users), (Role::Items, &mut items)] {
+            let counts = read_shards(problem.side(role).shards.iter().map(|shard| shard.counts), backend)?;
+            let rows = factors.chunks_exact_mut(problem.width).zip(&counts);
+            rows.filter(|(_, n)| **n == 0.0).for_each(|(row, _)| row[..problem.rank].fill(0.0));
+        }
+        let rated = Role::BOTH.map(|role| problem.side(role).rated as f64);
+        balance(&mut users, &mut items, problem.width, problem.rank, (rated[0] / rated[1]).powf(0.25));
         for (role, factors) in [(Role::Users, &users), (Role::Items, &items)] {
             problem.write_factors(role, factors, backend)?;
             self.priors[role as usize] = first_priors(problem, role, factors);
@@ -146,7 +159,7 @@ impl Learn {
         backend: &mut dyn Backend,
     ) -> Result<()> {
         self.begun = true;
-        self.noise = (energy / problem.ratings as f64).max(LEAST_VARIANCE);
+        self.noise = at_least(energy / problem.ratings as f64);
         if epoch > self.settle {
             for (role, moments) in Role::BOTH.into_iter().zip(moments) {
                 let rated = problem.side(role).rated as f64;
@@ -154,8 +167,7 @@ impl Learn {
                 for block in moments.chunks_exact(problem.width) {
                     sums.iter_mut().zip(block).for_each(|(sum, &x)| *sum += f64::from(x));
                 }
-                self.priors[role as usize] =
-                    sums.iter().map(|sum| (sum / rated).max(LEAST_VARIANCE)).collect();
+                self.priors[role as usize] = sums.iter().map(|sum| at_least(sum / rated)).collect();
             }
         }
         self.write_priors(state, backend)
@@ -229,5 +241,5 @@ fn first_priors(problem: &Problem, role: Role, factors: &[f32]) -> Vec<f64> {
     }
     let rated = problem.side(role).rated as f64;
     let factor = |f: usize| if f < problem.rank { 2.0 } else { 1.0 };
-    sums.iter().enumerate().map(|(f, sum)| (factor(f) * sum / rated).max(LEAST_VARIANCE)).collect()
+    sums.iter().enumerate().map(|(f, sum)| at_least(factor(f) * sum / rated)).collect()
 }

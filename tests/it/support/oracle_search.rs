@@ -216,6 +216,12 @@ impl Search {
         let count: usize = self.cells[0].iter().map(Vec::len).sum();
         self.noise = 1.1 * self.sum_squares() / count as f64;
         let (m, n, k) = (self.users.w.len(), self.items.w.len(), self.users.w[0].len());
+        // Whoever has no rating begins at the prior mean.
+        for (side, cells) in [(&mut self.users, &self.cells[0]), (&mut self.items, &self.cells[1])] {
+            for (w, _) in side.w.iter_mut().zip(cells).filter(|(_, row)| row.is_empty()) {
+                w.fill(0.0);
+            }
+        }
         let product = DMatrix::from_fn(m, n, |i, j| {
             self.users.w[i].iter().zip(&self.items.w[j]).map(|(a, b)| a * b).sum::<f64>()
         });
@@ -223,9 +229,8 @@ impl Search {
         let (a, bt) = (svd.u.unwrap(), svd.v_t.unwrap());
         let mut order: Vec<usize> = (0..svd.singular_values.len()).collect();
         order.sort_by(|&x, &y| svd.singular_values[y].total_cmp(&svd.singular_values[x]));
-        // The library counts the unknown's row in c; the product does not depend on it,
-        // the balance of the sides by a hair.
-        let c = ((m as f64 + 1.0) / (n as f64 + 1.0)).powf(0.25);
+        let rated = |cells: &[Vec<(usize, f64)>]| cells.iter().filter(|row| !row.is_empty()).count() as f64;
+        let c = (rated(&self.cells[0]) / rated(&self.cells[1])).powf(0.25);
         for f in 0..k {
             let component =
                 order.get(f).filter(|&&g| svd.singular_values[g] > 1e-9 * svd.singular_values[order[0]]);
