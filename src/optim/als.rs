@@ -38,7 +38,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     learns: false,
     max_rank: 128,
     row_elements: |width| width,
-    cell_loops: cell_loops,
+    cell_loops,
     hyperparameters: &[],
     build,
 };

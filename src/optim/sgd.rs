@@ -180,7 +180,7 @@ impl Optimizer for Sgd {
                 blocks.shuffle(&mut rng);
             }
             most = most.max(count);
-            let largest = blocks.largest() as u64;
+            let largest = u64::from(blocks.largest());
             if largest * (4 * problem.width.div_ceil(64) as u64 + 8) > backend.max_loop() {
                 return Err(Error::device(
                     format!("a software adapter can't visit a block of {largest} ratings"),

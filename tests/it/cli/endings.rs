@@ -156,7 +156,7 @@ fn of_a_run_that_diverges_the_best_epoch_is_saved_where_a_file_is_named() {
         ["rate=0.01", "rate=0.014", "rate=0.02", "rate=0.028", "rate=0.04", "rate=0.056", "rate=0.08"];
     let settings = |rate: &'static str| ["--opt", rate, "--loss", "sum", "--reg", "0", "--epochs", "500"];
     let diverges = |rate: &&'static str| {
-        folder.run(&gd(&[&settings(*rate)[..], &["-q", "--force"]].concat())).code == Some(3)
+        folder.run(&gd(&[&settings(rate)[..], &["-q", "--force"]].concat())).code == Some(3)
     };
     let rate = settings(rates.iter().copied().find(|rate| diverges(rate)).unwrap());
     std::fs::remove_file(folder.path().join("ratings.safetensors")).unwrap();
