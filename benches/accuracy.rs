@@ -64,13 +64,17 @@ fn rows() -> Vec<Row> {
     let default = |rank| TrainConfig { rank, ..TrainConfig::default() };
     let biased = TrainConfig { model: Some(ModelKind::Biased), epochs: Some(12), ..default(64) };
     let fixed = TrainConfig { reg: Some(Reg::Fixed(1.2)), epochs: Some(8), ..biased.clone() };
+    let average = TrainConfig { average: 4, epochs: Some(36), ..default(64) };
+    let sgd = TrainConfig { optimizer: "sgd".to_owned(), ..default(32) };
     let row = |data, splits, config| Row { data, splits, config };
     vec![
         row("ml-100k, u1 to u5", ml_100k, default(32)),
         row("ml-100k, u1 to u5", ml_100k, default(128)),
         row("ml-latest-small, 5 × 90/10", ml_latest_small, default(32)),
+        row("ml-latest-small, 5 × 90/10", ml_latest_small, sgd),
         row("ml-1m, 90/10", ml_1m, default(32)),
         row("ml-1m, 90/10", ml_1m, default(64)),
+        row("ml-1m, 90/10", ml_1m, average),
         row("ml-1m, 90/10", ml_1m, biased),
         row("ml-1m, 90/10", ml_1m, fixed),
         row("planted, rank 16", planted, default(32)),
@@ -80,7 +84,10 @@ fn rows() -> Vec<Row> {
 
 /// The flags that differ from the defaults, epochs and rank apart.
 fn setting(config: &TrainConfig) -> String {
+    let optimizer = Some(&config.optimizer).filter(|name| **name != TrainConfig::default().optimizer);
     let flags = [
+        optimizer.map(|name| format!("--optimizer {name}")),
+        (config.average > 1).then(|| format!("--average {}", config.average)),
         config.model.map(|kind| format!("--model {}", kind.name())),
         config.reg.map(|reg| format!("--reg {reg}")),
     ];
