@@ -77,6 +77,7 @@ impl Run {
             seed: 0,
             reg: 1.2,
             reg_scaling: RegScaling::Sqrt,
+            reg_bias: None,
             row_elements: spec.row_elements,
             cell_loops: spec.cell_loops,
             clip: true,

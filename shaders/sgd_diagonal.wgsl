@@ -3,9 +3,9 @@
 // workgroup takes a block each and visits its cells one after another. A visit
 // of y at (u, v), from the old u and v, λ the row's penalty of one visit:
 //
-//   e = y − (u·v + b + c);  g_u = e·v − λ_u·u;  g_v = e·u − λ_v·v
+//   e = y − (u·v + κb + κc);  g_u = e·v − λ_u·u;  g_v = e·u − λ_v·v
 //   u ← u + η·g_u/√G_u, then G_u ← G_u + ‖g_u‖²/rank;  v the same
-//   g_b = e − λ_u·b;  G_b ← G_b + g_b², then b ← b + η·g_b/√G_b;  c the same
+//   g_b = e·κ − λ_u·b;  G_b ← G_b + g_b², then b ← b + η·g_b/√G_b;  c the same
 //
 // or u ← u + η·g_u and so on where `adagrad` is 0. The norms come from u·v, u·u
 // and v·v, so that one reduction a visit is enough. Cell i of n in a block is
@@ -43,7 +43,7 @@ struct Params {
 var<workgroup> parts: array<vec3<f32>, 2u * WORKGROUP>;
 // What lane 0 has read: λ and the factors' rate of the row, then of the column.
 var<workgroup> rows_seen: array<vec4<f32>, 2>;
-var<workgroup> biases: array<f32, 2>; // b + c
+var<workgroup> biases: array<f32, 2>; // κb + κc, κ what the constant columns hold
 
 fn rate_of(sum: f32) -> f32 {
     if params.adagrad == 0u {
@@ -95,7 +95,8 @@ fn main(
             );
             biases[half] = 0.0;
             if biased {
-                biases[half] = row_factors[u + rank] + column_factors[v + rank + 1u];
+                biases[half] = row_factors[u + rank] * column_factors[v + rank]
+                    + row_factors[u + rank + 1u] * column_factors[v + rank + 1u];
             }
         }
         workgroupBarrier();
@@ -120,8 +121,8 @@ fn main(
             if biased {
                 let b = row_factors[u + rank];
                 let c = column_factors[v + rank + 1u];
-                let g_b = e - seen.x * b;
-                let g_c = e - seen.z * c;
+                let g_b = e * column_factors[v + rank] - seen.x * b;
+                let g_c = e * row_factors[u + rank + 1u] - seen.z * c;
                 let sum_b = row_state[3u * row + 2u] + g_b * g_b;
                 let sum_c = column_state[3u * column + 2u] + g_c * g_c;
                 row_state[3u * row + 2u] = sum_b;

@@ -202,6 +202,8 @@ pub struct TrainConfig {
     pub reg: Option<Reg>,
     /// How λ grows with a row's ratings. Default: sqrt.
     pub reg_scaling: Option<RegScaling>,
+    /// Another λ > 0 for the biases, with a fixed λ > 0. Default: the same λ.
+    pub reg_bias: Option<f64>,
     /// Clip predictions to the range of the training ratings. Default: yes.
     pub clip: bool,
     /// Which epoch's factors are kept. Default: the best where there is a
@@ -228,6 +230,7 @@ impl Default for TrainConfig {
             loss: Loss::Mean,
             reg: None,
             reg_scaling: None,
+            reg_bias: None,
             clip: true,
             keep: None,
             patience: None,
@@ -284,10 +287,32 @@ impl TrainConfig {
                 "leave it out, or pass --reg λ",
             ));
         }
+        if let Some(lambda) = self.reg_bias {
+            check_reg_bias(lambda, model, reg)?;
+        }
         let optimizer = spec.build(&self.options)?;
         let epochs = self.epochs.unwrap_or(spec.epochs);
         let reg_scaling = self.reg_scaling.unwrap_or(RegScaling::Sqrt);
         Ok(Checked { model, epochs, reg, reg_scaling, spec, optimizer, config: self })
+    }
+}
+
+fn check_reg_bias(lambda: f64, model: ModelKind, reg: Reg) -> Result<()> {
+    if !model.has_bias() {
+        return Err(Error::usage(
+            format!("--model {} has no biases to penalise", model.name()),
+            "leave --reg-bias out, or pass --model biased",
+        ));
+    }
+    match reg {
+        Reg::Auto => {
+            Err(Error::usage("--reg-bias has no part in --reg auto", "leave it out, or pass --reg λ"))
+        }
+        Reg::Fixed(other) if other > 0.0 && lambda > 0.0 && lambda.is_finite() => Ok(()),
+        Reg::Fixed(_) => Err(Error::usage(
+            format!("--reg-bias {lambda} is out of range"),
+            "pass a finite number above 0 (a small one for hardly any), and a --reg above 0",
+        )),
     }
 }
 

@@ -139,6 +139,10 @@ pub(super) struct Method {
     #[arg(long, value_name = "SCALING", value_parser = one_of(SCALINGS, RegScaling::name))]
     reg_scaling: Option<RegScaling>,
 
+    /// Another λ for the biases, with a fixed --reg [default: the same]
+    #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true)]
+    reg_bias: Option<f64>,
+
     /// Don't clip predictions to the range of the ratings
     #[arg(long)]
     no_clip: bool,
@@ -259,6 +263,7 @@ impl Method {
             loss: self.loss,
             reg: self.reg,
             reg_scaling: self.reg_scaling,
+            reg_bias: self.reg_bias,
             clip: !self.no_clip,
             average: self.average,
             ..TrainConfig::default()

@@ -275,7 +275,7 @@ fn visit(
     let (v, v_extra) = v.split_at_mut(rank);
     let [uv, uu, vv] = lanes::products(u, v);
     let biases = match (&*u_extra, &*v_extra) {
-        ([b, _], [_, c]) => b + c,
+        ([b, v_unit], [u_unit, c]) => b * u_unit + v_unit * c,
         _ => 0.0,
     };
     let e = rating - (uv + biases);
@@ -287,8 +287,8 @@ fn visit(
     let g_v = e * e * uu - 2.0 * e * v_penalty * uv + v_penalty * v_penalty * vv;
     *u_sum += g_u.max(0.0) * share;
     *v_sum += g_v.max(0.0) * share;
-    if let ([b, _], [_, c]) = (u_extra, v_extra) {
-        let (g_b, g_c) = (e - u_penalty * *b, e - v_penalty * *c);
+    if let ([b, v_unit], [u_unit, c]) = (u_extra, v_extra) {
+        let (g_b, g_c) = (e * *u_unit - u_penalty * *b, e * *v_unit - v_penalty * *c);
         *b_sum += g_b * g_b;
         *c_sum += g_c * g_c;
         *b += rate_of(*b_sum) * g_b;

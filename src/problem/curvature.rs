@@ -21,11 +21,16 @@ pub(super) fn curvature(setup: &Setup<'_>, stats: &Stats, user_counts: &[u64], i
         // u·v must reach the ratings themselves: one direction carries their size.
         ModelKind::Plain => ((stats.mean * stats.mean + stats.std * stats.std).sqrt(), 0.0),
         ModelKind::Centered => (1.0, 0.0),
-        ModelKind::Biased | ModelKind::Svdpp => (1.0, 1.0),
+        ModelKind::Biased | ModelKind::Svdpp => (1.0, setup.bias_unit().powi(2)),
     };
     let (x_u, x_i) = (bias + size * (n / m).sqrt(), bias + size * (m / n).sqrt());
     let cross = (x_u * x_i).sqrt();
-    let slack = if setup.kind == ModelKind::Plain { 1.5 } else { 3.0 };
+    // Scaled-up biases reach their bound: they are the same for all cells.
+    let slack = match setup.kind {
+        ModelKind::Plain => 1.5,
+        _ if bias > 1.0 => 1.0,
+        _ => 3.0,
+    };
     // The penalty's curvature is exact, and not to be taken back.
     let row = |c: u64, x: f64| c as f64 * (x + cross) / slack + setup.reg_scaling.penalty(setup.reg, c);
     let most = |counts: &[u64], x: f64| counts.iter().map(|&c| row(c, x)).fold(0.0, f64::max);

@@ -30,8 +30,8 @@ pub fn factors(seed: u64, users: usize, items: usize, rank: usize) -> (Vec<f32>,
 
 /// Adds the bias columns, and the unknown's row at the end.
 ///
-/// `constant`: the column that is 1, of `rank + 2` columns; `None` adds none.
-pub(super) fn widen(factors: &[f32], rank: usize, constant: Option<usize>) -> Vec<f32> {
+/// `constant`: the column that holds `unit` everywhere, of `rank + 2` columns; `None` adds none.
+pub(super) fn widen(factors: &[f32], rank: usize, constant: Option<usize>, unit: f32) -> Vec<f32> {
     let width = rank + if constant.is_some() { 2 } else { 0 };
     let rows = factors.len() / rank + 1;
     let mut wide = vec![0.0; rows * width];
@@ -39,7 +39,7 @@ pub(super) fn widen(factors: &[f32], rank: usize, constant: Option<usize>) -> Ve
         to[..rank].copy_from_slice(from);
     }
     if let Some(column) = constant {
-        wide.iter_mut().skip(column).step_by(width).for_each(|x| *x = 1.0);
+        wide.iter_mut().skip(column).step_by(width).for_each(|x| *x = unit);
     }
     wide
 }

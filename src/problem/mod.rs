@@ -2,7 +2,8 @@
 //! and the recordings that every optimiser shares.
 //!
 //! With biases, a row of factors is two columns wider than the rank: users are
-//! `[u, b, 1]`, items `[v, 1, c]`, so that `[u, b, 1]·[v, 1, c] = u·v + b + c`
+//! `[u, b', κ]`, items `[v, κ, c']`, so that their product is `u·v + b + c` with
+//! `b = κ·b'`, κ = 1 unless the biases have a penalty of their own,
 //! and the kernels need no second form. The constant columns never move.
 //!
 //! Each side has one row more than ids: the row of anyone unknown, whose
@@ -52,6 +53,8 @@ pub struct Setup<'a> {
     pub reg: f64,
     /// How λ grows with a row's ratings.
     pub reg_scaling: RegScaling,
+    /// λ of the biases, where it is another: above 0, as λ is.
+    pub reg_bias: Option<f64>,
     /// Elements of the widest row that the optimiser keeps for a row of factors of a width.
     pub row_elements: fn(usize) -> usize,
     /// Loop iterations of one invocation for a cell of its row, for factors of a width.
@@ -117,6 +120,15 @@ struct DeviceTile {
     item_order: Buffer,
 }
 
+impl Setup<'_> {
+    /// κ, what the constant columns hold. With `b = κ·b'`, the penalty λ‖b'‖² of a
+    /// column is (λ/κ²)·b²: so the biases have a λ of their own without a second
+    /// penalty in any kernel. 1 where they have the same.
+    fn bias_unit(&self) -> f64 {
+        self.reg_bias.map_or(1.0, |lambda| (self.reg / lambda).sqrt())
+    }
+}
+
 /// A training problem on a device.
 #[derive(Debug)]
 pub struct Problem {
@@ -136,6 +148,8 @@ pub struct Problem {
     users: Side,
     items: Side,
     tiles: Vec<DeviceTile>,
+    /// What the constant columns hold.
+    bias_unit: f32,
     losses: LossPlan,
 }
 
@@ -161,6 +175,7 @@ impl Problem {
         let max_row = longest_row(rows, width, (setup.cell_loops)(width), backend)?;
         let limit = backend.max_buffer_bytes();
         let shards = Shards::plan(&by_user, train.items.len() + 1, widest, limit, max_row)?;
+        let unit = setup.bias_unit();
         let (u, v) = factors(setup.seed, train.users.len(), train.items.len(), rank);
         let sides = [
             (Role::Users, &shards.users, u, &user_counts, rank + 1, rank),
@@ -170,7 +185,7 @@ impl Problem {
             let has_bias = kind.has_bias();
             let frozen = has_bias.then_some(frozen);
             let mut shards = Vec::new();
-            let factors = widen(&factors, rank, frozen);
+            let factors = widen(&factors, rank, frozen, unit as f32);
             // The unknown's row has no rating.
             let counts: Vec<u64> = counts.iter().copied().chain([0]).collect();
             for range in ranges {
@@ -211,6 +226,7 @@ impl Problem {
             curvature,
             standard,
             seed: setup.seed,
+            bias_unit: unit as f32,
             shards,
             users,
             items,
@@ -329,14 +345,15 @@ impl Problem {
     }
 
     /// Cuts an array like [`Problem::read_factors`]' into the latent columns
-    /// `[rows, rank]` and the bias `[rows]`, without the unknown's row.
+    /// `[rows, rank]` and the bias `[rows]` in units of the target, without the
+    /// unknown's row.
     pub fn split_bias(&self, role: Role, wide: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let rows = wide.len() / self.width - 1;
         let mut factors = Vec::with_capacity(rows * self.rank);
         let mut biases = Vec::with_capacity(rows);
         for row in wide.chunks_exact(self.width).take(rows) {
             factors.extend_from_slice(&row[..self.rank]);
-            biases.push(self.side(role).bias.map_or(0.0, |bias| row[bias]));
+            biases.push(self.side(role).bias.map_or(0.0, |bias| row[bias] * self.bias_unit));
         }
         (factors, biases)
     }

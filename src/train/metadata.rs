@@ -21,6 +21,9 @@ impl Run<'_> {
         if self.config.reg != Reg::Auto {
             settings.insert("reg_scaling".to_owned(), self.config.reg_scaling.name().to_owned());
         }
+        if let Some(lambda) = config.reg_bias {
+            settings.insert("reg_bias".to_owned(), lambda.to_string());
+        }
         if let Some(patience) = config.patience {
             settings.insert("patience".to_owned(), patience.to_string());
         }

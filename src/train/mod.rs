@@ -118,6 +118,7 @@ impl<'a> Run<'a> {
             seed: written.seed,
             reg,
             reg_scaling,
+            reg_bias: written.reg_bias,
             row_elements: config.spec.row_elements,
             cell_loops: config.spec.cell_loops,
             clip: written.clip,

@@ -276,3 +276,58 @@ fn it_diverges_on_no_input() {
         }
     }
 }
+
+/// With factors penalised away, what is left is a ridge regression on biases,
+/// `min Σ (y − b − c)² + λ_b Σ √n b² + λ_b Σ √n c²`, whatever λ the factors have.
+#[test]
+fn biases_have_a_penalty_of_their_own() {
+    let ratings = problems::random(30, 25, 0.3, 38);
+    for reg_bias in [0.05, 3.0] {
+        for (optimizer, epochs, tolerance) in
+            [("line-search", 300, 1e-4), ("als", 300, 1e-4), ("gd", 20_000, 1e-3)]
+        {
+            let config = TrainConfig {
+                optimizer: optimizer.to_owned(),
+                reg_bias: Some(reg_bias),
+                ..config(ModelKind::Biased, Reg::Fixed(60.0), 2, epochs)
+            };
+            let model = run(&config, &ratings, &mut devices::cpu(2));
+            let dense = problems::dense(&ratings, model.mean, model.scale);
+            let (mut b, mut c) = (vec![0.0; dense.m], vec![0.0; dense.n]);
+            for _ in 0..2_000 {
+                for i in 0..dense.m {
+                    let rated: Vec<usize> = (0..dense.n).filter(|&j| dense.r[i][j]).collect();
+                    let n = rated.len() as f64;
+                    let sum: f64 = rated.iter().map(|&j| dense.y[i][j] - c[j]).sum();
+                    b[i] = if n > 0.0 { sum / (n + reg_bias * n.sqrt()) } else { 0.0 };
+                }
+                for j in 0..dense.n {
+                    let rated: Vec<usize> = (0..dense.m).filter(|&i| dense.r[i][j]).collect();
+                    let n = rated.len() as f64;
+                    let sum: f64 = rated.iter().map(|&i| dense.y[i][j] - b[i]).sum();
+                    c[j] = if n > 0.0 { sum / (n + reg_bias * n.sqrt()) } else { 0.0 };
+                }
+            }
+            assert_close(&format!("b, {optimizer}, {reg_bias}"), &model.user_bias, &b, tolerance);
+            assert_close(&format!("c, {optimizer}, {reg_bias}"), &model.item_bias, &c, tolerance);
+        }
+    }
+}
+
+/// The same λ said twice is the same run, to the bit, by every optimiser that has a fixed λ.
+#[test]
+fn the_same_penalty_for_biases_changes_nothing() {
+    let ratings = problems::random(40, 30, 0.2, 39);
+    for spec in deltav::optim::OPTIMIZERS {
+        let config = TrainConfig {
+            optimizer: spec.name.to_owned(),
+            ..config(ModelKind::Biased, Reg::Fixed(0.5), 3, 5)
+        };
+        let twice = TrainConfig { reg_bias: Some(0.5), ..config.clone() };
+        for (device, mut backend) in devices::all() {
+            let (a, b) = (run(&config, &ratings, &mut *backend), run(&twice, &ratings, &mut *backend));
+            assert_eq!(a.user_bias, b.user_bias, "{}, {device}", spec.name);
+            assert_eq!(a.item_factors, b.item_factors, "{}, {device}", spec.name);
+        }
+    }
+}
