@@ -16,8 +16,6 @@ struct Params {
     rows: u32,
     width: u32,      // columns of a factor matrix
     frozen: u32,     // a column that must not move; ≥ width: none
-    bias: u32,       // the column of the bias; ≥ width: none
-    bias_scale: f32, // fixed penalty of the bias, relative to the row's
     fixed: u32,      // 1: ρ is the row's penalty; 0: ρ is the column's `prior`
     centered: u32,   // 1: there are prior means m
     noise: f32,      // σ²; 0: no variances
@@ -52,7 +50,7 @@ fn main(
         let s2 = sums[base + 2u * width + f];
         var rho = prior[f];
         if params.fixed != 0u {
-            rho = penalty[row] * select(1.0, params.bias_scale, f == params.bias);
+            rho = penalty[row];
         }
         let w = factors[row * width + f];
         var m = 0.0;

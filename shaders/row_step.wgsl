@@ -11,8 +11,6 @@ override WORKGROUP: u32 = 64u;
 struct Params {
     rows: u32,
     width: u32,      // columns of a factor matrix
-    bias: u32,       // the column of the bias; ≥ width: none
-    bias_scale: f32, // fixed penalty of the bias, relative to the row's
     fixed: u32,      // 1: ρ is the row's penalty; 0: ρ is the column's `prior`
     frozen: u32,     // a constant column, without penalty; ≥ width: none
 }
@@ -31,7 +29,7 @@ fn rho_of(row: u32, f: u32) -> f32 {
     if params.fixed == 0u {
         return prior[f];
     }
-    return penalty[row] * select(1.0, params.bias_scale, f == params.bias);
+    return penalty[row];
 }
 
 @compute @workgroup_size(WORKGROUP)

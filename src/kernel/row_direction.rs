@@ -35,10 +35,6 @@ params! {
         pub width: u32,
         /// A column that must not move; ≥ width: none.
         pub frozen: u32,
-        /// The column of the bias; ≥ width: none.
-        pub bias: u32,
-        /// Fixed penalty of the bias, relative to the row's.
-        pub bias_scale: f32,
         /// 1: the precision is the row's penalty; 0: the column's prior.
         pub fixed: u32,
         /// 1: there are prior means.
@@ -67,10 +63,6 @@ pub struct RowDirection {
     pub energy: Buffer,
     /// Columns of a factor matrix.
     pub width: usize,
-    /// The column of the bias.
-    pub bias: Option<usize>,
-    /// Fixed penalty of the bias, relative to the row's.
-    pub bias_scale: f32,
     /// Take the row's penalty as precision, not the column's prior.
     pub fixed: bool,
     /// A column that must not move.
@@ -106,8 +98,6 @@ impl RowDirection {
             rows: dimension(&KERNEL, rows)?,
             width: dimension(&KERNEL, self.width)?,
             frozen: dimension(&KERNEL, self.frozen.unwrap_or(self.width))?,
-            bias: dimension(&KERNEL, self.bias.unwrap_or(self.width))?,
-            bias_scale: self.bias_scale,
             fixed: u32::from(self.fixed),
             centered: u32::from(self.means.is_some()),
             noise: self.noise,
@@ -152,8 +142,7 @@ pub fn row_direction(
         let mut part = 0.0;
         for f in 0..width {
             let (s1, s2) = (sums[width + f], sums[2 * width + f]);
-            let scale = if f == params.bias as usize { params.bias_scale } else { 1.0 };
-            let rho = if params.fixed != 0 { penalty[row] * scale } else { prior[f] };
+            let rho = if params.fixed != 0 { penalty[row] } else { prior[f] };
             let w = factors[row * width + f];
             let m = if params.centered != 0 { means[row * width + f] } else { 0.0 };
             let h = s1 + s2 + rho;

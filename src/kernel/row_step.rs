@@ -31,10 +31,6 @@ params! {
         pub rows: u32,
         /// Columns of a factor matrix.
         pub width: u32,
-        /// The column of the bias; ≥ width: none.
-        pub bias: u32,
-        /// Fixed penalty of the bias, relative to the row's.
-        pub bias_scale: f32,
         /// 1: the precision is the row's penalty; 0: the column's prior.
         pub fixed: u32,
         /// A constant column, without penalty; ≥ width: none.
@@ -57,10 +53,6 @@ pub struct RowStep {
     pub energy: Buffer,
     /// Columns of a factor matrix.
     pub width: usize,
-    /// The column of the bias.
-    pub bias: Option<usize>,
-    /// Fixed penalty of the bias, relative to the row's.
-    pub bias_scale: f32,
     /// Take the row's penalty as precision, not the column's prior.
     pub fixed: bool,
     /// A column that must not move.
@@ -87,8 +79,6 @@ impl RowStep {
         let params = Params {
             rows: dimension(&KERNEL, rows)?,
             width: dimension(&KERNEL, self.width)?,
-            bias: dimension(&KERNEL, self.bias.unwrap_or(self.width))?,
-            bias_scale: self.bias_scale,
             fixed: u32::from(self.fixed),
             frozen: dimension(&KERNEL, self.frozen.unwrap_or(self.width))?,
         };
@@ -121,7 +111,6 @@ pub fn row_step(
     let width = params.width as usize;
     let precision = |row: usize, f: usize| match params.fixed {
         0 => prior[f],
-        _ if f == params.bias as usize => penalty[row] * params.bias_scale,
         _ => penalty[row],
     };
     let rows = factors.par_chunks_mut(width).zip(energy.par_iter_mut());

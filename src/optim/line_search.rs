@@ -18,6 +18,7 @@
 //! | momentum | 0.7 | 0 to 0.95 | largest β |
 //! | warm-up | 5 | ≥ 1 | epochs before anything is learned (`--reg auto`) |
 //! | settle | 3 | ≥ 1 | epochs between the first variances and the first priors |
+//! | mask-steps | 1 | 1 to 8 | steps an epoch on the prior means (svdpp) |
 //!
 //! Source: the line search is textbook (Nocedal & Wright 2006, 3.5); the
 //! restart is O'Donoghue & Candès 2015; the rest as in [`learn`].
@@ -72,6 +73,12 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
             default: "3",
             range: "a whole number of at least 1",
         },
+        Hyperparameter {
+            key: "mask-steps",
+            doc: "steps an epoch on the prior means, with --model svdpp",
+            default: "1",
+            range: "a whole number from 1 to 8",
+        },
     ],
     build,
 };
@@ -114,6 +121,7 @@ struct LineSearch {
     momentum: f32,
     warm_up: u32,
     settle: u32,
+    mask_steps: u32,
     learn: Option<Learn>,
     state: Option<State>,
     /// Epochs since momentum started.
@@ -128,6 +136,7 @@ fn build(options: &Options<'_>) -> Result<Box<dyn Optimizer>> {
         momentum: options.number("momentum", |x| (0.0..=0.95).contains(&x))? as f32,
         warm_up: options.number("warm-up", whole)? as u32,
         settle: options.number("settle", whole)? as u32,
+        mask_steps: options.number("mask-steps", |x| (1.0..=8.0).contains(&x) && x.fract() == 0.0)? as u32,
         learn: None,
         state: None,
         q: 0,
@@ -178,7 +187,9 @@ impl Optimizer for LineSearch {
         for role in Role::BOTH {
             state.record_half(problem, role, learning, recording)?;
             if let Some(learn) = learning {
-                learn.record_mask(problem, role, state, recording)?;
+                for _ in 0..self.mask_steps {
+                    learn.record_mask(problem, role, state, recording)?;
+                }
                 state.record_moments(problem, role, learn, first, recording)?;
             }
             first += moment_blocks(problem, role);
@@ -246,6 +257,7 @@ impl Optimizer for LineSearch {
         if self.learn.is_some() {
             settings.push(("warm-up", self.warm_up.to_string()));
             settings.push(("settle", self.settle.to_string()));
+            settings.push(("mask-steps", self.mask_steps.to_string()));
         }
         settings
     }
@@ -304,8 +316,6 @@ impl State {
                 variances: own.variances[i],
                 energy: own.energy[i],
                 width,
-                bias: side.bias,
-                bias_scale: 1.0,
                 fixed: learning.is_none(),
                 frozen: side.frozen,
                 noise: learning.map_or(0.0, Learn::noise),
@@ -331,8 +341,6 @@ impl State {
                 factors: shard.factors,
                 energy: own.cost[i],
                 width,
-                bias: side.bias,
-                bias_scale: 1.0,
                 fixed: learning.is_none(),
                 frozen: side.frozen,
             };

@@ -127,10 +127,10 @@ impl Row {
         }
     }
 
-    fn rho(&self, row: usize, f: usize, fixed: bool, bias: Option<usize>, bias_scale: f64) -> f64 {
+    fn rho(&self, row: usize, f: usize, fixed: bool) -> f64 {
         match fixed {
             false => f64::from(self.prior[f]),
-            true => f64::from(self.penalty[row]) * if bias == Some(f) { bias_scale } else { 1.0 },
+            true => f64::from(self.penalty[row]),
         }
     }
 
@@ -146,14 +146,14 @@ fn row_direction_is_the_gradient_over_the_curvature() {
         for (device, mut backend) in devices::all() {
             let backend = &mut *backend;
             for (fixed, centered, noise) in [(true, false, 0.0), (false, false, 0.7), (false, true, 0.7)] {
-                let (frozen, bias) = ((k > 2).then(|| k - 1), (k > 2).then(|| k - 2));
+                let frozen = (k > 2).then(|| k - 1);
                 let (mut sums, mut variances) = (wide(&row.sums), vec![0.0; rows * k]);
                 let mut energy = vec![0.0; rows];
                 for r in 0..rows {
                     energy[r] = f64::from(row.sums[r * stride(k) + 4 * k]);
                     for f in 0..k {
                         let (g, s1, s2) = (row.sum(r, 0, f), row.sum(r, 1, f), row.sum(r, 2, f));
-                        let rho = row.rho(r, f, fixed, bias, 1.5);
+                        let rho = row.rho(r, f, fixed);
                         let w = f64::from(row.factors[r * k + f]);
                         let m = if centered { f64::from(row.means[r * k + f]) } else { 0.0 };
                         let h = s1 + s2 + rho;
@@ -175,8 +175,6 @@ fn row_direction_is_the_gradient_over_the_curvature() {
                     variances: backend.alloc("variances", Element::F32, rows * k).unwrap(),
                     energy: backend.alloc("energy", Element::F32, rows).unwrap(),
                     width: k,
-                    bias,
-                    bias_scale: 1.5,
                     fixed,
                     frozen,
                     noise: noise as f32,
@@ -230,20 +228,20 @@ fn row_step_goes_to_the_minimum_along_the_direction() {
         for (device, mut backend) in devices::all() {
             let backend = &mut *backend;
             for fixed in [true, false] {
-                let (frozen, bias) = ((k > 2).then(|| k - 1), (k > 2).then(|| k - 2));
+                let frozen = (k > 2).then(|| k - 1);
                 let (mut factors, mut cost) = (wide(&row.factors), vec![0.0; rows]);
                 for r in 0..rows {
                     let (mut above, mut below) = (0.0, f64::from(row.sums[r * stride(k) + 4 * k + 1]));
                     for f in 0..k {
                         let d = row.sum(r, 3, f);
-                        let rest = row.sum(r, 2, f) + row.rho(r, f, fixed, bias, 1.5);
+                        let rest = row.sum(r, 2, f) + row.rho(r, f, fixed);
                         above += (row.sum(r, 1, f) + rest) * d * d;
                         below += rest * d * d;
                     }
                     for f in 0..k {
                         let w = &mut factors[r * k + f];
                         *w += if below > 0.0 { above / below * row.sum(r, 3, f) } else { 0.0 };
-                        let rho = if frozen == Some(f) { 0.0 } else { row.rho(r, f, fixed, bias, 1.5) };
+                        let rho = if frozen == Some(f) { 0.0 } else { row.rho(r, f, fixed) };
                         cost[r] += rho * *w * *w;
                     }
                 }
@@ -254,8 +252,6 @@ fn row_step_goes_to_the_minimum_along_the_direction() {
                     factors: alloc_f32(backend, "w", &row.factors).unwrap(),
                     energy: backend.alloc("cost", Element::F32, rows).unwrap(),
                     width: k,
-                    bias,
-                    bias_scale: 1.5,
                     fixed,
                     frozen,
                 };
