@@ -25,19 +25,16 @@
 
 mod learn;
 mod mask;
+mod state;
 
 use self::learn::Learn;
+use self::state::{State, moment_blocks, side_state};
 use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options};
 use crate::backend::{Backend, Buffer, read_f32};
 use crate::config::{MAX_RANK, Reg};
 use crate::error::Result;
-use crate::kernel::column_moments::{self, ColumnMoments};
 use crate::kernel::extrapolate::Extrapolate;
-use crate::kernel::row_curvature::RowCurvature;
-use crate::kernel::row_direction::RowDirection;
-use crate::kernel::row_step::RowStep;
-use crate::kernel::row_sums::{self, RowSums};
-use crate::kernel::sum::Sum;
+use crate::kernel::row_sums;
 use crate::kernel::sum_squares::partials;
 use crate::kernel::{Dispatch, Element};
 use crate::model::Posterior;
@@ -89,32 +86,6 @@ const ROUNDING: f64 = 1e-5;
 /// E(e²) is one part of what the variational epochs minimise, and may rise
 /// while priors settle: only a rise beyond this is momentum's fault.
 const NEAR: f64 = 1e-1;
-
-/// What one side keeps on the device.
-#[derive(Debug)]
-struct SideState {
-    /// Per shard: sums of each row, `[rows, row_sums::stride(width)]`.
-    sums: Vec<Buffer>,
-    /// Per shard: `[rows, width]`.
-    variances: Vec<Buffer>,
-    /// Per shard: the factors before the epoch, `[rows, width]`.
-    previous: Vec<Buffer>,
-    /// Per shard: loss or E(e²) of each row, `[rows]`.
-    energy: Vec<Buffer>,
-    /// Per shard: penalty of each row after its step, `[rows]`.
-    cost: Vec<Buffer>,
-    /// Precision of each column, noise over prior variance, `[width]`.
-    prior: Buffer,
-}
-
-/// What the device holds between epochs.
-#[derive(Debug)]
-struct State {
-    sides: [SideState; 2],
-    /// Column moments of both sides, a block of rows each, then the sums of
-    /// the items' energy and of the users' cost.
-    statistics: Buffer,
-}
 
 #[derive(Debug)]
 struct LineSearch {
@@ -276,130 +247,4 @@ impl LineSearch {
         }
         self.objective = objective;
     }
-}
-
-impl State {
-    /// One half of an epoch: every row of one side, the other side fixed.
-    fn record_half(
-        &self,
-        problem: &Problem,
-        role: Role,
-        learning: Option<&Learn>,
-        recording: &mut Vec<Dispatch>,
-    ) -> Result<()> {
-        let (own, other) = (&self.sides[role as usize], &self.sides[role.other() as usize]);
-        let side = problem.side(role);
-        let width = problem.width;
-        let views = problem.views(role);
-        for view in &views {
-            let call = RowSums {
-                offsets: view.offsets,
-                columns: view.columns,
-                order: view.order,
-                ratings: view.ratings,
-                factors: side.shards[view.shard].factors,
-                others: view.others,
-                variances: learning.map(|_| other.variances[view.other_shard]),
-                sums: own.sums[view.shard],
-                width,
-                accumulate: view.accumulate,
-            };
-            recording.push(call.dispatch()?);
-        }
-        for (i, shard) in side.shards.iter().enumerate() {
-            let call = RowDirection {
-                factors: shard.factors,
-                means: learning.and_then(|learn| learn.means(role)).map(|means| means[i]),
-                penalty: shard.penalty,
-                prior: own.prior,
-                sums: own.sums[i],
-                variances: own.variances[i],
-                energy: own.energy[i],
-                width,
-                fixed: learning.is_none(),
-                frozen: side.frozen,
-                noise: learning.map_or(0.0, Learn::noise),
-            };
-            recording.push(call.dispatch()?);
-        }
-        for view in &views {
-            let call = RowCurvature {
-                offsets: view.offsets,
-                columns: view.columns,
-                others: view.others,
-                sums: own.sums[view.shard],
-                width,
-                accumulate: view.accumulate,
-            };
-            recording.push(call.dispatch()?);
-        }
-        for (i, shard) in side.shards.iter().enumerate() {
-            let call = RowStep {
-                sums: own.sums[i],
-                penalty: shard.penalty,
-                prior: own.prior,
-                factors: shard.factors,
-                energy: own.cost[i],
-                width,
-                fixed: learning.is_none(),
-                frozen: side.frozen,
-            };
-            recording.push(call.dispatch()?);
-        }
-        Ok(())
-    }
-
-    fn record_moments(
-        &self,
-        problem: &Problem,
-        role: Role,
-        learn: &Learn,
-        mut first: usize,
-        recording: &mut Vec<Dispatch>,
-    ) -> Result<()> {
-        for (i, shard) in problem.side(role).shards.iter().enumerate() {
-            let call = ColumnMoments {
-                factors: shard.factors,
-                means: learn.means(role).map(|means| means[i]),
-                variances: self.sides[role as usize].variances[i],
-                counts: shard.counts,
-                partials: self.statistics,
-                width: problem.width,
-                first,
-            };
-            recording.push(call.dispatch()?);
-            first += column_moments::blocks(shard.rows());
-        }
-        Ok(())
-    }
-
-    fn record_sums(&self, problem: &Problem, mut first: usize, recording: &mut Vec<Dispatch>) -> Result<()> {
-        let [users, items] = &self.sides;
-        debug_assert_eq!(problem.side(Role::Users).shards.len(), users.cost.len());
-        for &values in items.energy.iter().chain(&users.cost) {
-            recording.push(Sum { values, partials: self.statistics, first }.dispatch()?);
-            first += partials(values.len());
-        }
-        Ok(())
-    }
-}
-
-fn side_state(problem: &Problem, role: Role, backend: &mut dyn Backend) -> Result<SideState> {
-    let width = problem.width;
-    let shards = &problem.side(role).shards;
-    let mut alloc = |purpose: &str, columns: usize| -> Result<Vec<Buffer>> {
-        shards.iter().map(|shard| backend.alloc(purpose, Element::F32, shard.rows() * columns)).collect()
-    };
-    Ok(SideState {
-        sums: alloc("row sums", row_sums::stride(width))?,
-        variances: alloc("variances", width)?,
-        previous: alloc("previous factors", width)?,
-        energy: alloc("row energy", 1)?,
-        cost: alloc("row cost", 1)?,
-        prior: backend.alloc("prior", Element::F32, width)?,
-    })
-}
-
-fn moment_blocks(problem: &Problem, role: Role) -> usize {
-    problem.side(role).shards.iter().map(|shard| column_moments::blocks(shard.rows())).sum()
 }

@@ -13,8 +13,8 @@
 //!
 //! Source: Lim & Teh 2007; Raiko, Ilin & Karhunen 2007; Ilin & Raiko, JMLR 11 (2010).
 
-use super::State;
 use super::mask::Mask;
+use super::state::State;
 use crate::backend::{Backend, Buffer};
 use crate::error::Result;
 use crate::kernel::Dispatch;
