@@ -220,7 +220,16 @@ impl<'a> Run<'a> {
         let best_epoch = best.map(|best| best.epoch);
         self.observer.event(&Event::Stopped(Stopped { reason, last: self.last, kept, best_epoch }));
         match self.model(kept, best_epoch)? {
-            Some(model) => Ok(model),
+            Some(model) => {
+                if self.config.reg == Reg::Auto && model.posterior.is_none() && kept.epoch > 0 {
+                    self.observer.event(&Event::Notice(format!(
+                        "epoch {} belongs to the warm-up, where nothing is learned yet: λ = {WARM_UP_LAMBDA} \
+                         and no prior means; pass more --epochs",
+                        kept.epoch
+                    )));
+                }
+                Ok(model)
+            }
             None => Err(self.diverged(self.last.epoch)),
         }
     }

@@ -213,3 +213,12 @@ fn a_reader_that_leaves_costs_no_model() {
     assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(0), ""));
     folder.succeed(&["inspect", "ratings.safetensors"]);
 }
+
+#[test]
+fn a_run_that_never_leaves_the_warm_up_says_so() {
+    let folder = Folder::planted();
+    let short = folder.run(&["train", "ratings.csv", "--epochs", "3", "--device", "cpu", "-f"]);
+    assert!(short.stderr.contains("warm-up"), "{}", short.stderr);
+    let long = folder.run(&["train", "ratings.csv", "--epochs", "9", "--device", "cpu", "-f"]);
+    assert!(!long.stderr.contains("warm-up"), "{}", long.stderr);
+}
