@@ -18,6 +18,7 @@ mod npz;
 mod posterior;
 mod predict;
 mod recommend;
+mod similar;
 pub(crate) mod tensors;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,7 @@ pub use metrics::{Accuracy, METRICS, Metric, evaluate};
 pub use posterior::{Calibration, MaskFactors, Posterior};
 pub use predict::{Part, Prediction, Predictor, Unknown, UnknownCounts};
 pub use recommend::Recommendation;
+pub use similar::{Neighbor, Neighborhood, Similarity};
 
 /// A matrix factorisation with everything that a prediction needs.
 ///

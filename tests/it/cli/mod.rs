@@ -9,6 +9,7 @@ mod demo;
 mod devices;
 mod endings;
 mod names;
+mod similar;
 mod training;
 mod uncertainty;
 
