@@ -9,6 +9,13 @@
 //! | `user_id_offsets`, `item_id_offsets` | U64 | `[m + 1]`, `[n + 1]` into the bytes |
 //! | `seen_offsets`, `seen_items` | U64, U32 | `[m + 1]`, `[nnz]` |
 //!
+//! A model whose items have names also has these two:
+//!
+//! | tensor | type | shape |
+//! |---|---|---|
+//! | `item_names` | U8 | UTF-8 bytes of all names, one after the other |
+//! | `item_name_offsets` | U64 | `[n + 1]` into the bytes |
+//!
 //! A model with a posterior also has, all of them:
 //!
 //! | tensor | type | shape |
@@ -122,6 +129,13 @@ impl Model {
             Tensor::new("seen_offsets", &[self.seen.offsets.len()], &self.seen.offsets),
             Tensor::new("seen_items", &[self.seen.columns.len()], &self.seen.columns),
         ];
+        if let Some(names) = &self.item_names {
+            let (bytes, offsets) = names.parts();
+            tensors.extend([
+                Tensor::new("item_names", &[bytes.len()], bytes),
+                Tensor::new("item_name_offsets", &[offsets.len()], offsets),
+            ]);
+        }
         if let Some(posterior) = &self.posterior {
             tensors.extend([
                 Tensor::new("user_variances", &[m, k], &posterior.user_variances),
@@ -174,6 +188,10 @@ impl Model {
             posterior: match &document.posterior {
                 Some(scalars) => Some(read_posterior(&mut file, scalars, [m, n, k])?),
                 None => None,
+            },
+            item_names: match file.has("item_names") {
+                true => Some(read_ids(&mut file, "item_names", "item_name_offsets")?),
+                false => None,
             },
             metadata: document.metadata,
             users,

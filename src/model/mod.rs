@@ -12,6 +12,7 @@ mod export;
 mod file;
 mod interval;
 mod metrics;
+mod names;
 mod normal;
 mod npz;
 mod posterior;
@@ -51,6 +52,8 @@ pub struct Model {
     pub users: Ids,
     /// The n items' ids.
     pub items: Ids,
+    /// The items' names, `[n]`, in UTF-8: for people, empty where there is none, and not always distinct.
+    pub item_names: Option<Ids>,
     /// U, `[m, k]` row-major. `u·v` is in units of `scale`, as the biases are.
     pub user_factors: Vec<f32>,
     /// V, `[n, k]` row-major.
@@ -133,6 +136,14 @@ impl Model {
         check_pattern(&self.seen, m, n)?;
         if let Some(posterior) = &self.posterior {
             posterior.check(m, n, k)?;
+        }
+        if let Some(names) = &self.item_names {
+            if names.len() != n {
+                return Err(format!("item_names holds {} names for {n} items", names.len()));
+            }
+            if let Some(at) = names.iter().position(|name| std::str::from_utf8(name).is_err()) {
+                return Err(format!("item_names holds bytes that are not UTF-8 at position {at}"));
+            }
         }
 
         // Ratings are f32, and so is the size of everything computed from them.

@@ -347,6 +347,7 @@ impl<'a> Run<'a> {
             rank: config.rank,
             users: train.users.clone(),
             items: train.items.clone(),
+            item_names: None,
             user_factors,
             item_factors,
             user_bias,

@@ -74,6 +74,8 @@ fn a_model_comes_back_bit_for_bit() {
         model.user_bias[0] = f32::MAX;
         model.users = ids(&["007", "", "Zoë 🎬", "a\0b", "\"q\",", " x ", &"y".repeat(300)]);
         model.items = ids(&[&b"\xff\x00"[..], b"1", b"01", b"1 ", b"\n"]);
+        let names = ids(&["Heat", "", "Zoë 🎬", "Heat", "a\nb"]);
+        model.item_names = (seed % 2 > 0).then_some(names);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         model.metadata.curve = (0..50).map(|e| (e, Some(rng.random()), Some(rng.random()))).collect();
         model.metadata.metrics.insert("test_rmse".to_owned(), rng.random::<f64>() * 1e-9);
