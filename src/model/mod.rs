@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::ModelKind;
 use crate::data::{Compressed, Ids};
 
-pub use baseline::BiasBaseline;
+pub use baseline::{BaselineBiases, BiasBaseline};
 pub use card::{Card, CardSection};
 pub use explore::{Explore, Explored};
 pub use export::{EXPORTS, ExportFormat};
@@ -69,6 +69,8 @@ pub struct Model {
     pub seen: Compressed,
     /// How certain the model is, if it learned its regularization (`--reg auto`).
     pub posterior: Option<Posterior>,
+    /// The biases of the baseline to compare with; `None` in files from before there were any.
+    pub baseline: Option<BaselineBiases>,
     /// Where the model comes from.
     pub metadata: Metadata,
 }
@@ -133,6 +135,10 @@ impl Model {
         check_pattern(&self.seen, m, n)?;
         if let Some(posterior) = &self.posterior {
             posterior.check(m, n, k)?;
+        }
+        if let Some(baseline) = &self.baseline {
+            check_numbers("baseline_user_bias", &baseline.user_bias, Some(m))?;
+            check_numbers("baseline_item_bias", &baseline.item_bias, Some(n))?;
         }
 
         // Ratings are f32, and so is the size of everything computed from them.

@@ -66,6 +66,7 @@ pub(super) fn known_answers(kind: ModelKind) -> Model {
         clip: true,
         seen: pattern(&[vec![0], vec![0, 1], vec![]]),
         posterior: None,
+        baseline: None,
         metadata: metadata(),
     }
 }
@@ -108,6 +109,7 @@ pub(super) fn random_model(
         clip: true,
         seen,
         posterior: None,
+        baseline: None,
         metadata: Metadata { ratings, rating_mean: rng.random_range(1.0..5.0), ..metadata() },
     }
 }
