@@ -26,6 +26,12 @@
 //! | `user_prior`, `item_prior` | F64 | `[k]` |
 //! | `user_mask_factors`, `item_mask_factors` (svdpp) | F32 | `[n, k]`, `[m, k]` |
 //!
+//! Since there is a bias baseline to compare with, both of:
+//!
+//! | tensor | type | shape |
+//! |---|---|---|
+//! | `baseline_user_bias`, `baseline_item_bias` | F32 | `[m]`, `[n]`, in rating units |
+//!
 //! `__metadata__` has one key, `deltav`, with a JSON document: the format's
 //! number, the model's kind, rank and clip, the posterior's scalars if there is
 //! one, and its [`Metadata`].
@@ -36,7 +42,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::tensors::{self, Tensor, TensorFile, one_line};
-use super::{Calibration, MaskFactors, Metadata, Model, Posterior};
+use super::{BaselineBiases, Calibration, MaskFactors, Metadata, Model, Posterior};
 use crate::config::ModelKind;
 use crate::data::{Compressed, Ids};
 use crate::error::{Error, Result};
@@ -44,6 +50,8 @@ use crate::output::Output;
 
 /// The number of the format that this version writes. It reads this one and every older one.
 pub(crate) const FORMAT: u32 = 1;
+/// Either both are there or neither.
+const BASELINE: [&str; 2] = ["baseline_user_bias", "baseline_item_bias"];
 
 #[derive(Serialize, Deserialize)]
 struct Document<M> {
@@ -153,6 +161,12 @@ impl Model {
                 ]);
             }
         }
+        if let Some(baseline) = &self.baseline {
+            tensors.extend([
+                Tensor::new(BASELINE[0], &[m], &baseline.user_bias),
+                Tensor::new(BASELINE[1], &[n], &baseline.item_bias),
+            ]);
+        }
         tensors::write(out, serde_json::to_string(&document)?, tensors)
     }
 
@@ -192,6 +206,14 @@ impl Model {
             item_names: match file.has("item_names") {
                 true => Some(read_ids(&mut file, "item_names", "item_name_offsets")?),
                 false => None,
+            },
+            baseline: if BASELINE.iter().any(|name| file.has(name)) {
+                Some(BaselineBiases {
+                    user_bias: file.read(BASELINE[0], &[m])?,
+                    item_bias: file.read(BASELINE[1], &[n])?,
+                })
+            } else {
+                None
             },
             metadata: document.metadata,
             users,

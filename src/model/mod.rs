@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::ModelKind;
 use crate::data::{Compressed, Ids};
 
-pub use baseline::BiasBaseline;
+pub use baseline::{BaselineBiases, BiasBaseline};
 pub use card::{Card, CardSection};
 pub use explore::{Explore, Explored};
 pub use export::{EXPORTS, ExportFormat};
@@ -74,6 +74,8 @@ pub struct Model {
     pub seen: Compressed,
     /// How certain the model is, if it learned its regularization (`--reg auto`).
     pub posterior: Option<Posterior>,
+    /// The biases of the baseline to compare with; `None` in files from before there were any.
+    pub baseline: Option<BaselineBiases>,
     /// Where the model comes from.
     pub metadata: Metadata,
 }
@@ -146,6 +148,10 @@ impl Model {
             if let Some(at) = names.iter().position(|name| std::str::from_utf8(name).is_err()) {
                 return Err(format!("item_names holds bytes that are not UTF-8 at position {at}"));
             }
+        }
+        if let Some(baseline) = &self.baseline {
+            check_numbers("baseline_user_bias", &baseline.user_bias, Some(m))?;
+            check_numbers("baseline_item_bias", &baseline.item_bias, Some(n))?;
         }
 
         // Ratings are f32, and so is the size of everything computed from them.

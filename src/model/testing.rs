@@ -67,6 +67,7 @@ pub(super) fn known_answers(kind: ModelKind) -> Model {
         item_names: None,
         seen: pattern(&[vec![0], vec![0, 1], vec![]]),
         posterior: None,
+        baseline: None,
         metadata: metadata(),
     }
 }
@@ -110,6 +111,7 @@ pub(super) fn random_model(
         item_names: None,
         seen,
         posterior: None,
+        baseline: None,
         metadata: Metadata { ratings, rating_mean: rng.random_range(1.0..5.0), ..metadata() },
     }
 }

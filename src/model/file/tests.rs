@@ -68,6 +68,10 @@ fn a_model_comes_back_bit_for_bit() {
                 (seed % 3 > 1).then_some(Calibration { factor: 1.0 / 3.0, ratings: u64::MAX });
             model.posterior = Some(posterior);
         }
+        model.baseline = (seed % 2 > 0).then(|| BaselineBiases {
+            user_bias: model.user_factors[..7].to_vec(),
+            item_bias: model.item_factors[..5].to_vec(),
+        });
         // Numbers that careless formatting or arithmetic would lose.
         model.user_factors[0] = -0.0;
         model.item_factors[0] = f32::from_bits(1);

@@ -182,6 +182,34 @@ fn a_posterior_is_read_whole_or_not_at_all() {
 }
 
 #[test]
+fn a_baseline_is_read_whole_or_not_at_all() {
+    let baseline = BaselineBiases { user_bias: vec![0.5, -0.25, 0.0], item_bias: vec![1.0, -0.0, 2.0] };
+    let model = Model { baseline: Some(baseline), ..known_answers(ModelKind::Biased) };
+    let file = bytes(&model);
+    assert_eq!(load(&file).unwrap(), model);
+    for name in BASELINE {
+        let other = replaced(&file, &format!("\"{name}\""), "\"other\"");
+        assert!(load(&other).unwrap_err().contains(&format!("has no tensor {name}")), "{name}");
+    }
+    let refused = |edit: fn(&mut BaselineBiases), expected: &str| {
+        let mut model = model.clone();
+        edit(model.baseline.as_mut().unwrap());
+        let error = load(&bytes(&model)).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    };
+    refused(|b| b.user_bias[2] = f32::NAN, "baseline_user_bias holds NaN at position 2");
+    refused(|b| b.item_bias[0] = f32::INFINITY, "baseline_item_bias holds inf at position 0");
+    let longer = replaced(
+        &file,
+        r#""baseline_user_bias":{"dtype":"F32","shape":[3]"#,
+        r#""baseline_user_bias":{"dtype":"F32","shape":[4]"#,
+    );
+    assert!(load(&longer).is_err());
+    let old = bytes(&known_answers(ModelKind::Biased));
+    assert!(!String::from_utf8_lossy(&old).contains("baseline"), "files without one stay as they were");
+}
+
+#[test]
 fn what_a_document_may_leave_out_is_filled_in() {
     let model = known_answers(ModelKind::Biased);
     let file = bytes(&model);
