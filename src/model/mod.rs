@@ -14,10 +14,10 @@ mod interval;
 mod metrics;
 mod names;
 mod normal;
-mod npz;
 mod posterior;
 mod predict;
 mod recommend;
+mod side;
 pub(crate) mod tensors;
 
 use std::collections::BTreeMap;
@@ -36,6 +36,7 @@ pub use metrics::{Accuracy, METRICS, Metric, evaluate};
 pub use posterior::{Calibration, MaskFactors, Posterior};
 pub use predict::{Part, Prediction, Predictor, Unknown, UnknownCounts};
 pub use recommend::Recommendation;
+pub use side::Side;
 
 /// A matrix factorisation with everything that a prediction needs.
 ///
