@@ -18,6 +18,7 @@ mod posterior;
 mod predict;
 mod recommend;
 pub(crate) mod tensors;
+mod top_n;
 
 use std::collections::BTreeMap;
 
@@ -28,13 +29,14 @@ use crate::data::{Compressed, Ids};
 
 pub use baseline::BiasBaseline;
 pub use card::{Card, CardSection};
-pub use explore::{Explore, Explored};
+pub use explore::{Explore, Explored, ExploredList};
 pub use export::{EXPORTS, ExportFormat};
 pub use interval::{Coverage, Interval, Level, coverage};
 pub use metrics::{Accuracy, METRICS, Metric, evaluate};
 pub use posterior::{Calibration, MaskFactors, Posterior};
 pub use predict::{Part, Prediction, Predictor, Unknown, UnknownCounts};
 pub use recommend::Recommendation;
+pub use top_n::{TopList, TopN, TopNCounts};
 
 /// A matrix factorisation with everything that a prediction needs.
 ///

@@ -19,6 +19,7 @@ mod endings;
 mod epochs;
 mod golden;
 mod kernels;
+mod kernels_best;
 mod kernels_mask;
 mod kernels_search;
 mod kernels_sgd;
