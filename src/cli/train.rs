@@ -13,7 +13,9 @@ use super::table::count;
 use crate::backend::{Backend, DeviceChoice, OpenOptions, open};
 use crate::config::{Keep, Loss, ModelKind, Reg, RegScaling, TrainConfig};
 use crate::data::formats::FORMATS;
-use crate::data::{Duplicates, HoldoutBy, Ratings, ReadOptions, read_ratings};
+use crate::data::{
+    Column, Duplicates, HoldoutBy, Ids, ItemNames, Ratings, ReadOptions, read_item_names, read_ratings,
+};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Saved};
 use crate::model::Model;
@@ -62,6 +64,14 @@ pub(super) struct Train {
     /// Where a user rates an item twice
     #[arg(long, value_name = "WHICH", default_value = "error", value_parser = one_of(&Duplicates::ALL, Duplicates::name), help_heading = "Data")]
     duplicates: Duplicates,
+
+    /// The items' names, an id and a name a line, such as MovieLens' movies.csv: kept in the model
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    names: Option<PathBuf>,
+
+    /// Column of --names with the name, by name or by number [default: title, name or the second]
+    #[arg(long, value_name = "COLUMN", requires = "names", help_heading = "Data")]
+    name_column: Option<Column>,
 
     #[command(flatten, next_help_heading = "Data")]
     reading: Reading,
@@ -174,22 +184,24 @@ impl Train {
         let config = config.check()?;
         self.check_inputs()?;
         let out = self.out.clone().unwrap_or_else(|| default_out(&self.file));
-        let inputs = [Some(&self.file), self.test.as_ref(), self.valid.as_ref()];
+        let inputs = [Some(&self.file), self.test.as_ref(), self.valid.as_ref(), self.names.as_ref()];
         let inputs = inputs.into_iter().flatten().map(|path| &**path);
         let output = Output::create(out, self.force)?.apart_from(inputs)?;
         self.device.limit_threads();
 
         let mut renderer = Renderer::new(streams, self.json);
         renderer.reading(&self.file);
-        let (data, notices) = self.data()?;
+        let (data, mut notices) = self.data()?;
+        let names = self.names(&data.train.items, &mut notices)?;
         let mut backend = self.device.open(&mut renderer)?;
         for notice in notices {
             renderer.event(&Event::Notice(notice));
         }
-        let (model, diverged) = match train(config, &data, &mut *backend, &mut renderer) {
+        let (mut model, diverged) = match train(config, &data, &mut *backend, &mut renderer) {
             Ok(model) => (model, None),
             Err(error) => self.rescued(error)?,
         };
+        model.item_names = names;
         let path = output.path().to_owned();
         let bytes = model.save_to(output)?;
         renderer.event(&Event::Saved(Saved { path: path.clone(), bytes }));
@@ -215,8 +227,12 @@ impl Train {
     }
 
     fn check_inputs(&self) -> Result<()> {
-        let inputs =
-            [("FILE", Some(&self.file)), ("--valid", self.valid.as_ref()), ("--test", self.test.as_ref())];
+        let inputs = [
+            ("FILE", Some(&self.file)),
+            ("--valid", self.valid.as_ref()),
+            ("--test", self.test.as_ref()),
+            ("--names", self.names.as_ref()),
+        ];
         let stdin = inputs.into_iter().filter(|(_, path)| path.is_some_and(|path| path == Path::new("-")));
         match &stdin.map(|(name, _)| name).collect::<Vec<_>>()[..] {
             [first, second, ..] => Err(Error::usage(
@@ -225,6 +241,20 @@ impl Train {
             )),
             _ => Ok(()),
         }
+    }
+
+    /// Reads the items' names and notes what is odd of them.
+    fn names(&self, items: &Ids, notices: &mut Vec<String>) -> Result<Option<Ids>> {
+        let Some(path) = &self.names else { return Ok(None) };
+        let ItemNames { names, unnamed, recoded } = read_item_names(path, self.name_column.as_ref(), items)?;
+        if unnamed > 0 {
+            notices.push(format!("{} without a name in {}", count(unnamed, "item"), path.display()));
+        }
+        if recoded > 0 {
+            let which = format!("{} of {}", count(recoded, "name"), path.display());
+            notices.push(format!("{which} not in UTF-8, read as Windows-1252"));
+        }
+        Ok(Some(names))
     }
 
     /// Reads and splits; the second part is what the user should know of it.
