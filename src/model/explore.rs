@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::predict::dot;
 use super::recommend::Candidate;
+use super::top_n::scanned_at_once;
 use super::{Predictor, TopN};
 use crate::error::{Error, Result};
 
@@ -49,9 +50,6 @@ pub struct ExploredList {
     /// The first items, first first.
     pub items: Vec<Explored>,
 }
-
-/// Users whose lists are computed side by side before they are handed on.
-const BLOCK: usize = 512;
 
 impl Predictor<'_> {
     /// The `n` first items for a user, as [`recommend`](Self::recommend), but ranked with
@@ -99,7 +97,7 @@ impl Predictor<'_> {
         mut each: impl FnMut(&[ExploredList]) -> Result<()>,
     ) -> Result<()> {
         let items = self.listable(query);
-        for block in users.chunks(BLOCK) {
+        for block in users.chunks(scanned_at_once(query.n, items.len())) {
             let list = |&user: &u32| {
                 let items = self.explore_among(user, query.n, query.include_seen, &items, explore)?;
                 Ok(ExploredList { user, items })

@@ -25,8 +25,8 @@ const MAX_KEEP: usize = 1024;
 /// Users from which on it pays to bring the items to a device.
 const MANY: usize = 8;
 
-/// Users of a block that are scanned.
-const SCANNED: usize = 512;
+/// Users of a block that are scanned, and places of their lists, both at most.
+const SCANNED: (usize, usize) = (512, 1 << 22);
 
 /// What a list may hold, and how much.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl Predictor<'_> {
         let mut counts = TopNCounts::default();
         let mut rest = users;
         let Some(mut scorer) = scorer else {
-            for block in rest.chunks(SCANNED) {
+            for block in rest.chunks(scanned_at_once(query.n, items.len())) {
                 each(&self.scan(block, query, items))?;
             }
             let users = users.len() as u64;
@@ -194,6 +194,12 @@ impl Predictor<'_> {
         best.truncate(n);
         Some(best.into_iter().map(|candidate| self.recommendation(candidate)).collect())
     }
+}
+
+/// Users whose lists are scanned side by side: fewer where lists are long.
+pub(super) fn scanned_at_once(n: usize, items: usize) -> usize {
+    let (users, places) = SCANNED;
+    (places / n.min(items).max(1)).clamp(16, users)
 }
 
 #[cfg(test)]

@@ -31,4 +31,5 @@ mod readme;
 mod sgd;
 mod shaders;
 mod steps;
+mod top_n;
 mod uncertainty;
