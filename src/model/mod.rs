@@ -19,6 +19,7 @@ mod predict;
 mod recommend;
 mod side;
 pub(crate) mod tensors;
+mod top_n;
 
 use std::collections::BTreeMap;
 
@@ -29,7 +30,7 @@ use crate::data::{Compressed, Ids};
 
 pub use baseline::{BaselineBiases, BiasBaseline};
 pub use card::{Card, CardSection};
-pub use explore::{Explore, Explored};
+pub use explore::{Explore, Explored, ExploredList};
 pub use export::{EXPORTS, ExportFormat};
 pub use interval::{Coverage, Interval, Level, coverage};
 pub use metrics::{Accuracy, METRICS, Metric, evaluate};
@@ -37,6 +38,7 @@ pub use posterior::{Calibration, MaskFactors, Posterior};
 pub use predict::{Part, Prediction, Predictor, Unknown, UnknownCounts};
 pub use recommend::Recommendation;
 pub use side::Side;
+pub use top_n::{TopList, TopN, TopNCounts};
 
 /// A matrix factorisation with everything that a prediction needs.
 ///

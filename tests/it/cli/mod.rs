@@ -9,6 +9,7 @@ mod demo;
 mod devices;
 mod endings;
 mod names;
+mod recommend;
 mod training;
 mod uncertainty;
 
