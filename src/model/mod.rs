@@ -17,6 +17,7 @@ mod normal;
 mod npz;
 mod posterior;
 mod predict;
+mod ranking;
 mod recommend;
 pub(crate) mod tensors;
 
@@ -35,6 +36,10 @@ pub use interval::{Coverage, Interval, Level, coverage};
 pub use metrics::{Accuracy, METRICS, Metric, evaluate};
 pub use posterior::{Calibration, MaskFactors, Posterior};
 pub use predict::{Part, Prediction, Predictor, Unknown, UnknownCounts};
+pub use ranking::{
+    Popularity, RANKING_METRICS, Ranked, Ranking, RankingCompute, RankingCounts, RankingMetric,
+    RankingOptions, RankingReport, RankingTask, RankingTop, Scorer, evaluate_ranking,
+};
 pub use recommend::Recommendation;
 
 /// A matrix factorisation with everything that a prediction needs.

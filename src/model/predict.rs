@@ -172,7 +172,12 @@ impl<'a> Predictor<'a> {
 
     /// Whether an item index has training ratings.
     pub fn knows_item(&self, item: u32) -> bool {
-        self.item_counts.get(item as usize).is_some_and(|&count| count > 0)
+        self.item_ratings(item) > 0
+    }
+
+    /// Number of an item index's training ratings.
+    pub fn item_ratings(&self, item: u32) -> u64 {
+        self.item_counts.get(item as usize).copied().unwrap_or(0)
     }
 
     /// The predicted rating of a pair of indices; `None` is an id that the model does not have.

@@ -18,9 +18,9 @@ pub struct Recommendation {
 
 /// An item with its unclipped prediction; greater is better, and of equals the lower index.
 #[derive(PartialEq)]
-struct Candidate {
-    rating: f64,
-    item: u32,
+pub(super) struct Candidate {
+    pub(super) rating: f64,
+    pub(super) item: u32,
 }
 
 impl Eq for Candidate {}
