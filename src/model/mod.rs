@@ -16,6 +16,7 @@ mod names;
 mod normal;
 mod posterior;
 mod predict;
+mod ranking;
 mod recommend;
 mod side;
 pub(crate) mod tensors;
@@ -36,6 +37,10 @@ pub use interval::{Coverage, Interval, Level, coverage};
 pub use metrics::{Accuracy, METRICS, Metric, evaluate};
 pub use posterior::{Calibration, MaskFactors, Posterior};
 pub use predict::{Part, Prediction, Predictor, Unknown, UnknownCounts};
+pub use ranking::{
+    Popularity, RANKING_METRICS, Ranked, Ranking, RankingCompute, RankingCounts, RankingMetric,
+    RankingOptions, RankingReport, RankingTask, RankingTop, Scorer, evaluate_ranking,
+};
 pub use recommend::Recommendation;
 pub use side::Side;
 pub use top_n::{TopList, TopN, TopNCounts};
