@@ -6,6 +6,7 @@
 //! the output are the stable interface, these functions are not.
 
 mod args;
+mod choice;
 mod cv;
 mod demo;
 mod devices;
@@ -56,7 +57,7 @@ enum Command {
     Predict(predict::Predict),
     Evaluate(evaluate::Evaluate),
     Cv(Box<cv::Cv>),
-    Recommend(recommend::Recommend),
+    Recommend(Box<recommend::Recommend>),
     Similar(similar::Similar),
     Inspect(inspect::Inspect),
     Export(export::Export),

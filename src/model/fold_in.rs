@@ -23,7 +23,7 @@ use self::solve::System;
 use super::interval::RowMoments;
 use super::predict::dot;
 use super::similar::best;
-use super::{Model, Part, Posterior, Prediction, Predictor};
+use super::{Model, Part, Posterior, Prediction, Predictor, Side};
 use crate::config::{RegScaling, WARM_UP_LAMBDA};
 use crate::error::{Error, Result};
 
@@ -33,19 +33,10 @@ const NOISE_SHRINKAGE: f64 = 10.0;
 /// The least variance of a prior and of the noise, as in training.
 const LEAST_VARIANCE: f64 = 1e-8;
 
-/// Whether a row stands for a user or for an item.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
-    /// A user, who rated items.
-    User,
-    /// An item, which users rated.
-    Item,
-}
-
 /// A new user, or a new item, as a row of the model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FoldedIn {
-    /// Which of the two.
+    /// The side that it is a row of.
     pub side: Side,
     /// Its factors, `[k]`, in units of the model: u or v.
     pub factors: Vec<f32>,
@@ -103,7 +94,7 @@ impl Predictor<'_> {
     /// say what objective it minimises: an average of models, or a model with learned
     /// regularization of a version that did not keep its posterior.
     pub fn fold_in_user(&self, ratings: &[(u32, f32)]) -> Result<FoldedIn> {
-        self.fold_in(Side::User, ratings)
+        self.fold_in(Side::Users, ratings)
     }
 
     /// A new item's factors from its ratings, `(user's index, rating)`: as
@@ -112,7 +103,7 @@ impl Predictor<'_> {
     /// # Errors
     /// As there.
     pub fn fold_in_item(&self, ratings: &[(u32, f32)]) -> Result<FoldedIn> {
-        self.fold_in(Side::Item, ratings)
+        self.fold_in(Side::Items, ratings)
     }
 
     fn fold_in(&self, side: Side, ratings: &[(u32, f32)]) -> Result<FoldedIn> {
@@ -121,8 +112,8 @@ impl Predictor<'_> {
         }
         let model = self.model;
         let knows = |index: u32| match side {
-            Side::User => self.knows_item(index),
-            Side::Item => self.knows_user(index),
+            Side::Users => self.knows_item(index),
+            Side::Items => self.knows_user(index),
         };
         let mut known: Vec<(u32, f32)> = ratings.iter().copied().filter(|&(index, _)| knows(index)).collect();
         let unknown = (ratings.len() - known.len()) as u64;
@@ -160,7 +151,7 @@ impl Predictor<'_> {
             let h = |f: usize| squares.get(f).copied().unwrap_or(0.0) + extra[f];
             let variances: Vec<f64> = (0..=k).map(|f| noise / h(f)).collect();
             let bias_variance = if bias { variances[k] } else { 0.0 };
-            let own = (side == Side::User).then(|| {
+            let own = (side == Side::Users).then(|| {
                 let errors = known.iter().map(|&(index, rating)| {
                     let product: f64 =
                         other.row(index).iter().zip(&solution).map(|(&x, w)| f64::from(x) * w).sum();
@@ -208,14 +199,14 @@ impl Predictor<'_> {
         };
         let noise = posterior.noise.max(LEAST_VARIANCE);
         let (priors, bias_prior) = match side {
-            Side::User => (&posterior.user_prior, posterior.user_bias_prior),
-            Side::Item => (&posterior.item_prior, posterior.item_bias_prior),
+            Side::Users => (&posterior.user_prior, posterior.user_bias_prior),
+            Side::Items => (&posterior.item_prior, posterior.item_bias_prior),
         };
         let precision = priors.iter().chain([&bias_prior]).map(|p| noise / p.max(LEAST_VARIANCE)).collect();
         if let Some(mask) = posterior.mask.as_ref().filter(|_| !known.is_empty()) {
             let factors = match side {
-                Side::User => &mask.user_mask_factors,
-                Side::Item => &mask.item_mask_factors,
+                Side::Users => &mask.user_mask_factors,
+                Side::Items => &mask.item_mask_factors,
             };
             for &(index, _) in known {
                 let row = &factors[index as usize * k..(index as usize + 1) * k];
@@ -232,14 +223,14 @@ impl Predictor<'_> {
     pub fn predict_for(&self, row: &FoldedIn, other: Option<u32>) -> Prediction {
         let model = self.model;
         let other = other.filter(|&index| match row.side {
-            Side::User => self.knows_item(index),
-            Side::Item => self.knows_user(index),
+            Side::Users => self.knows_item(index),
+            Side::Items => self.knows_user(index),
         });
         // A row without ratings is as unknown as one that the model has never heard of.
         if row.rated.is_empty() {
             return match row.side {
-                Side::User => self.predict(None, other),
-                Side::Item => self.predict(other, None),
+                Side::Users => self.predict(None, other),
+                Side::Items => self.predict(other, None),
             };
         }
         let unclipped = match other {
@@ -257,11 +248,11 @@ impl Predictor<'_> {
             };
             let other = other.map(|index| index as usize);
             match row.side {
-                Side::User => self.variance_of(Some(own), other.map(|i| self.item_moments(posterior, i))),
-                Side::Item => self.variance_of(other.map(|u| self.user_moments(posterior, u)), Some(own)),
+                Side::Users => self.variance_of(Some(own), other.map(|i| self.item_moments(posterior, i))),
+                Side::Items => self.variance_of(other.map(|u| self.user_moments(posterior, u)), Some(own)),
             }
         });
-        let missing = if row.side == Side::User { Part::Item } else { Part::User };
+        let missing = if row.side == Side::Users { Part::Item } else { Part::User };
         Prediction {
             rating: self.clipped(unclipped),
             unknown: other.is_none().then_some(missing),
@@ -279,8 +270,8 @@ impl Predictor<'_> {
     /// the greatest biases.
     pub fn recommend_for(&self, row: &FoldedIn, n: usize, include_seen: bool) -> Vec<Scored> {
         let (rows, knows): (usize, &dyn Fn(u32) -> bool) = match row.side {
-            Side::User => (self.model.items.len(), &|item| self.knows_item(item)),
-            Side::Item => (self.model.users.len(), &|user| self.knows_user(user)),
+            Side::Users => (self.model.items.len(), &|item| self.knows_item(item)),
+            Side::Items => (self.model.users.len(), &|user| self.knows_user(user)),
         };
         let mut seen = row.rated.iter().copied().peekable();
         let mut scores = Vec::with_capacity(rows);
@@ -327,8 +318,8 @@ struct Other<'m> {
 impl<'m> Other<'m> {
     fn of(model: &'m Model, side: Side) -> Self {
         let (factors, bias) = match side {
-            Side::User => (&model.item_factors, &model.item_bias),
-            Side::Item => (&model.user_factors, &model.user_bias),
+            Side::Users => (&model.item_factors, &model.item_bias),
+            Side::Items => (&model.user_factors, &model.user_bias),
         };
         Self { side, rank: model.rank, factors, bias }
     }
@@ -340,8 +331,8 @@ impl<'m> Other<'m> {
     /// Variances of the factors and of the biases.
     fn variances<'p>(&self, posterior: &'p Posterior) -> (&'p [f32], &'p [f32]) {
         match self.side {
-            Side::User => (&posterior.item_variances, &posterior.item_bias_variances),
-            Side::Item => (&posterior.user_variances, &posterior.user_bias_variances),
+            Side::Users => (&posterior.item_variances, &posterior.item_bias_variances),
+            Side::Items => (&posterior.user_variances, &posterior.user_bias_variances),
         }
     }
 }

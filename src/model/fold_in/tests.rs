@@ -36,7 +36,7 @@ fn models() -> Vec<Model> {
 /// Ratings of some rows of the other side, one of them unknown.
 fn ratings(model: &Model, side: Side, count: usize, seed: u64) -> Vec<(u32, f32)> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let rows = if side == Side::User { model.items.len() } else { model.users.len() } as u32;
+    let rows = if side == Side::Users { model.items.len() } else { model.users.len() } as u32;
     let mut all: Vec<u32> = (0..rows).chain([rows + 7]).collect();
     all.shuffle(&mut rng);
     all.into_iter().take(count).map(|index| (index, rng.random_range(0.5..5.0))).collect()
@@ -44,8 +44,8 @@ fn ratings(model: &Model, side: Side, count: usize, seed: u64) -> Vec<(u32, f32)
 
 fn fold_in(model: &Model, side: Side, ratings: &[(u32, f32)]) -> Result<FoldedIn> {
     match side {
-        Side::User => model.predictor().fold_in_user(ratings),
-        Side::Item => model.predictor().fold_in_item(ratings),
+        Side::Users => model.predictor().fold_in_user(ratings),
+        Side::Items => model.predictor().fold_in_item(ratings),
     }
 }
 
@@ -56,7 +56,7 @@ fn solution(row: &FoldedIn) -> Vec<f64> {
 #[test]
 fn a_folded_row_is_the_dense_solution() {
     for (number, model) in models().iter().enumerate() {
-        for side in [Side::User, Side::Item] {
+        for side in [Side::Users, Side::Items] {
             for count in [1, 2, 5, 15] {
                 let ratings = ratings(model, side, count, number as u64);
                 let row = fold_in(model, side, &ratings).unwrap();
@@ -99,7 +99,7 @@ fn a_folded_row_is_the_dense_solution() {
                         (cell.y - product - expected[k]).powi(2) + unsure + cell.bias_variance + bias
                     })
                     .sum();
-                let own = if side == Side::User { (10.0 * noise + energy) / (10.0 + n) } else { noise };
+                let own = if side == Side::Users { (10.0 * noise + energy) / (10.0 + n) } else { noise };
                 assert!((f64::from(uncertainty.noise) / own - 1.0).abs() < 1e-5, "{uncertainty:?}, {own}");
             }
         }
@@ -109,7 +109,7 @@ fn a_folded_row_is_the_dense_solution() {
 #[test]
 fn the_objective_is_flat_where_the_row_lies() {
     for (number, model) in models().iter().enumerate() {
-        for side in [Side::User, Side::Item] {
+        for side in [Side::Users, Side::Items] {
             let ratings = ratings(model, side, 12, 100 + number as u64);
             let row = fold_in(model, side, &ratings).unwrap();
             let definition = Definition::of(model, side, &ratings);
@@ -174,13 +174,13 @@ fn at_rank_1_the_answer_is_a_quotient() {
 #[test]
 fn the_order_of_the_ratings_changes_no_bit() {
     for (number, model) in models().iter().enumerate() {
-        let mut ratings = ratings(model, Side::User, 13, number as u64);
+        let mut ratings = ratings(model, Side::Users, 13, number as u64);
         ratings.push(ratings[3]);
-        let row = fold_in(model, Side::User, &ratings).unwrap();
+        let row = fold_in(model, Side::Users, &ratings).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         for _ in 0..4 {
             ratings.shuffle(&mut rng);
-            assert_eq!(fold_in(model, Side::User, &ratings).unwrap(), row);
+            assert_eq!(fold_in(model, Side::Users, &ratings).unwrap(), row);
         }
     }
 }
@@ -188,12 +188,12 @@ fn the_order_of_the_ratings_changes_no_bit() {
 #[test]
 fn other_units_of_the_ratings_give_the_same_row() {
     for model in models().iter().filter(|model| model.kind != ModelKind::Plain) {
-        let ratings = ratings(model, Side::User, 9, 4);
-        let row = fold_in(model, Side::User, &ratings).unwrap();
+        let ratings = ratings(model, Side::Users, 9, 4);
+        let row = fold_in(model, Side::Users, &ratings).unwrap();
         // Twice the rating and 10 more: in a model of such ratings the same taste.
         let other = Model { mean: 2.0 * model.mean + 10.0, scale: 2.0 * model.scale, ..model.clone() };
         let moved: Vec<(u32, f32)> = ratings.iter().map(|&(item, r)| (item, 2.0 * r + 10.0)).collect();
-        let same = fold_in(&other, Side::User, &moved).unwrap();
+        let same = fold_in(&other, Side::Users, &moved).unwrap();
         for (a, b) in solution(&row).iter().zip(solution(&same)) {
             assert!((a - b).abs() < 1e-5 * (1.0 + a.abs()), "{a} and {b}");
         }
@@ -233,9 +233,9 @@ fn lists_are_what_a_full_sort_of_the_predictions_gives() {
     for (number, model) in models().iter().enumerate() {
         let model = Model { clip: number % 2 == 0, ..model.clone() };
         let predictor = model.predictor();
-        for side in [Side::User, Side::Item] {
+        for side in [Side::Users, Side::Items] {
             let row = fold_in(&model, side, &ratings(&model, side, 6, number as u64)).unwrap();
-            let rows = if side == Side::User { model.items.len() } else { model.users.len() } as u32;
+            let rows = if side == Side::Users { model.items.len() } else { model.users.len() } as u32;
             for (n, include_seen) in [(0, true), (1, false), (4, true), (usize::MAX, false)] {
                 let mut expected: Vec<(u32, Prediction)> = (0..rows)
                     .map(|other| (other, predictor.predict_for(&row, Some(other))))
@@ -257,8 +257,8 @@ fn lists_are_what_a_full_sort_of_the_predictions_gives() {
 #[test]
 fn a_folded_user_predicts_as_one_of_the_model_s() {
     for model in models() {
-        let ratings = ratings(&model, Side::User, 9, 11);
-        let row = fold_in(&model, Side::User, &ratings).unwrap();
+        let ratings = ratings(&model, Side::Users, 9, 11);
+        let row = fold_in(&model, Side::Users, &ratings).unwrap();
         let mut inside = model.clone();
         let k = model.rank;
         inside.user_factors[..k].copy_from_slice(&row.factors);
@@ -284,13 +284,13 @@ fn a_folded_user_predicts_as_one_of_the_model_s() {
 fn ratings_beyond_bounds_are_refused() {
     for model in models() {
         for rating in [f32::NAN, f32::INFINITY] {
-            assert_eq!(fold_in(&model, Side::User, &[(0, rating)]).unwrap_err().exit_code(), 2);
+            assert_eq!(fold_in(&model, Side::Users, &[(0, rating)]).unwrap_err().exit_code(), 2);
         }
         let small = Model { scale: f64::MIN_POSITIVE, ..model.clone() };
         let known = (0..17).find(|&item| model.predictor().knows_item(item)).unwrap();
-        assert_eq!(fold_in(&small, Side::User, &[(known, f32::MAX)]).unwrap_err().exit_code(), 2);
+        assert_eq!(fold_in(&small, Side::Users, &[(known, f32::MAX)]).unwrap_err().exit_code(), 2);
         let flat = Model { scale: 0.0, ..model };
-        assert!(fold_in(&flat, Side::User, &[(known, 3.0)]).is_ok());
+        assert!(fold_in(&flat, Side::Users, &[(known, 3.0)]).is_ok());
     }
 }
 
@@ -319,7 +319,7 @@ fn without_a_penalty_the_shortest_of_the_solutions_is_taken() {
 fn models_that_do_not_say_how_they_were_trained_are_refused() {
     let plain = random_model(ModelKind::Biased, 5, 6, 2, 0.9, 1);
     let refused = |settings: &[(&str, &str)]| {
-        let error = fold_in(&with_settings(plain.clone(), settings), Side::User, &[(0, 3.0)]).unwrap_err();
+        let error = fold_in(&with_settings(plain.clone(), settings), Side::Users, &[(0, 3.0)]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         error.to_string()
     };
@@ -333,5 +333,8 @@ fn models_that_do_not_say_how_they_were_trained_are_refused() {
     warm.metadata.best_epoch = Some(3);
     let fixed = with_settings(plain, &[("reg", "0.8"), ("reg_scaling", "sqrt")]);
     let ratings = [(0, 3.0), (2, 5.0)];
-    assert_eq!(fold_in(&warm, Side::User, &ratings).unwrap(), fold_in(&fixed, Side::User, &ratings).unwrap());
+    assert_eq!(
+        fold_in(&warm, Side::Users, &ratings).unwrap(),
+        fold_in(&fixed, Side::Users, &ratings).unwrap()
+    );
 }

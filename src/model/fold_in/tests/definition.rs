@@ -1,7 +1,6 @@
 //! The objective of a row and its minimum, from the definition, in dense f64.
 
-use super::super::Side;
-use crate::model::Model;
+use crate::model::{Model, Side};
 
 /// The other side of a row: factors, variances, bias, and the bias's variance.
 pub(super) struct Cell {
@@ -24,15 +23,15 @@ impl Definition {
         let k = model.rank;
         let wide = |x: &[f32]| -> Vec<f64> { x.iter().map(|&x| f64::from(x)).collect() };
         let (factors, biases) = match side {
-            Side::User => (&model.item_factors, &model.item_bias),
-            Side::Item => (&model.user_factors, &model.user_bias),
+            Side::Users => (&model.item_factors, &model.item_bias),
+            Side::Items => (&model.user_factors, &model.user_bias),
         };
         let predictor = model.predictor();
         let known: Vec<(usize, f64)> = ratings
             .iter()
             .filter(|(index, _)| match side {
-                Side::User => predictor.knows_item(*index),
-                Side::Item => predictor.knows_user(*index),
+                Side::Users => predictor.knows_item(*index),
+                Side::Items => predictor.knows_user(*index),
             })
             .map(|&(index, rating)| (index as usize, f64::from(rating)))
             .collect();
@@ -40,14 +39,14 @@ impl Definition {
         let cells = known.iter().map(|&(index, rating)| Cell {
             x: wide(&factors[index * k..][..k]),
             variances: match (&model.posterior, side) {
-                (Some(p), Side::User) => wide(&p.item_variances[index * k..][..k]),
-                (Some(p), Side::Item) => wide(&p.user_variances[index * k..][..k]),
+                (Some(p), Side::Users) => wide(&p.item_variances[index * k..][..k]),
+                (Some(p), Side::Items) => wide(&p.user_variances[index * k..][..k]),
                 (None, _) => vec![0.0; k],
             },
             y: (rating - model.mean) / model.scale - f64::from(biases[index]),
             bias_variance: match (&model.posterior, side) {
-                (Some(p), Side::User) => p.item_bias_variances[index].into(),
-                (Some(p), Side::Item) => p.user_bias_variances[index].into(),
+                (Some(p), Side::Users) => p.item_bias_variances[index].into(),
+                (Some(p), Side::Items) => p.user_bias_variances[index].into(),
                 (None, _) => 0.0,
             },
         });
@@ -55,13 +54,13 @@ impl Definition {
         let mut precision = match &model.posterior {
             Some(p) => {
                 let (prior, bias) = match side {
-                    Side::User => (&p.user_prior, p.user_bias_prior),
-                    Side::Item => (&p.item_prior, p.item_bias_prior),
+                    Side::Users => (&p.user_prior, p.user_bias_prior),
+                    Side::Items => (&p.item_prior, p.item_bias_prior),
                 };
                 if let Some(mask) = &p.mask {
                     let y = match side {
-                        Side::User => &mask.user_mask_factors,
-                        Side::Item => &mask.item_mask_factors,
+                        Side::Users => &mask.user_mask_factors,
+                        Side::Items => &mask.item_mask_factors,
                     };
                     for f in 0..k {
                         let sum: f64 = known.iter().map(|&(index, _)| f64::from(y[index * k + f])).sum();
