@@ -9,7 +9,6 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints its answer")]
 
-
 use deltav::backend::{DeviceChoice, OpenOptions, open};
 use deltav::config::TrainConfig;
 use deltav::data::{Held, IdMap, ReadOptions, read_ratings, read_triples};

@@ -13,7 +13,7 @@ use super::table::count;
 use crate::backend::{Backend, DeviceChoice, OpenOptions, open};
 use crate::config::{Keep, Loss, ModelKind, Reg, RegScaling, TrainConfig};
 use crate::data::formats::is_known_extension;
-use crate::data::{HoldoutBy, Ratings};
+use crate::data::{Column, HoldoutBy, Ids, ItemNames, Ratings, read_item_names};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Saved};
 use crate::model::Model;
@@ -58,6 +58,14 @@ pub(super) struct Train {
     /// Ratings to validate with: measured each epoch, never trained on; give it once for each file
     #[arg(long, value_name = "FILE", conflicts_with = "holdout", help_heading = "Data")]
     valid: Vec<PathBuf>,
+
+    /// The items' names, an id and a name a line, such as MovieLens' movies.csv: kept in the model
+    #[arg(long, value_name = "FILE", help_heading = "Data")]
+    names: Option<PathBuf>,
+
+    /// Column of --names with the name, by name or by number [default: title, name or the second]
+    #[arg(long, value_name = "COLUMN", requires = "names", help_heading = "Data")]
+    name_column: Option<Column>,
 
     #[command(flatten, next_help_heading = "Data")]
     reading: TrainingReading,
@@ -168,7 +176,12 @@ impl Train {
             config.check_without_validation()?;
         }
         let config = config.check()?;
-        let inputs = [("FILE", &*self.files), ("--valid", &*self.valid), ("--test", &*self.test)];
+        let inputs = [
+            ("FILE", &*self.files),
+            ("--valid", &*self.valid),
+            ("--test", &*self.test),
+            ("--names", self.names.as_slice()),
+        ];
         at_most_one_stdin(&inputs)?;
         let out = self.out.clone().unwrap_or_else(|| default_out(&self.files));
         let inputs: Vec<PathBuf> = inputs.into_iter().flat_map(|(_, paths)| input::files(paths)).collect();
@@ -177,15 +190,17 @@ impl Train {
 
         let mut renderer = Renderer::new(streams, self.json);
         renderer.reading(&named(&self.files));
-        let (data, notices) = self.data()?;
+        let (data, mut notices) = self.data()?;
+        let names = self.names(&data.train.items, &mut notices)?;
         let mut backend = self.device.open(&mut renderer)?;
         for notice in notices {
             renderer.event(&Event::Notice(notice));
         }
-        let (model, diverged) = match train(config, &data, &mut *backend, &mut renderer) {
+        let (mut model, diverged) = match train(config, &data, &mut *backend, &mut renderer) {
             Ok(model) => (model, None),
             Err(error) => self.rescued(error)?,
         };
+        model.item_names = names;
         let path = output.path().to_owned();
         let bytes = model.save_to(output)?;
         renderer.event(&Event::Saved(Saved { path: path.clone(), bytes }));
@@ -208,6 +223,20 @@ impl Train {
             }
         }
         Err(error)
+    }
+
+    /// Reads the items' names and notes what is odd of them.
+    fn names(&self, items: &Ids, notices: &mut Vec<String>) -> Result<Option<Ids>> {
+        let Some(path) = &self.names else { return Ok(None) };
+        let ItemNames { names, unnamed, recoded } = read_item_names(path, self.name_column.as_ref(), items)?;
+        if unnamed > 0 {
+            notices.push(format!("{} without a name in {}", count(unnamed, "item"), path.display()));
+        }
+        if recoded > 0 {
+            let which = format!("{} of {}", count(recoded, "name"), path.display());
+            notices.push(format!("{which} not in UTF-8, read as Windows-1252"));
+        }
+        Ok(Some(names))
     }
 
     /// Reads and splits; the second part is what the user should know of it.

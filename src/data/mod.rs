@@ -22,6 +22,7 @@ mod unpack;
 
 pub use columns::{Column, Columns};
 pub use folds::FOLD_STREAM;
+pub use formats::{ItemNames, read_item_names};
 pub use held::Held;
 pub use ids::{IdMap, Ids, MAX_IDS};
 pub use input::Input;

@@ -2,6 +2,7 @@
 //! nor duplicates. To add one: a file here and a line in [`FORMATS`].
 
 mod delimited;
+mod item_names;
 mod records;
 
 use std::path::Path;
@@ -13,6 +14,8 @@ use super::text::quoted;
 use super::time::parse_time;
 use super::unpack;
 use crate::error::{Error, Place, Result};
+
+pub use item_names::{ItemNames, read_item_names};
 
 /// Every format, in the order in which they are tried on a file's first bytes.
 /// Text without a signature of its own comes last.
