@@ -3,6 +3,10 @@
 
 mod delimited;
 mod item_names;
+mod jsonl;
+mod libmf;
+mod lines;
+mod mtx;
 mod records;
 
 use std::path::Path;
@@ -19,7 +23,7 @@ pub use item_names::{ItemNames, read_item_names};
 
 /// Every format, in the order in which they are tried on a file's first bytes.
 /// Text without a signature of its own comes last.
-pub const FORMATS: &[Format] = &[delimited::FORMAT];
+pub const FORMATS: &[Format] = &[mtx::FORMAT, jsonl::FORMAT, libmf::FORMAT, delimited::FORMAT];
 
 /// A file format.
 #[derive(Debug)]
@@ -90,6 +94,20 @@ impl<'a> Request<'a> {
         let ReadOptions { columns, separator, header, time, .. } = options;
         let time = *time && rating;
         Self { columns: columns.as_ref(), separator: *separator, header: *header, rating, time }
+    }
+
+    /// Refuses what a format without columns and timestamps can't give. `what` it is, with its article.
+    pub(super) fn indices_only(&self, what: &str, path: &Path) -> Result<()> {
+        if self.columns.is_some() {
+            return Err(Error::usage(
+                format!("{} is {what}, which has no columns to choose", path.display()),
+                "leave --columns out",
+            ));
+        }
+        if self.time {
+            return Err(Error::data(path, "has no timestamps", "hold out by random or by user, not by time"));
+        }
+        Ok(())
     }
 }
 
