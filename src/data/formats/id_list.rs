@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 /// [`Error::NoInput`] if the file can't be opened, [`Error::Io`] if reading breaks off,
 /// [`Error::Data`] for a line without an id, and whatever `each` returns.
 pub fn read_user_ids(path: &Path, mut each: impl FnMut(&[u8], u64) -> Result<()>) -> Result<u64> {
-    from_source(Source::open(path)?, 0, &mut each)
+    from_source(Source::open(&path.into())?, 0, &mut each)
 }
 
 /// The same for items.
@@ -27,7 +27,7 @@ pub fn read_user_ids(path: &Path, mut each: impl FnMut(&[u8], u64) -> Result<()>
 /// # Errors
 /// As [`read_user_ids`].
 pub fn read_item_ids(path: &Path, mut each: impl FnMut(&[u8], u64) -> Result<()>) -> Result<u64> {
-    from_source(Source::open(path)?, 1, &mut each)
+    from_source(Source::open(&path.into())?, 1, &mut each)
 }
 
 fn from_source(
