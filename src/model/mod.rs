@@ -19,6 +19,7 @@ mod predict;
 mod ranking;
 mod recommend;
 mod side;
+mod similar;
 pub(crate) mod tensors;
 mod top_n;
 
@@ -43,6 +44,7 @@ pub use ranking::{
 };
 pub use recommend::Recommendation;
 pub use side::Side;
+pub use similar::{Neighbor, Neighborhood, Similarity};
 pub use top_n::{TopList, TopN, TopNCounts};
 
 /// A matrix factorisation with everything that a prediction needs.

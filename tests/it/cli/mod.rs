@@ -10,6 +10,7 @@ mod devices;
 mod endings;
 mod names;
 mod recommend;
+mod similar;
 mod training;
 mod uncertainty;
 
