@@ -18,6 +18,7 @@ mod cli;
 mod endings;
 mod epochs;
 mod export;
+mod fold_in;
 mod golden;
 mod kernels;
 mod kernels_best;
