@@ -21,6 +21,7 @@ mod predict;
 mod recommend;
 mod render;
 mod rows;
+mod similar;
 mod streams;
 mod table;
 mod train;
@@ -57,6 +58,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Cv(Box<cv::Cv>),
     Recommend(Box<recommend::Recommend>),
+    Similar(similar::Similar),
     Inspect(inspect::Inspect),
     Export(export::Export),
     Devices(devices::Devices),
@@ -89,6 +91,7 @@ impl Command {
             Command::Evaluate(command) => command.run(streams),
             Command::Cv(command) => command.run(streams),
             Command::Recommend(command) => command.run(streams),
+            Command::Similar(command) => command.run(streams),
             Command::Inspect(command) => command.run(streams),
             Command::Export(command) => command.run(streams),
             Command::Devices(command) => command.run(streams),

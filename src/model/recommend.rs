@@ -50,7 +50,10 @@ impl Predictor<'_> {
     }
 
     /// The index of a user who has training ratings.
-    pub(super) fn known_user(&self, user: &[u8]) -> Result<u32> {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the user is not in the model or has no training ratings.
+    pub fn known_user(&self, user: &[u8]) -> Result<u32> {
         let refused = |what: &str| {
             let user = String::from_utf8_lossy(user).escape_debug().to_string();
             Error::usage(format!("user '{user}' {what}"), "pass a user of the ratings it was trained on")

@@ -17,6 +17,7 @@ mod average;
 mod cli;
 mod endings;
 mod epochs;
+mod export;
 mod golden;
 mod kernels;
 mod kernels_best;
