@@ -18,7 +18,7 @@ mod time;
 
 pub use columns::{Column, Columns};
 pub use folds::FOLD_STREAM;
-pub use formats::{ItemNames, read_item_names};
+pub use formats::{ItemNames, read_item_ids, read_item_names, read_user_ids};
 pub use held::Held;
 pub use ids::{IdMap, Ids, MAX_IDS};
 pub use ratings::{Ratings, Stats};
