@@ -17,26 +17,89 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Location {
     /// The file as the user named it; `-` is standard input.
     pub path: PathBuf,
-    /// Line number from 1; `None` where the whole file is meant.
-    pub line: Option<u64>,
+    /// The record; `None` where the whole file is meant.
+    pub place: Option<Place>,
+}
+
+/// A record of a file, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// What the file's format counts.
+    pub unit: Unit,
+    /// Its number, as the format counts it.
+    pub number: u64,
+}
+
+/// What a format counts its records by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unit {
+    /// Lines of a text, from 1.
+    Line,
+    /// Rows of a table or of a dense matrix, from 1.
+    Row,
+    /// Stored entries of a sparse matrix, from 1.
+    Entry,
+}
+
+impl Unit {
+    /// Its word in messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Unit::Line => "line",
+            Unit::Row => "row",
+            Unit::Entry => "entry",
+        }
+    }
+}
+
+impl Place {
+    /// A line of a text, counted from 1.
+    pub fn line(number: u64) -> Self {
+        Self { unit: Unit::Line, number }
+    }
+
+    /// A row of a table or of a dense matrix, counted from 1.
+    pub fn row(number: u64) -> Self {
+        Self { unit: Unit::Row, number }
+    }
+
+    /// A stored entry of a sparse matrix, counted from 1.
+    pub fn entry(number: u64) -> Self {
+        Self { unit: Unit::Entry, number }
+    }
+}
+
+/// Such as `line 17`.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.unit.name(), self.number)
+    }
 }
 
 impl Location {
     /// The whole file.
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), line: None }
+        Self { path: path.into(), place: None }
     }
 
     /// One line of the file, counted from 1.
     pub fn line(path: impl Into<PathBuf>, line: u64) -> Self {
-        Self { path: path.into(), line: Some(line) }
+        Self::at(path, Place::line(line))
+    }
+
+    /// One record of the file.
+    pub fn at(path: impl Into<PathBuf>, place: Place) -> Self {
+        Self { path: path.into(), place: Some(place) }
     }
 }
 
+/// Such as `file:17` for a line, which editors understand, and `file: row 17` for what is none.
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            Some(line) => write!(f, "{}:{line}", self.path.display()),
+        match self.place {
+            Some(Place { unit: Unit::Line, number }) => write!(f, "{}:{number}", self.path.display()),
+            Some(place) => write!(f, "{}: {place}", self.path.display()),
             None => write!(f, "{}", self.path.display()),
         }
     }
@@ -58,7 +121,7 @@ pub enum Error {
     /// Ratings or a model that can't be read as such. Correct the file.
     #[error("{at}: {what}; {remedy}")]
     Data {
-        /// The file and, where known, the line.
+        /// The file and, where known, the record.
         at: Location,
         /// What stands there and what was expected.
         what: String,
@@ -180,12 +243,17 @@ impl Error {
 
     /// [`Error::Data`] about one line, counted from 1.
     pub fn data_line(path: &Path, line: u64, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Error::Data { at: Location::line(path, line), what: what.into(), remedy: remedy.into() }
+        Self::data_at(Location::line(path, line), what, remedy)
+    }
+
+    /// [`Error::Data`] about one record, or wherever `at` points to.
+    pub fn data_at(at: Location, what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Error::Data { at, what: what.into(), remedy: remedy.into() }
     }
 
     /// [`Error::Data`] about a whole file.
     pub fn data(path: &Path, what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Error::Data { at: Location::file(path), what: what.into(), remedy: remedy.into() }
+        Self::data_at(Location::file(path), what, remedy)
     }
 
     /// [`Error::Device`] from its two halves.

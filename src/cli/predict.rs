@@ -14,7 +14,7 @@ use super::rows::Rows;
 use super::streams::{Streams, stdout_error};
 use super::table::count;
 use crate::data::{Duplicates, read_pairs};
-use crate::error::{Error, Result};
+use crate::error::{Error, Location, Place, Result};
 use crate::model::{Level, Model, Part, Unknown, UnknownCounts};
 use crate::output::Output;
 
@@ -140,10 +140,10 @@ impl Predict {
             header.extend(["low", "high"]);
         }
         rows.header(&header).map_err(failed)?;
-        read_pairs(&self.pairs, &self.reading.options(Duplicates::default()), |user, item, line| {
+        read_pairs(&self.pairs, &self.reading.options(Duplicates::default()), |user, item, place| {
             let prediction = predictor.predict_ids(user, item);
             let applied = self.unknown.apply(prediction, &mut counts);
-            let Some(rating) = applied.map_err(|part| self.refused(user, item, line, part))? else {
+            let Some(rating) = applied.map_err(|part| self.refused(user, item, place, part))? else {
                 return Ok(());
             };
             let rating = rating as f32;
@@ -172,13 +172,17 @@ impl Predict {
         Ok(counts)
     }
 
-    fn refused(&self, user: &[u8], item: &[u8], line: u64, part: Part) -> Error {
+    fn refused(&self, user: &[u8], item: &[u8], place: Place, part: Part) -> Error {
         let (user, item) = (String::from_utf8_lossy(user), String::from_utf8_lossy(item));
         let what = match part {
             Part::User => format!("user {user:?} is unknown to the model"),
             Part::Item => format!("item {item:?} is unknown to the model"),
             Part::Both => format!("user {user:?} and item {item:?} are unknown to the model"),
         };
-        Error::data_line(&self.pairs, line, what, "remove the line, or pass --unknown mean or skip")
+        Error::data_at(
+            Location::at(&*self.pairs, place),
+            what,
+            "remove the line, or pass --unknown mean or skip",
+        )
     }
 }

@@ -1,11 +1,10 @@
 //! Which column is the user, the item, the rating; and whether the first line is a header.
 
-use std::path::Path;
 use std::str::FromStr;
 
 use super::formats::parse_number;
 use super::text::{listed, quoted};
-use crate::error::{Error, Result};
+use crate::error::{Error, Location, Result};
 
 /// One column of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -147,12 +146,13 @@ pub(super) fn role_name(role: usize) -> &'static str {
     ROLES.get(role).unwrap_or(&TIME).name
 }
 
-/// Decides from the cells of the first line.
+/// Decides from the cells of the first line, or from the names that a format's columns have
+/// (then `header` is `Some(true)`). `at` is for messages: that line, or the file.
 ///
 /// `header`: whether that line is one, if the caller knows. `roles`: 3, or 2 without ratings,
 /// or 4 with timestamps.
 pub(super) fn resolve(
-    (path, line): (&Path, u64),
+    at: &Location,
     cells: &[&[u8]],
     columns: Option<&Columns>,
     header: Option<bool>,
@@ -171,12 +171,12 @@ pub(super) fn resolve(
                 ));
             }
             let given: Vec<&Column> = all.into_iter().flatten().take(roles).collect();
-            named((path, line), cells, &given, header)?
+            named(at, cells, &given, header)?
         }
         None => {
-            let mut layout = usual((path, line), cells, header, roles.min(ROLES.len()))?;
+            let mut layout = usual(at, cells, header, roles.min(ROLES.len()))?;
             if roles > ROLES.len() {
-                layout.positions.push(time((path, line), cells, layout.header)?);
+                layout.positions.push(time(at, cells, layout.header)?);
             }
             layout
         }
@@ -191,12 +191,7 @@ pub(super) fn resolve(
     Ok(layout)
 }
 
-fn named(
-    (path, line): (&Path, u64),
-    cells: &[&[u8]],
-    columns: &[&Column],
-    header: Option<bool>,
-) -> Result<Layout> {
+fn named(at: &Location, cells: &[&[u8]], columns: &[&Column], header: Option<bool>) -> Result<Layout> {
     let by_name = columns.iter().any(|column| matches!(column, Column::Name(_)));
     let find = |name: &str| {
         let exact = cells.iter().position(|cell| cell.trim_ascii() == name.as_bytes());
@@ -213,9 +208,8 @@ fn named(
                 match find(name) {
                     Some(position) if header != Some(false) => position,
                     None if header == Some(true) || (header.is_none() && !numbers) => {
-                        return Err(Error::data_line(
-                            path,
-                            line,
+                        return Err(Error::data_at(
+                            at.clone(),
                             format!(
                                 "no column is called {}; there are {}",
                                 quoted(name.as_bytes()),
@@ -225,9 +219,8 @@ fn named(
                         ));
                     }
                     _ => {
-                        return Err(Error::data_line(
-                            path,
-                            line,
+                        return Err(Error::data_at(
+                            at.clone(),
                             format!("there is no header, so no column is called {}", quoted(name.as_bytes())),
                             "pass --columns with numbers, such as 1,2,3",
                         ));
@@ -240,7 +233,7 @@ fn named(
     Ok(Layout { positions, header })
 }
 
-fn usual((path, line): (&Path, u64), cells: &[&[u8]], header: Option<bool>, roles: usize) -> Result<Layout> {
+fn usual(at: &Location, cells: &[&[u8]], header: Option<bool>, roles: usize) -> Result<Layout> {
     let default: Vec<usize> = (0..roles).collect();
     if header == Some(false) {
         return Ok(Layout { positions: default, header: false });
@@ -259,9 +252,8 @@ fn usual((path, line): (&Path, u64), cells: &[&[u8]], header: Option<bool>, role
     // Some names are known and stand elsewhere than the order user, item,
     // rating has them: to guess the others would be to guess wrong.
     if header && known.iter().zip(&default).any(|(known, usual)| known.is_some_and(|known| known != *usual)) {
-        return Err(Error::data_line(
-            path,
-            line,
+        return Err(Error::data_at(
+            at.clone(),
             format!("the header does not tell user, item and rating: {}", listed(cells)),
             "name the three columns with --columns",
         ));
@@ -270,21 +262,21 @@ fn usual((path, line): (&Path, u64), cells: &[&[u8]], header: Option<bool>, role
 }
 
 /// Where timestamps stand if nobody says: by a known name in a header, else fourth.
-fn time((path, line): (&Path, u64), cells: &[&[u8]], header: bool) -> Result<usize> {
+fn time(at: &Location, cells: &[&[u8]], header: bool) -> Result<usize> {
     const REMEDY: &str = "name it as the fourth of --columns, or hold out by random or by user, not by time";
     if !header {
         let fourth = ROLES.len();
         return if cells.len() > fourth {
             Ok(fourth)
         } else {
-            Err(Error::data_line(path, line, "has no fourth column with a timestamp", REMEDY))
+            Err(Error::data_at(at.clone(), "has no fourth column with a timestamp", REMEDY))
         };
     }
     let names: Vec<Vec<u8>> = cells.iter().map(|cell| normal(cell)).collect();
     let known = TIME.known.iter().find_map(|known| names.iter().position(|name| name == known.as_bytes()));
     known.ok_or_else(|| {
         let what = format!("no column is known to hold timestamps: {}", listed(cells));
-        Error::data_line(path, line, what, REMEDY)
+        Error::data_at(at.clone(), what, REMEDY)
     })
 }
 

@@ -1,47 +1,71 @@
 //! Pairs that occur more than once.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::ratings::Ratings;
 use super::read::{Duplicates, Triples};
 use super::sparse::Compressed;
 use super::text::quoted;
-use crate::error::{Error, Result};
+use crate::error::{Error, Location, Place, Result, Unit};
 
-/// The line of each record, kept as the few places where a record is not on
-/// the line after the one before it.
+/// The place of each record, kept as the few where a record is not on the line
+/// (or row, or entry) after the one before it.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
-    breaks: Vec<(u64, u64)>, // (record, its line)
+pub(super) struct Places {
+    files: Vec<PathBuf>,
+    breaks: Vec<Break>,
     records: u64,
 }
 
-impl Lines {
-    /// Adds the next record.
-    pub(super) fn push(&mut self, line: u64) {
-        let expected = self.breaks.last().map(|(record, first)| first + (self.records - record));
-        if expected != Some(line) {
-            self.breaks.push((self.records, line));
+/// From `record` on, places are in `file` and follow each other from `place`.
+#[derive(Debug, Clone, Copy)]
+struct Break {
+    record: u64,
+    file: usize,
+    place: Place,
+}
+
+impl Places {
+    /// What follows is of this file.
+    pub(super) fn file(&mut self, path: &Path) {
+        self.files.push(path.to_owned());
+    }
+
+    /// Adds the next record, of the file that was named last.
+    pub(super) fn push(&mut self, place: Place) {
+        let file = self.files.len().saturating_sub(1);
+        let follows = self.breaks.last().is_some_and(|last| {
+            let number = last.place.number + (self.records - last.record);
+            last.file == file && place == Place { number, ..last.place }
+        });
+        if !follows {
+            self.breaks.push(Break { record: self.records, file, place });
         }
         self.records += 1;
     }
 
-    /// The line of a record that was added.
-    fn get(&self, record: u64) -> u64 {
-        let after = self.breaks.partition_point(|(first, _)| *first <= record);
-        let (first, line) = self.breaks[after - 1];
-        line + (record - first)
+    /// The file, by its place among the files, and the place in it of a record that was added.
+    fn get(&self, record: u64) -> (usize, Place) {
+        let after = self.breaks.partition_point(|entry| entry.record <= record);
+        let Break { record: first, file, place } = self.breaks[after - 1];
+        (file, Place { number: place.number + (record - first), ..place })
+    }
+
+    /// The same for a message.
+    fn location(&self, record: u64) -> Location {
+        let (file, place) = self.get(record);
+        Location::at(self.files[file].clone(), place)
     }
 }
 
 /// Makes every pair occur once, as `rule` says. Ids and the order of what stays do not change.
 ///
 /// # Errors
-/// [`Error::Data`] that names the first repeated pair and both lines, for [`Duplicates::Error`].
-pub(super) fn distinct(path: &Path, triples: Triples, lines: &Lines, rule: Duplicates) -> Result<Ratings> {
+/// [`Error::Data`] that names the first repeated pair and both places, for [`Duplicates::Error`].
+pub(super) fn distinct(triples: Triples, places: &Places, rule: Duplicates) -> Result<Ratings> {
     let Triples { users, items, mut user, mut item, mut value, mut time } = triples;
     let (by_user, order) = Compressed::build(users.len(), &user, &item);
-    // Runs of one pair in `order`, each in the order of the file.
+    // Runs of one pair in `order`, each in the order of the files.
     let repeats: Vec<&[u64]> = (0..by_user.rows())
         .flat_map(|row| {
             let mut rest = &order[by_user.range(row)];
@@ -57,14 +81,18 @@ pub(super) fn distinct(path: &Path, triples: Triples, lines: &Lines, rule: Dupli
         && let Some(positions) = repeats.iter().min_by_key(|positions| positions[1])
     {
         let [first, second] = [positions[0], positions[1]];
-        return Err(Error::data_line(
-            path,
-            lines.get(second),
+        let (file, place) = places.get(first);
+        let before = match place.unit {
+            _ if file != places.get(second).0 => format!("at {}", places.location(first)),
+            Unit::Line => format!("on {place}"),
+            _ => format!("in {place}"),
+        };
+        return Err(Error::data_at(
+            places.location(second),
             format!(
-                "user {} rated item {} on line {} already",
+                "user {} rated item {} {before} already",
                 quoted(users.get(user[second as usize])),
                 quoted(items.get(item[second as usize])),
-                lines.get(first)
             ),
             "remove one of the two, or pass --duplicates first, last or mean",
         ));
@@ -103,10 +131,11 @@ mod tests {
     use crate::data::ratings::tests::ratings;
 
     fn apply(triples: &[(&str, &str, f32)], rule: Duplicates) -> Result<Ratings> {
-        let mut lines = Lines::default();
-        (0..triples.len() as u64).for_each(|record| lines.push(record + 2));
+        let mut places = Places::default();
+        places.file(Path::new("f.csv"));
+        (0..triples.len() as u64).for_each(|record| places.push(Place::line(record + 2)));
         let Ratings { users, items, user, item, value, time } = ratings(triples);
-        distinct(Path::new("f.csv"), Triples { users, items, user, item, value, time }, &lines, rule)
+        distinct(Triples { users, items, user, item, value, time }, &places, rule)
     }
 
     const TWICE: [(&str, &str, f32); 6] = [
@@ -159,17 +188,67 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_found_again() {
+    fn places_are_found_again() {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
-        let (mut lines, mut naive, mut line) = (Lines::default(), Vec::new(), 0);
-        for _ in 0..5_000 {
-            line += if rng.random_range(0..50) == 0 { rng.random_range(2..9) } else { 1 };
-            lines.push(line);
-            naive.push(line);
+        let (mut places, mut naive, mut number) = (Places::default(), Vec::new(), 0);
+        for record in 0..5_000 {
+            if record % 1_000 == 0 {
+                places.file(Path::new("f"));
+                // Now and then the next file goes on where the last one ended.
+                number = if record % 2_000 == 0 { 0 } else { number };
+            }
+            number += if rng.random_range(0..50) == 0 { rng.random_range(2..9) } else { 1 };
+            let place = if record < 2_500 { Place::line(number) } else { Place::row(number) };
+            places.push(place);
+            naive.push((record / 1_000, place));
         }
-        assert!(lines.breaks.len() < 200, "one entry for each gap, not for each record");
-        for (record, line) in (0..).zip(naive) {
-            assert_eq!(lines.get(record), line);
+        assert!(places.breaks.len() < 200, "one entry for each gap, not for each record");
+        for (record, place) in (0..).zip(naive) {
+            assert_eq!(places.get(record), place);
+        }
+    }
+
+    #[test]
+    fn the_first_of_two_is_named_with_its_file_where_that_is_another() {
+        let already = |files: [&str; 2], places_of: [Place; 2]| {
+            let mut places = Places::default();
+            for (file, place) in files.into_iter().zip(places_of) {
+                if !file.is_empty() {
+                    places.file(Path::new(file));
+                }
+                places.push(place);
+            }
+            let Ratings { users, items, user, item, value, time } =
+                ratings(&[("a", "x", 1.0), ("a", "x", 2.0)]);
+            let triples = Triples { users, items, user, item, value, time };
+            let error = distinct(triples, &places, Duplicates::Error).unwrap_err().to_string();
+            error.split("; ").next().unwrap().to_owned()
+        };
+        for (files, places, what) in [
+            (
+                ["a.csv", "b.csv"],
+                [Place::line(3), Place::line(9)],
+                "b.csv:9: user \"a\" rated item \"x\" at a.csv:3 already",
+            ),
+            (
+                ["a.csv", "b.npz"],
+                [Place::line(3), Place::entry(9)],
+                "b.npz: entry 9: user \"a\" rated item \"x\" at a.csv:3 already",
+            ),
+            (
+                ["p", "a"],
+                [Place::row(3), Place::line(4)],
+                "a:4: user \"a\" rated item \"x\" at p: row 3 already",
+            ),
+            (
+                ["p", ""],
+                [Place::row(3), Place::row(4)],
+                "p: row 4: user \"a\" rated item \"x\" in row 3 already",
+            ),
+            // The same file twice is two files.
+            (["a", "a"], [Place::line(1), Place::line(1)], "a:1: user \"a\" rated item \"x\" at a:1 already"),
+        ] {
+            assert_eq!(already(files, places), what);
         }
     }
 }

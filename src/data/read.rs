@@ -4,13 +4,13 @@ use std::path::Path;
 use std::str::FromStr;
 
 use super::columns::Columns;
-use super::duplicates::{Lines, distinct};
+use super::duplicates::{Places, distinct};
 use super::formats::{self, Record, Request};
 use super::ids::{IdMap, Ids, MAX_IDS};
 use super::ratings::Ratings;
 use super::source::Source;
 use super::text::quoted;
-use crate::error::{Error, Result};
+use crate::error::{Error, Location, Place, Result};
 
 /// What stands between the columns of a text.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -142,8 +142,8 @@ pub struct Triples {
 /// breaks off, [`Error::Data`] for anything that is not a rating and for
 /// duplicates, [`Error::Usage`] for options that contradict each other.
 pub fn read_ratings(path: &Path, options: &ReadOptions) -> Result<Ratings> {
-    let (triples, lines) = collect(Source::open(path)?, options)?;
-    distinct(path, triples, &lines, options.duplicates)
+    let (triples, places) = collect(Source::open(path)?, options)?;
+    distinct(triples, &places, options.duplicates)
 }
 
 /// Reads ratings to test with: as [`read_ratings`], but a pair may occur more than once.
@@ -154,7 +154,7 @@ pub fn read_triples(path: &Path, options: &ReadOptions) -> Result<Triples> {
     collect(Source::open(path)?, options).map(|(triples, _)| triples)
 }
 
-/// Reads pairs to predict: `each` gets user, item and line number of every
+/// Reads pairs to predict: `each` gets user, item and place of every
 /// record, as they come. A rating column is ignored. Returns their number.
 ///
 /// # Errors
@@ -162,27 +162,27 @@ pub fn read_triples(path: &Path, options: &ReadOptions) -> Result<Triples> {
 pub fn read_pairs(
     path: &Path,
     options: &ReadOptions,
-    mut each: impl FnMut(&[u8], &[u8], u64) -> Result<()>,
+    mut each: impl FnMut(&[u8], &[u8], Place) -> Result<()>,
 ) -> Result<u64> {
     let mut count = 0;
     formats::read(Source::open(path)?, &Request::new(options, false), &mut |record| {
         count += 1;
-        each(record.user, record.item, record.line)
+        each(record.user, record.item, record.place)
     })?;
     Ok(count)
 }
 
-fn collect(source: Source<'_>, options: &ReadOptions) -> Result<(Triples, Lines)> {
+fn collect(source: Source<'_>, options: &ReadOptions) -> Result<(Triples, Places)> {
     let path = source.path();
     let (mut users, mut items) = (IdMap::new(), IdMap::new());
     let (mut user, mut item, mut value) = (Vec::new(), Vec::new(), Vec::new());
     let mut time = options.time.then(Vec::new);
-    let mut lines = Lines::default();
+    let mut places = Places::default();
+    places.file(path);
     formats::read(source, &Request::new(options, true), &mut |record: Record<'_>| {
         let full = |side: &str| {
-            Error::data_line(
-                path,
-                record.line,
+            Error::data_at(
+                Location::at(path, record.place),
                 format!("has more than {MAX_IDS} {side}"),
                 "split the file into parts with fewer",
             )
@@ -195,10 +195,10 @@ fn collect(source: Source<'_>, options: &ReadOptions) -> Result<(Triples, Lines)
         if let (Some(times), Some(time)) = (&mut time, record.time) {
             times.push(time);
         }
-        lines.push(record.line);
+        places.push(record.place);
         Ok(())
     })?;
-    Ok((Triples { users: users.into_ids(), items: items.into_ids(), user, item, value, time }, lines))
+    Ok((Triples { users: users.into_ids(), items: items.into_ids(), user, item, value, time }, places))
 }
 
 #[cfg(test)]

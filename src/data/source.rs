@@ -1,7 +1,7 @@
 //! An open input: a file or standard input, unpacked if it is gzip.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, Write};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
@@ -32,6 +32,9 @@ pub(super) struct Source<'a> {
     head: Vec<u8>,
     reader: Box<dyn BufRead + 'a>,
     gzip: bool,
+    /// The file itself, where it can be sought in.
+    #[allow(dead_code, reason = "for formats that seek")]
+    file: Option<File>,
 }
 
 impl<'a> Source<'a> {
@@ -45,7 +48,12 @@ impl<'a> Source<'a> {
         if fs::metadata(path).map_err(missing)?.is_dir() {
             return Err(missing(io::Error::new(io::ErrorKind::IsADirectory, "is a directory")));
         }
-        Self::new(path, Box::new(File::open(path).map_err(missing)?))
+        let file = File::open(path).map_err(missing)?;
+        let failed = |source| Error::Io { path: path.to_owned(), source };
+        // Not every path is a file: a shell's <(…) is a pipe.
+        let regular = file.metadata().map_err(failed)?.is_file();
+        let again = if regular { Some(file.try_clone().map_err(failed)?) } else { None };
+        Ok(Self { file: again, ..Self::new(path, Box::new(file))? })
     }
 
     /// Takes bytes from anywhere; `path` is for messages.
@@ -63,7 +71,7 @@ impl<'a> Source<'a> {
         };
         let mut head = Vec::new();
         let read = (&mut reader).take(HEAD).read_to_end(&mut head);
-        let mut source = Self { path, head: Vec::new(), reader: Box::new(io::empty()), gzip };
+        let mut source = Self { path, head: Vec::new(), reader: Box::new(io::empty()), gzip, file: None };
         read.map_err(|error| source.failure(error))?;
         if head.starts_with(UTF8_BOM) {
             head.drain(..UTF8_BOM.len());
@@ -81,6 +89,36 @@ impl<'a> Source<'a> {
     /// The first bytes, unpacked and without a byte order mark; less than 8 KiB only if there is no more.
     pub(super) fn head(&self) -> &[u8] {
         &self.head
+    }
+
+    /// The input as a file that can be sought in, at its begin: the very file if it was not
+    /// packed, else its unpacked bytes in an anonymous temporary one, never all in memory.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where what is packed is damaged, [`Error::Io`] where reading or
+    /// spooling breaks off.
+    #[allow(dead_code, reason = "for formats that seek")]
+    pub(super) fn into_file(mut self) -> Result<File> {
+        let spooled = |source| Error::Io { path: std::env::temp_dir(), source };
+        if let Some(mut file) = self.file.take().filter(|_| !self.gzip) {
+            // It shares its position with the reader, which has read ahead.
+            file.rewind().map_err(|error| self.failure(error))?;
+            return Ok(file);
+        }
+        let mut file = tempfile::tempfile().map_err(spooled)?;
+        loop {
+            let bytes = match self.reader.fill_buf() {
+                Ok([]) => break,
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.failure(error)),
+            };
+            file.write_all(bytes).map_err(spooled)?;
+            let length = bytes.len();
+            self.reader.consume(length);
+        }
+        file.rewind().map_err(spooled)?;
+        Ok(file)
     }
 
     /// Appends to `buffer` up to and including `end`, but at most `most` bytes. Returns how many.
@@ -228,6 +266,31 @@ mod tests {
             assert_eq!(error.exit_code(), 74, "{error}");
             assert!(error.to_string().contains("the disk is gone"));
         }
+    }
+
+    #[test]
+    fn a_file_to_seek_in_is_the_file_or_its_unpacked_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = noise(600_000);
+        for (name, packed) in [("plain", bytes.clone()), ("packed", gzip(&bytes)), ("empty", Vec::new())] {
+            let path = folder.path().join(name);
+            fs::write(&path, &packed).unwrap();
+            let mut file = Source::open(&path).unwrap().into_file().unwrap();
+            let mut all = Vec::new();
+            file.read_to_end(&mut all).unwrap();
+            assert!(all == if name == "empty" { Vec::new() } else { bytes.clone() }, "{name}");
+            file.seek(io::SeekFrom::Start(0)).unwrap();
+            let mut again = Vec::new();
+            file.read_to_end(&mut again).unwrap();
+            assert!(all == again, "{name}");
+        }
+        let mut piped = Vec::new();
+        let source = Source::new(Path::new("-"), Box::new(&bytes[..])).unwrap();
+        source.into_file().unwrap().read_to_end(&mut piped).unwrap();
+        assert!(piped == bytes);
+        let cut = &gzip(&bytes)[..300_000];
+        let error = Source::new(Path::new("a.gz"), Box::new(cut)).unwrap().into_file().unwrap_err();
+        assert_eq!(error.to_string(), "a.gz: gzip stream ends early; download it again");
     }
 
     #[test]

@@ -3,7 +3,7 @@ use super::*;
 fn decide(line: &str, columns: Option<&str>, header: Option<bool>, roles: usize) -> Result<Layout> {
     let cells: Vec<&[u8]> = line.split(',').map(str::as_bytes).collect();
     let columns = columns.map(|text| text.parse().unwrap());
-    resolve((Path::new("f"), 1), &cells, columns.as_ref(), header, roles)
+    resolve(&Location::line("f", 1), &cells, columns.as_ref(), header, roles)
 }
 
 fn found(line: &str, columns: Option<&str>, header: Option<bool>) -> (Vec<usize>, bool) {
@@ -126,7 +126,7 @@ fn a_missing_rating_or_a_column_used_twice_is_a_usage_error() {
         rating: Some(Column::Index(2)),
         time: None,
     };
-    let error = resolve((Path::new("f"), 1), &[b"1", b"2", b"3"], Some(&zero), None, 3).unwrap_err();
+    let error = resolve(&Location::line("f", 1), &[b"1", b"2", b"3"], Some(&zero), None, 3).unwrap_err();
     assert_eq!(error.exit_code(), 2);
 }
 

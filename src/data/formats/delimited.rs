@@ -4,13 +4,13 @@ use super::super::columns::{Columns, Layout, resolve, role_name};
 use super::super::source::Source;
 use super::records::Records;
 use super::{Format, Record, Request, Sink, parse_rating, parse_timestamp};
-use crate::error::{Error, Result};
+use crate::error::{Error, Location, Place, Result};
 
 pub(super) const FORMAT: Format = Format {
     name: "delimited",
     summary: "text, one rating a line: user, item, rating between commas, tabs, ;, |, spaces or ::",
     extensions: &["csv", "tsv", "dat", "data", "txt"],
-    recognize: |_| true,
+    recognize: |_, _| true,
     read,
 };
 
@@ -23,7 +23,13 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
     if !records.advance()? {
         return Err(Error::data(path, "is empty", "pass a file with one rating a line"));
     }
-    let layout = resolve((path, records.line()), &records.fields(), request.columns, request.header, roles)?;
+    let layout = resolve(
+        &Location::line(path, records.line()),
+        &records.fields(),
+        request.columns,
+        request.header,
+        roles,
+    )?;
     records.want(layout.positions.iter().max().map_or(0, |last| last + 1));
 
     let mut more = true;
@@ -72,5 +78,5 @@ fn record<'r>(records: &'r Records<'_>, layout: &Layout, request: &Request<'_>) 
         Some(Err((what, remedy))) => return wrong(what, &remedy),
         time => time.and_then(std::result::Result::ok),
     };
-    Ok(Record { user: cells[0], item: cells[1], rating, time, line: records.line() })
+    Ok(Record { user: cells[0], item: cells[1], rating, time, place: Place::line(records.line()) })
 }

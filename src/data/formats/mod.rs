@@ -4,12 +4,14 @@
 mod delimited;
 mod records;
 
+use std::path::Path;
+
 use super::columns::Columns;
 use super::read::{ReadOptions, Separator};
 use super::source::Source;
 use super::text::quoted;
 use super::time::parse_time;
-use crate::error::Result;
+use crate::error::{Place, Result};
 
 /// Every format, in the order in which they are tried on a file's first bytes.
 /// Text without a signature of its own comes last.
@@ -22,11 +24,12 @@ pub struct Format {
     pub name: &'static str,
     /// What such a file looks like, one line.
     pub summary: &'static str,
-    /// Usual file name extensions, without the dot. For people: a file is
-    /// recognised by its content.
+    /// Usual file name extensions, without the dot: for people, and for folders,
+    /// of which files with other names are left out. A file is recognised by its content.
     pub extensions: &'static [&'static str],
-    /// Whether a file that begins with these bytes, unpacked, is of this format.
-    recognize: fn(&[u8]) -> bool,
+    /// Whether a file that begins with these bytes (8 KiB, or all there are), unpacked,
+    /// is of this format. The file's name is for what has no signature of its own.
+    recognize: fn(&[u8], &Path) -> bool,
     /// Reads a file to its end, record by record.
     read: fn(Source<'_>, &Request<'_>, &mut Sink<'_>) -> Result<()>,
 }
@@ -62,8 +65,8 @@ pub(super) struct Record<'a> {
     pub(super) rating: Option<f32>,
     /// `Some` if [`Request::time`].
     pub(super) time: Option<i64>,
-    /// Line on which it begins, from 1.
-    pub(super) line: u64,
+    /// Where it stands: the line on which it begins, or whatever the format counts.
+    pub(super) place: Place,
 }
 
 /// Takes the records of a file in their order.
@@ -71,7 +74,7 @@ pub(super) type Sink<'a> = dyn FnMut(Record<'_>) -> Result<()> + 'a;
 
 /// Reads a source in the first format that recognises it.
 pub(super) fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Result<()> {
-    let format = FORMATS.iter().find(|format| (format.recognize)(source.head()));
+    let format = FORMATS.iter().find(|format| (format.recognize)(source.head(), source.path()));
     (format.unwrap_or(&delimited::FORMAT).read)(source, request, sink)
 }
 
@@ -126,7 +129,7 @@ mod tests {
             assert!(!format.name.is_empty() && !format.summary.is_empty() && !format.extensions.is_empty());
             assert!(FORMATS[..index].iter().all(|other| other.name != format.name), "{}", format.name);
         }
-        assert!((FORMATS[FORMATS.len() - 1].recognize)(b""));
+        assert!((FORMATS[FORMATS.len() - 1].recognize)(b"", Path::new("")));
     }
 
     #[test]

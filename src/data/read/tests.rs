@@ -208,11 +208,11 @@ fn pairs_come_one_by_one_with_their_lines() {
     let pairs = |text: &str, options: &ReadOptions| {
         with(text, |path| {
             let mut pairs = Vec::new();
-            let count = read_pairs(path, options, |user, item, line| {
+            let count = read_pairs(path, options, |user, item, place| {
                 pairs.push((
                     String::from_utf8_lossy(user).into_owned(),
                     String::from_utf8_lossy(item).into_owned(),
-                    line,
+                    place.number,
                 ));
                 Ok(())
             })?;
@@ -234,9 +234,9 @@ fn pairs_come_one_by_one_with_their_lines() {
     assert!(pairs("", &auto).unwrap_err().to_string().contains("is empty"));
 
     let stopped = with("1,2\n3,4\n", |path| {
-        read_pairs(path, &auto, |_, _, line| Err(Error::usage(format!("stopped at {line}"), "go on")))
+        read_pairs(path, &auto, |_, _, place| Err(Error::usage(format!("stopped at {place}"), "go on")))
     });
-    assert_eq!(stopped.unwrap_err().to_string(), "stopped at 1; go on");
+    assert_eq!(stopped.unwrap_err().to_string(), "stopped at line 1; go on");
 }
 
 #[test]
