@@ -191,6 +191,13 @@ pub(super) fn resolve(
     Ok(layout)
 }
 
+/// Whether each of the first `roles` parts of a rating has a name that is known among `cells`.
+pub(super) fn all_known(cells: &[&[u8]], roles: usize) -> bool {
+    let names: Vec<Vec<u8>> = cells.iter().map(|cell| normal(cell)).collect();
+    let is_there = |known: &&str| names.iter().any(|name| name == known.as_bytes());
+    ROLES[..roles].iter().all(|role| role.known.iter().any(|known| is_there(&known)))
+}
+
 fn named(at: &Location, cells: &[&[u8]], columns: &[&Column], header: Option<bool>) -> Result<Layout> {
     let by_name = columns.iter().any(|column| matches!(column, Column::Name(_)));
     let find = |name: &str| {
