@@ -108,7 +108,7 @@ fn report(model: &Model, data: &Dataset, floor: f64) -> Result<Report> {
         .flat_map(|test| (0..test.len()).map(|p| (test.user[p], test.item[p], test.value[p])))
         .collect();
     let triples = (0..train.len()).map(|p| (train.user[p], train.item[p], train.value[p]));
-    let baseline = BiasBaseline::fit(&triples, train.users.len(), train.items.len(), BiasBaseline::DAMPING);
+    let baseline = BiasBaseline::fit(train, BiasBaseline::DAMPING);
     let rmse = |errors: &[(&str, f64)]| {
         errors.iter().find(|(name, _)| *name == "rmse").map_or(0.0, |(_, rmse)| *rmse)
     };

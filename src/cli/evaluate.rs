@@ -7,10 +7,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::events::SCHEMA;
-use super::input::{Reading, read_held};
+use super::help;
+use super::input::{RatingsReading, at_most_one_stdin, read_held};
 use super::streams::Streams;
 use super::table::{count, table};
-use crate::data::Duplicates;
 use crate::error::Result;
 use crate::model::{Accuracy, METRICS, Model, Unknown, evaluate};
 
@@ -21,16 +21,16 @@ pub(super) struct Evaluate {
     #[arg(value_name = "MODEL")]
     model: PathBuf,
 
-    /// Ratings, a user, an item and a rating a line; - is standard input
-    #[arg(value_name = "TEST")]
-    test: PathBuf,
+    /// Ratings, a user, an item and a rating a line: files, folders, or - for standard input
+    #[arg(value_name = "TEST", required = true, long_help = help::inputs())]
+    test: Vec<PathBuf>,
 
     /// JSON instead of a table
     #[arg(long)]
     json: bool,
 
     #[command(flatten, next_help_heading = "Data")]
-    reading: Reading,
+    reading: RatingsReading,
 }
 
 /// The measures as JSON, errors by metric.
@@ -46,9 +46,9 @@ struct Report<'a> {
 
 impl Evaluate {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
+        at_most_one_stdin(&[("TEST", &self.test)])?;
         let model = Model::load(&self.model)?;
-        let held =
-            read_held(&self.test, &self.reading.options(Duplicates::default()), &model.users, &model.items)?;
+        let held = read_held(&self.test, &self.reading.options(), &model.users, &model.items)?;
         let ratings = (0..held.len()).map(|p| (held.user[p], held.item[p], held.value[p]));
         let accuracy = evaluate(&model.predictor(), ratings, Unknown::Mean)?;
         if self.json {

@@ -309,7 +309,14 @@ fn is_number(cell: &[u8]) -> bool {
     parse_number(cell).is_some()
 }
 
-fn normal(cell: &[u8]) -> Vec<u8> {
+/// The column of a header, its names as [`normal`] gives them, that an item's id stands in.
+pub(super) fn item_column(names: &[Vec<u8>]) -> Option<usize> {
+    let known = ROLES[1].known.iter().chain(&["id"]);
+    known.into_iter().find_map(|known| names.iter().position(|name| name == known.as_bytes()))
+}
+
+/// A header's name as it is compared: in lower case, without `_`, `-` and spaces.
+pub(super) fn normal(cell: &[u8]) -> Vec<u8> {
     let kept = cell.iter().filter(|byte| !matches!(byte, b'_' | b'-' | b' '));
     kept.map(u8::to_ascii_lowercase).collect()
 }

@@ -1,5 +1,10 @@
 //! What a model must beat: the mean and a bias for each user and item.
 
+use rayon::prelude::*;
+
+use super::Model;
+use crate::data::{Compressed, Ratings, gather};
+
 /// Passes over both sides. On ml-100k the training RMSE is .9186 after one, .9174 after ten.
 const PASSES: usize = 10;
 
@@ -21,50 +26,45 @@ pub struct BiasBaseline {
     range: (f64, f64),
 }
 
+/// A [`BiasBaseline`] as a model's file keeps it: the rest stands in the metadata.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BaselineBiases {
+    /// b, `[m]` in rating units; 0 without training ratings.
+    pub user_bias: Vec<f32>,
+    /// c, `[n]` in rating units; 0 without training ratings.
+    pub item_bias: Vec<f32>,
+}
+
 impl BiasBaseline {
-    /// The damping that `train` and `demo` compare with.
+    /// The damping of the baseline that models are compared with.
     pub const DAMPING: f64 = 5.0;
 
-    /// Fits the biases to `(user, item, rating)`, walking over a clone of the iterator in each pass.
+    /// Fits the biases, the same for any number of threads.
     ///
-    /// `users`, `items`: the sizes m and n; indices lie below them. `damping`: λ ≥ 0, as many
-    /// ratings of value `mean` as are added to each row. Without ratings every prediction is 0.
-    pub fn fit<R>(ratings: &R, users: usize, items: usize, damping: f64) -> Self
-    where
-        R: Iterator<Item = (u32, u32, f32)> + Clone,
-    {
-        let mut user_counts = vec![0.0; users];
-        let mut item_counts = vec![0.0; items];
-        let (mut sum, mut count) = (0.0, 0.0);
-        let mut range = (f64::INFINITY, f64::NEG_INFINITY);
-        for (user, item, rating) in ratings.clone() {
-            let rating = f64::from(rating);
-            user_counts[user as usize] += 1.0;
-            item_counts[item as usize] += 1.0;
-            sum += rating;
-            count += 1.0;
-            range = (range.0.min(rating), range.1.max(rating));
-        }
-        if count == 0.0 {
-            let (user_bias, item_bias) = (user_counts, item_counts);
-            return Self { mean: 0.0, user_bias, item_bias, range: (0.0, 0.0) };
-        }
-        let mean = sum / count;
-        let mut user_bias = vec![0.0; users];
-        let mut item_bias = vec![0.0; items];
+    /// `damping`: λ ≥ 0, as many ratings of value `mean` as are added to each row. Without ratings
+    /// every prediction is 0.
+    pub fn fit(ratings: &Ratings, damping: f64) -> Self {
+        let stats = ratings.stats();
+        let side = |(pattern, order): (Compressed, Vec<u64>)| {
+            let values = gather(&order, &ratings.value);
+            (pattern, values)
+        };
+        let (by_user, by_item) = (side(ratings.by_user()), side(ratings.by_item()));
+        let mut user_bias = vec![0.0; ratings.users.len()];
+        let mut item_bias = vec![0.0; ratings.items.len()];
         for _ in 0..PASSES {
-            let mut sums = vec![0.0; items];
-            for (user, item, rating) in ratings.clone() {
-                sums[item as usize] += f64::from(rating) - mean - user_bias[user as usize];
-            }
-            damped_means(&mut item_bias, &sums, &item_counts, damping);
-            let mut sums = vec![0.0; users];
-            for (user, item, rating) in ratings.clone() {
-                sums[user as usize] += f64::from(rating) - mean - item_bias[item as usize];
-            }
-            damped_means(&mut user_bias, &sums, &user_counts, damping);
+            damped_means(&mut item_bias, &by_item, &user_bias, stats.mean, damping);
+            damped_means(&mut user_bias, &by_user, &item_bias, stats.mean, damping);
         }
-        Self { mean, user_bias, item_bias, range }
+        Self { mean: stats.mean, user_bias, item_bias, range: (stats.min.into(), stats.max.into()) }
+    }
+
+    /// The biases for a model's file; `None` if one of them is beyond f32.
+    pub fn biases(&self) -> Option<BaselineBiases> {
+        let narrow = |biases: &[f64]| -> Option<Vec<f32>> {
+            biases.iter().map(|&bias| Some(bias as f32).filter(|bias| bias.is_finite())).collect()
+        };
+        Some(BaselineBiases { user_bias: narrow(&self.user_bias)?, item_bias: narrow(&self.item_bias)? })
     }
 
     /// The predicted rating; the bias of an unknown user or item takes no part.
@@ -90,18 +90,54 @@ impl BiasBaseline {
     }
 }
 
-fn damped_means(biases: &mut [f64], sums: &[f64], counts: &[f64], damping: f64) {
-    for ((bias, sum), count) in biases.iter_mut().zip(sums).zip(counts) {
-        *bias = if *count > 0.0 { sum / (damping + count) } else { 0.0 };
+/// Each row's damped mean of `r − mean − other`, over its entries in their order.
+fn damped_means(
+    biases: &mut [f64],
+    (pattern, values): &(Compressed, Vec<f32>),
+    other: &[f64],
+    mean: f64,
+    damping: f64,
+) {
+    biases.par_iter_mut().enumerate().with_min_len(64).for_each(|(row, bias)| {
+        let entries = pattern.offsets[row] as usize..pattern.offsets[row + 1] as usize;
+        let count = entries.len() as f64;
+        let left = entries.map(|at| f64::from(values[at]) - mean - other[pattern.columns[at] as usize]);
+        *bias = if count > 0.0 { left.sum::<f64>() / (damping + count) } else { 0.0 };
+    });
+}
+
+impl Model {
+    /// The bias baseline of the training ratings; `None` in files from before it was kept.
+    pub fn bias_baseline(&self) -> Option<BiasBaseline> {
+        let BaselineBiases { user_bias, item_bias } = self.baseline.as_ref()?;
+        let wide = |biases: &[f32]| biases.iter().copied().map(f64::from).collect();
+        let metadata = &self.metadata;
+        Some(BiasBaseline {
+            mean: metadata.rating_mean,
+            user_bias: wide(user_bias),
+            item_bias: wide(item_bias),
+            range: (metadata.rating_min.into(), metadata.rating_max.into()),
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{ids, known_answers};
     use super::*;
+    use crate::config::ModelKind;
 
     fn fit(ratings: &[(u32, u32, f32)], users: usize, items: usize, damping: f64) -> BiasBaseline {
-        BiasBaseline::fit(&ratings.iter().copied(), users, items, damping)
+        let name = |count: usize| ids(&(0..count).map(|at| at.to_string()).collect::<Vec<_>>());
+        let ratings = Ratings {
+            users: name(users),
+            items: name(items),
+            user: ratings.iter().map(|rating| rating.0).collect(),
+            item: ratings.iter().map(|rating| rating.1).collect(),
+            value: ratings.iter().map(|rating| rating.2).collect(),
+            time: None,
+        };
+        BiasBaseline::fit(&ratings, damping)
     }
 
     #[test]
@@ -168,5 +204,28 @@ mod tests {
         let baseline = fit(&[], 2, 2, 0.0);
         assert_eq!(baseline.predict(Some(0), Some(0)), 0.0);
         assert!(baseline.evaluate([]).is_empty());
+    }
+
+    #[test]
+    fn a_model_gives_its_baseline_back() {
+        let model = known_answers(ModelKind::Biased);
+        assert_eq!(model.bias_baseline(), None);
+        let biases = BaselineBiases { user_bias: vec![0.5, -1.0, 0.0], item_bias: vec![0.25, 4.0, 0.0] };
+        let model = Model { baseline: Some(biases.clone()), ..model };
+        let baseline = model.bias_baseline().unwrap();
+        assert_eq!(baseline.biases(), Some(biases));
+        // The mean rating is 3.5, the range 1 to 5.
+        assert_eq!(baseline.predict(Some(1), Some(0)), 2.75);
+        assert_eq!(baseline.predict(Some(0), Some(1)), 5.0);
+    }
+
+    #[test]
+    fn biases_beyond_f32_are_not_kept() {
+        let ratings: Vec<_> =
+            (0..400).map(|user| (user, user / 399, [f32::MAX, f32::MIN][user as usize / 399])).collect();
+        let baseline = fit(&ratings, 400, 2, 0.0);
+        assert!(baseline.item_bias[1] < f64::from(f32::MIN), "{:?}", baseline.item_bias);
+        assert_eq!(baseline.biases(), None);
+        assert!(fit(&ratings[..9], 400, 2, 0.0).biases().is_some());
     }
 }

@@ -52,6 +52,8 @@ pub struct CardData {
     pub users: u64,
     /// Items in the model.
     pub items: u64,
+    /// Items that have a name.
+    pub named_items: u64,
     /// Users without a training rating.
     pub unknown_users: u64,
     /// Items without a training rating.
@@ -139,6 +141,7 @@ impl Model {
                 sha256: metadata.data_hash.clone(),
                 users: m,
                 items: n,
+                named_items: self.named_items(),
                 unknown_users: unknown_users as u64,
                 unknown_items: unknown_items as u64,
                 ratings: metadata.ratings,
@@ -190,6 +193,10 @@ impl Card {
         let data = vec![
             row("users", without(data.users, data.unknown_users)),
             row("items", without(data.items, data.unknown_items)),
+            row(
+                "item names",
+                if data.named_items == 0 { "none".to_owned() } else { data.named_items.to_string() },
+            ),
             row("ratings", format!("{}, {density} of all pairs", data.ratings)),
             row("range", range),
             row("sha256", &data.sha256),

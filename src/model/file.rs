@@ -9,6 +9,13 @@
 //! | `user_id_offsets`, `item_id_offsets` | U64 | `[m + 1]`, `[n + 1]` into the bytes |
 //! | `seen_offsets`, `seen_items` | U64, U32 | `[m + 1]`, `[nnz]` |
 //!
+//! A model whose items have names also has these two:
+//!
+//! | tensor | type | shape |
+//! |---|---|---|
+//! | `item_names` | U8 | UTF-8 bytes of all names, one after the other |
+//! | `item_name_offsets` | U64 | `[n + 1]` into the bytes |
+//!
 //! A model with a posterior also has, all of them:
 //!
 //! | tensor | type | shape |
@@ -18,6 +25,12 @@
 //! | `user_noise` | F32 | `[m]` |
 //! | `user_prior`, `item_prior` | F64 | `[k]` |
 //! | `user_mask_factors`, `item_mask_factors` (svdpp) | F32 | `[n, k]`, `[m, k]` |
+//!
+//! Since there is a bias baseline to compare with, both of:
+//!
+//! | tensor | type | shape |
+//! |---|---|---|
+//! | `baseline_user_bias`, `baseline_item_bias` | F32 | `[m]`, `[n]`, in rating units |
 //!
 //! `__metadata__` has one key, `deltav`, with a JSON document: the format's
 //! number, the model's kind, rank and clip, the posterior's scalars if there is
@@ -29,7 +42,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::tensors::{self, Tensor, TensorFile, one_line};
-use super::{Calibration, MaskFactors, Metadata, Model, Posterior};
+use super::{BaselineBiases, Calibration, MaskFactors, Metadata, Model, Posterior};
 use crate::config::ModelKind;
 use crate::data::{Compressed, Ids};
 use crate::error::{Error, Result};
@@ -37,6 +50,8 @@ use crate::output::Output;
 
 /// The number of the format that this version writes. It reads this one and every older one.
 pub(crate) const FORMAT: u32 = 1;
+/// Either both are there or neither.
+const BASELINE: [&str; 2] = ["baseline_user_bias", "baseline_item_bias"];
 
 #[derive(Serialize, Deserialize)]
 struct Document<M> {
@@ -122,6 +137,13 @@ impl Model {
             Tensor::new("seen_offsets", &[self.seen.offsets.len()], &self.seen.offsets),
             Tensor::new("seen_items", &[self.seen.columns.len()], &self.seen.columns),
         ];
+        if let Some(names) = &self.item_names {
+            let (bytes, offsets) = names.parts();
+            tensors.extend([
+                Tensor::new("item_names", &[bytes.len()], bytes),
+                Tensor::new("item_name_offsets", &[offsets.len()], offsets),
+            ]);
+        }
         if let Some(posterior) = &self.posterior {
             tensors.extend([
                 Tensor::new("user_variances", &[m, k], &posterior.user_variances),
@@ -138,6 +160,12 @@ impl Model {
                     Tensor::new("item_mask_factors", &[m, k], &mask.item_mask_factors),
                 ]);
             }
+        }
+        if let Some(baseline) = &self.baseline {
+            tensors.extend([
+                Tensor::new(BASELINE[0], &[m], &baseline.user_bias),
+                Tensor::new(BASELINE[1], &[n], &baseline.item_bias),
+            ]);
         }
         tensors::write(out, serde_json::to_string(&document)?, tensors)
     }
@@ -186,6 +214,18 @@ impl Model {
             posterior: match &document.posterior {
                 Some(scalars) => Some(read_posterior(&mut file, scalars, [m, n, k])?),
                 None => None,
+            },
+            item_names: match file.has("item_names") {
+                true => Some(read_ids(&mut file, "item_names", "item_name_offsets")?),
+                false => None,
+            },
+            baseline: if BASELINE.iter().any(|name| file.has(name)) {
+                Some(BaselineBiases {
+                    user_bias: file.read(BASELINE[0], &[m])?,
+                    item_bias: file.read(BASELINE[1], &[n])?,
+                })
+            } else {
+                None
             },
             metadata: document.metadata,
             users,

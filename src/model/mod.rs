@@ -12,6 +12,7 @@ mod export;
 mod file;
 mod interval;
 mod metrics;
+mod names;
 mod normal;
 mod npz;
 mod posterior;
@@ -26,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::ModelKind;
 use crate::data::{Compressed, Ids};
 
-pub use baseline::BiasBaseline;
+pub use baseline::{BaselineBiases, BiasBaseline};
 pub use card::{Card, CardSection};
 pub use explore::{Explore, Explored};
 pub use export::{EXPORTS, ExportFormat};
@@ -51,6 +52,8 @@ pub struct Model {
     pub users: Ids,
     /// The n items' ids.
     pub items: Ids,
+    /// The items' names, `[n]`, in UTF-8: for people, empty where there is none, and not always distinct.
+    pub item_names: Option<Ids>,
     /// U, `[m, k]` row-major. `u·v` is in units of `scale`, as the biases are.
     pub user_factors: Vec<f32>,
     /// V, `[n, k]` row-major.
@@ -69,6 +72,8 @@ pub struct Model {
     pub seen: Compressed,
     /// How certain the model is, if it learned its regularization (`--reg auto`).
     pub posterior: Option<Posterior>,
+    /// The biases of the baseline to compare with; `None` in files from before there were any.
+    pub baseline: Option<BaselineBiases>,
     /// Where the model comes from.
     pub metadata: Metadata,
 }
@@ -133,6 +138,18 @@ impl Model {
         check_pattern(&self.seen, m, n)?;
         if let Some(posterior) = &self.posterior {
             posterior.check(m, n, k)?;
+        }
+        if let Some(names) = &self.item_names {
+            if names.len() != n {
+                return Err(format!("item_names holds {} names for {n} items", names.len()));
+            }
+            if let Some(at) = names.iter().position(|name| std::str::from_utf8(name).is_err()) {
+                return Err(format!("item_names holds bytes that are not UTF-8 at position {at}"));
+            }
+        }
+        if let Some(baseline) = &self.baseline {
+            check_numbers("baseline_user_bias", &baseline.user_bias, Some(m))?;
+            check_numbers("baseline_item_bias", &baseline.item_bias, Some(n))?;
         }
 
         // Ratings are f32, and so is the size of everything computed from them.

@@ -160,6 +160,11 @@ impl<'a> TensorFile<'a> {
         self.header.metadata().as_ref()?.get(DOCUMENT_KEY).map(String::as_str)
     }
 
+    /// Whether there is a tensor of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.header.info(name).is_some()
+    }
+
     /// [`Error::Data`] about this file.
     pub(crate) fn bad(&self, what: impl Into<String>) -> Error {
         Error::data(&self.path, what, REMEDY)

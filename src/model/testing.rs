@@ -64,8 +64,10 @@ pub(super) fn known_answers(kind: ModelKind) -> Model {
         mean,
         scale,
         clip: true,
+        item_names: None,
         seen: pattern(&[vec![0], vec![0, 1], vec![]]),
         posterior: None,
+        baseline: None,
         metadata: metadata(),
     }
 }
@@ -106,8 +108,10 @@ pub(super) fn random_model(
         mean,
         scale,
         clip: true,
+        item_names: None,
         seen,
         posterior: None,
+        baseline: None,
         metadata: Metadata { ratings, rating_mean: rng.random_range(1.0..5.0), ..metadata() },
     }
 }

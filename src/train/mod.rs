@@ -13,7 +13,7 @@ use crate::data::{Held, Ratings};
 use crate::error::{Error, Result};
 use crate::event::{Epoch, Event, Observer, StopReason, Stopped};
 use crate::kernel::Dispatch;
-use crate::model::Model;
+use crate::model::{BiasBaseline, Model};
 use crate::optim::Objective;
 use crate::problem::{Losses, Problem, Role, Setup, Standard};
 
@@ -347,6 +347,7 @@ impl<'a> Run<'a> {
             rank: config.rank,
             users: train.users.clone(),
             items: train.items.clone(),
+            item_names: None,
             user_factors,
             item_factors,
             user_bias,
@@ -356,6 +357,7 @@ impl<'a> Run<'a> {
             clip: config.clip,
             seen,
             posterior,
+            baseline: BiasBaseline::fit(train, BiasBaseline::DAMPING).biases(),
             metadata: self.metadata(kept, best_epoch),
         };
         if let Some(valid) = &self.data.valid {

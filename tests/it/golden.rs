@@ -15,7 +15,7 @@ fn golden(name: &str) -> Model {
 fn a_model_without_a_posterior_loads_and_predicts_as_it_did() {
     let model = golden("svdpp-0.1.0.deltav");
     assert_eq!((model.kind, model.rank, model.users.len(), model.items.len()), (ModelKind::Svdpp, 3, 12, 9));
-    assert_eq!(model.posterior, None);
+    assert_eq!((&model.posterior, &model.baseline), (&None, &None));
     let predictor = model.predictor();
     for (user, item, rating) in
         [(0, 0, 3.8923276119349977), (3, 1, 3.2455268750612922), (11, 1, 3.6925955637884247)]

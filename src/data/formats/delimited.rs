@@ -8,6 +8,7 @@ use crate::error::{Error, Location, Place, Result};
 
 pub(super) const FORMAT: Format = Format {
     name: "delimited",
+    aliases: &["csv", "tsv", "movielens"],
     summary: "text, one rating a line: user, item, rating between commas, tabs, ;, |, spaces or ::",
     extensions: &["csv", "tsv", "dat", "data", "txt"],
     recognize: |_, _| true,

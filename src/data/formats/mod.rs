@@ -2,6 +2,7 @@
 //! nor duplicates. To add one: a file here and a line in [`FORMATS`].
 
 mod delimited;
+mod item_names;
 mod npy;
 mod npz;
 mod records;
@@ -13,7 +14,10 @@ use super::read::{ReadOptions, Separator};
 use super::source::Source;
 use super::text::quoted;
 use super::time::parse_time;
+use super::unpack;
 use crate::error::{Error, Place, Result};
+
+pub use item_names::{ItemNames, read_item_names};
 
 /// Every format, in the order in which they are tried on a file's first bytes.
 /// Text without a signature of its own comes last.
@@ -24,6 +28,8 @@ pub const FORMATS: &[Format] = &[npy::FORMAT, npz::FORMAT, delimited::FORMAT];
 pub struct Format {
     /// Its name, one word.
     pub name: &'static str,
+    /// Other names that people know it by.
+    pub aliases: &'static [&'static str],
     /// What such a file looks like, one line.
     pub summary: &'static str,
     /// Usual file name extensions, without the dot: for people, and for folders,
@@ -34,6 +40,39 @@ pub struct Format {
     recognize: fn(&[u8], &Path) -> bool,
     /// Reads a file to its end, record by record.
     read: fn(Source<'_>, &Request<'_>, &mut Sink<'_>) -> Result<()>,
+}
+
+/// By name: there is one of each.
+impl PartialEq for Format {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Format {}
+
+impl Format {
+    /// The format with this name or alias.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that lists the names.
+    pub fn by_name(name: &str) -> Result<&'static Format> {
+        let named = |format: &&Format| format.name == name || format.aliases.contains(&name);
+        FORMATS.iter().find(named).ok_or_else(|| {
+            let names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
+            Error::usage(
+                format!("there is no format {}", quoted(name.as_bytes())),
+                format!("pass one of {}", names.join(", ")),
+            )
+        })
+    }
+}
+
+/// Whether a file with this extension, without the dot, may hold ratings.
+pub(crate) fn is_known_extension(extension: &str) -> bool {
+    let extension = extension.to_ascii_lowercase();
+    let mut known = FORMATS.iter().flat_map(|format| format.extensions).chain(unpack::EXTENSIONS);
+    known.any(|known| *known == extension)
 }
 
 /// What is wanted of a file.
@@ -50,7 +89,7 @@ pub(super) struct Request<'a> {
 
 impl<'a> Request<'a> {
     pub(super) fn new(options: &'a ReadOptions, rating: bool) -> Self {
-        let ReadOptions { columns, separator, header, duplicates: _, time } = options;
+        let ReadOptions { columns, separator, header, time, .. } = options;
         let time = *time && rating;
         Self { columns: columns.as_ref(), separator: *separator, header: *header, rating, time }
     }
@@ -74,10 +113,15 @@ pub(super) struct Record<'a> {
 /// Takes the records of a file in their order.
 pub(super) type Sink<'a> = dyn FnMut(Record<'_>) -> Result<()> + 'a;
 
-/// Reads a source in the first format that recognises it.
-pub(super) fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Result<()> {
-    let format = FORMATS.iter().find(|format| (format.recognize)(source.head(), source.path()));
-    (format.unwrap_or(&delimited::FORMAT).read)(source, request, sink)
+/// Reads a source in the format `forced`, else in the first that recognises it.
+pub(super) fn read(
+    source: Source<'_>,
+    forced: Option<&'static Format>,
+    request: &Request<'_>,
+    sink: &mut Sink<'_>,
+) -> Result<()> {
+    let recognized = FORMATS.iter().find(|format| (format.recognize)(source.head(), source.path()));
+    (forced.or(recognized).unwrap_or(&delimited::FORMAT).read)(source, request, sink)
 }
 
 /// A number as f64, with spaces around it; `nan` and `inf` are numbers here.
@@ -157,8 +201,17 @@ mod tests {
     fn formats_have_names_of_their_own_and_the_last_takes_everything() {
         for (index, format) in FORMATS.iter().enumerate() {
             assert!(!format.name.is_empty() && !format.summary.is_empty() && !format.extensions.is_empty());
-            assert!(FORMATS[..index].iter().all(|other| other.name != format.name), "{}", format.name);
+            for name in format.aliases.iter().chain([&format.name]) {
+                assert!(
+                    FORMATS[..index]
+                        .iter()
+                        .all(|other| { other.name != *name && !other.aliases.contains(name) }),
+                    "{name}"
+                );
+                assert_eq!(Format::by_name(name).unwrap(), format);
+            }
         }
+        assert_eq!(Format::by_name("word").unwrap_err().exit_code(), 2);
         assert!((FORMATS[FORMATS.len() - 1].recognize)(b"", Path::new("")));
     }
 

@@ -24,6 +24,7 @@ pub(super) const FORMAT: Format = Format {
     name: "npy",
     summary: "a dense NumPy matrix, users × items, with NaN where there is no rating",
     extensions: &["npy"],
+    aliases: &[],
     recognize: |head, _| head.starts_with(header::MAGIC),
     read,
 };

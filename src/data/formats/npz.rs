@@ -21,6 +21,7 @@ pub(super) const FORMAT: Format = Format {
     name: "npz",
     summary: "a SciPy sparse matrix, users × items (csr, csc or coo), or NumPy arrays user, item, rating",
     extensions: &["npz"],
+    aliases: &[],
     recognize: |head, path| {
         // Any zip archive begins so: its first file's name decides, or its own.
         let name_length = head.get(26..28).map_or(0, |length| usize::from(length[0]));

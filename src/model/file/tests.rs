@@ -74,12 +74,18 @@ fn a_model_comes_back_bit_for_bit() {
                 (seed % 3 > 1).then_some(Calibration { factor: 1.0 / 3.0, ratings: u64::MAX });
             model.posterior = Some(posterior);
         }
+        model.baseline = (seed % 2 > 0).then(|| BaselineBiases {
+            user_bias: model.user_factors[..7].to_vec(),
+            item_bias: model.item_factors[..5].to_vec(),
+        });
         // Numbers that careless formatting or arithmetic would lose.
         model.user_factors[0] = -0.0;
         model.item_factors[0] = f32::from_bits(1);
         model.user_bias[0] = f32::MAX;
         model.users = ids(&["007", "", "Zoë 🎬", "a\0b", "\"q\",", " x ", &"y".repeat(300)]);
         model.items = ids(&[&b"\xff\x00"[..], b"1", b"01", b"1 ", b"\n"]);
+        let names = ids(&["Heat", "", "Zoë 🎬", "Heat", "a\nb"]);
+        model.item_names = (seed % 2 > 0).then_some(names);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         model.metadata.curve = (0..50).map(|e| (e, Some(rng.random()), Some(rng.random()))).collect();
         model.metadata.metrics.insert("test_rmse".to_owned(), rng.random::<f64>() * 1e-9);

@@ -95,6 +95,35 @@ fn numbers_that_lie_are_refused() {
 }
 
 #[test]
+fn names_that_lie_are_refused() {
+    let model = Model { item_names: Some(ids(&["Heat", "", "Zoë"])), ..known_answers(ModelKind::Biased) };
+    let file = bytes(&model);
+    assert_eq!(load(&file).unwrap(), model);
+    let plain = bytes(&known_answers(ModelKind::Biased));
+    assert!(!String::from_utf8_lossy(&plain).contains("item_name"), "files without stay as they were");
+    let other = replaced(&file, "\"item_name_offsets\"", "\"item_name_oddities\"");
+    assert!(load(&other).unwrap_err().contains("has no tensor item_name_offsets"));
+    let header = safetensors::SafeTensors::read_metadata(&file).unwrap();
+    let start = 8 + header.0 + header.1.info("item_name_offsets").unwrap().data_offsets.0;
+    // 7 is inside of a letter: it divides the bytes, but not the text.
+    for (index, value, fine) in
+        [(1, 3, true), (2, 6, true), (2, 7, false), (1, 9, false), (1, u64::MAX, false)]
+    {
+        let mut file = file.clone();
+        file[start + 8 * index..][..8].copy_from_slice(&u64::to_le_bytes(value));
+        assert_eq!(load(&file).is_ok(), fine, "{value}");
+    }
+    for (names, what) in [
+        (ids(&["Heat", "Zoë"]), "holds 2 names for 3 items"),
+        (ids(&[&b"Heat"[..], b"Zo\xeb", b""]), "not UTF-8 at position 1"),
+    ] {
+        let model = Model { item_names: Some(names), ..model.clone() };
+        let error = load(&bytes(&model)).unwrap_err();
+        assert!(error.contains(what), "{error}");
+    }
+}
+
+#[test]
 fn posteriors_that_lie_are_refused() {
     let refused = |edit: fn(&mut Posterior), expected: &str| {
         let mut model = random_model(ModelKind::Svdpp, 3, 4, 2, 0.5, 1);
@@ -150,6 +179,34 @@ fn a_posterior_is_read_whole_or_not_at_all() {
     ] {
         assert!(load(&replaced(&file, from, to)).is_err(), "{from} as {to}");
     }
+}
+
+#[test]
+fn a_baseline_is_read_whole_or_not_at_all() {
+    let baseline = BaselineBiases { user_bias: vec![0.5, -0.25, 0.0], item_bias: vec![1.0, -0.0, 2.0] };
+    let model = Model { baseline: Some(baseline), ..known_answers(ModelKind::Biased) };
+    let file = bytes(&model);
+    assert_eq!(load(&file).unwrap(), model);
+    for name in BASELINE {
+        let other = replaced(&file, &format!("\"{name}\""), "\"other\"");
+        assert!(load(&other).unwrap_err().contains(&format!("has no tensor {name}")), "{name}");
+    }
+    let refused = |edit: fn(&mut BaselineBiases), expected: &str| {
+        let mut model = model.clone();
+        edit(model.baseline.as_mut().unwrap());
+        let error = load(&bytes(&model)).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    };
+    refused(|b| b.user_bias[2] = f32::NAN, "baseline_user_bias holds NaN at position 2");
+    refused(|b| b.item_bias[0] = f32::INFINITY, "baseline_item_bias holds inf at position 0");
+    let longer = replaced(
+        &file,
+        r#""baseline_user_bias":{"dtype":"F32","shape":[3]"#,
+        r#""baseline_user_bias":{"dtype":"F32","shape":[4]"#,
+    );
+    assert!(load(&longer).is_err());
+    let old = bytes(&known_answers(ModelKind::Biased));
+    assert!(!String::from_utf8_lossy(&old).contains("baseline"), "files without one stay as they were");
 }
 
 #[test]
