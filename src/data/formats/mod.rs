@@ -5,6 +5,8 @@ mod delimited;
 mod item_names;
 mod npy;
 mod npz;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod records;
 
 use std::path::Path;
@@ -21,7 +23,13 @@ pub use item_names::{ItemNames, read_item_names};
 
 /// Every format, in the order in which they are tried on a file's first bytes.
 /// Text without a signature of its own comes last.
-pub const FORMATS: &[Format] = &[npy::FORMAT, npz::FORMAT, delimited::FORMAT];
+pub const FORMATS: &[Format] = &[
+    #[cfg(feature = "parquet")]
+    parquet::FORMAT,
+    npz::FORMAT,
+    npy::FORMAT,
+    delimited::FORMAT,
+];
 
 /// A file format.
 #[derive(Debug)]

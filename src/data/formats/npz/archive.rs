@@ -11,7 +11,7 @@ use zip::read::ZipFile;
 use zip::result::ZipError;
 
 use super::super::npy::{Fault, Header};
-use crate::data::text::quoted;
+use crate::data::text::{one_line, quoted};
 use crate::error::{Error, Result};
 
 /// What an archive may unpack to beyond its own size: far above what ratings can be packed to,
@@ -225,8 +225,4 @@ fn failure(path: &Path, array: &str, error: ZipError) -> Error {
         error => (format!("is no whole zip archive ({})", one_line(&error)), DAMAGED),
     };
     Error::data(path, format!("{of}{what}"), remedy)
-}
-
-fn one_line(error: &impl ToString) -> String {
-    error.to_string().replace(char::is_control, " ")
 }
