@@ -42,7 +42,7 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
     let &[rows, columns] = &header.shape[..] else {
         return Err(Error::data(
             path,
-            format!("holds an array with {} dimensions, not a matrix", header.shape.len()),
+            format!("holds an array of shape {:?}, not a matrix", header.shape),
             "save a matrix, users × items, with NaN where there is no rating",
         ));
     };

@@ -132,10 +132,9 @@ def parquet():
     write("page_v2", data_page_version="2.0", compression="zstd")
     write("checksums", write_page_checksum=True)
     write("delta", use_dictionary=False, version="2.6", column_encoding={
-        "timestamp": "DELTA_BINARY_PACKED", "userId": "DELTA_BYTE_ARRAY",
+        "timestamp": "DELTA_BINARY_PACKED", "userId": "DELTA_LENGTH_BYTE_ARRAY",
         "movieId": "DELTA_BINARY_PACKED", "rating": "BYTE_STREAM_SPLIT",
     })  # fmt: skip
-    write("delta_length", use_dictionary=False, column_encoding={"userId": "DELTA_LENGTH_BYTE_ARRAY"})
     types = {
         "types_int32_float": {"movieId": pa.int32(), "rating": pa.float32()},
         "types_uint64_decimal": {"movieId": pa.uint64(), "rating": pa.decimal128(5, 1)},
@@ -279,6 +278,7 @@ def broken_parquet():
     write("nested_user", put("userId", [[user] for user in users]))
     write("struct_item", put("movieId", [{"id": i} for i in range(16)]))
     write("missing_rating", table.drop_columns(["rating"]))
+    write("delta_byte_array", table, use_dictionary=False, column_encoding={"userId": "DELTA_BYTE_ARRAY"})
     write("no_rows", table.slice(0, 0))
     write("two_columns", table.select([1, 2]).rename_columns(["a", "b"]))
     whole = (HERE / "parquet" / "plain.parquet").read_bytes()
@@ -293,7 +293,7 @@ def broken_parquet():
     (to / "footer_zeros.parquet").write_bytes(whole[:start] + bytes(footer) + whole[-8:])
     (to / "pages_zeros.parquet").write_bytes(whole[:4] + bytes(start - 4) + whole[start:])
     packed = (HERE / "parquet" / "pyarrow_zstd.parquet").read_bytes()
-    place = packed.index(b"\x28\xb5\x2f\xfd")
+    place = packed.rindex(b"\x28\xb5\x2f\xfd")
     (to / "packed_damaged.parquet").write_bytes(packed[: place + 6] + b"\xff\xff\xff" + packed[place + 9 :])
 
 

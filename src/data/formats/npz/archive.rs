@@ -6,7 +6,7 @@ use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::rc::Rc;
 
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
 use zip::read::ZipFile;
 use zip::result::ZipError;
 
@@ -106,6 +106,10 @@ impl<'a> Archive<'a> {
         let index = self.zip.index_for_name_raw(format!("{name}.npy").as_bytes());
         let index = index.ok_or_else(|| Error::data(path, format!("has no array {name}"), RESAVE))?;
         let entry = self.zip.by_index(index).map_err(|error| failure(path, name, error))?;
+        if !matches!(entry.compression(), CompressionMethod::Stored | CompressionMethod::Deflated) {
+            let what = format!("array {} is neither stored nor deflated", quoted(name.as_bytes()));
+            return Err(Error::data(path, what, RESAVE));
+        }
         let size = entry.size();
         let mut reader = BufReader::with_capacity(64 << 10, entry);
         let header = Header::read(&mut reader).map_err(|fault| match fault {
@@ -141,6 +145,10 @@ pub(super) struct Array<'a> {
 }
 
 impl Array<'_> {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// [`Error::Data`] about this array.
     pub(super) fn bad(&self, what: &str) -> Error {
         Error::data(self.path, format!("array {} {what}", quoted(self.name.as_bytes())), RESAVE)
@@ -170,7 +178,7 @@ impl Array<'_> {
             (&[found], Some(expected)) => {
                 Err(self.bad(&format!("has length {found} where {expected} is expected")))
             }
-            (shape, _) => Err(self.bad(&format!("has {} dimensions where one is expected", shape.len()))),
+            (shape, _) => Err(self.bad(&format!("has shape {shape:?} where one dimension is expected"))),
         }
     }
 
@@ -219,9 +227,6 @@ fn failure(path: &Path, array: &str, error: ZipError) -> Error {
         }
         ZipError::Io(error) => (format!("is damaged ({})", one_line(&error)), DAMAGED),
         ZipError::UnsupportedArchive(why) => (format!("can't be unpacked ({why})"), RESAVE),
-        ZipError::CompressionMethodNotSupported(method) => {
-            (format!("is packed by method {method}, neither stored nor deflated"), RESAVE)
-        }
         error => (format!("is no whole zip archive ({})", one_line(&error)), DAMAGED),
     };
     Error::data(path, format!("{of}{what}"), remedy)

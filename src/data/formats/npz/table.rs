@@ -35,8 +35,8 @@ pub(super) fn read(archive: &Archive<'_>, request: &Request<'_>, sink: &mut Sink
         column.vector(Some(length))?;
         let dtype = column.header.dtype;
         if role < 2 && dtype.is_number() && !dtype.is_integer() {
-            let what = format!("holds {} where {} ids are expected", dtype.name(), role_name(role));
-            return Err(Error::data(path, format!("array {what}"), IDS));
+            let what = format!("array {} holds {}, not ids", quoted(column.name().as_bytes()), dtype.name());
+            return Err(Error::data(path, what, IDS));
         }
         if role >= 2 && !dtype.is_number() {
             return Err(column.bad(&format!("holds {} where numbers are expected", dtype.name())));
