@@ -1,5 +1,6 @@
 //! What ratings are read from: files, folders, standard input or bytes in memory.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -68,8 +69,9 @@ impl Input {
             }
         }
         if files.is_empty() {
-            let extensions: Vec<&str> =
-                FORMATS.iter().flat_map(|format| format.extensions).copied().collect();
+            let all = FORMATS.iter().flat_map(|format| format.extensions);
+            let extensions: BTreeSet<&str> = all.copied().collect();
+            let extensions: Vec<&str> = extensions.into_iter().collect();
             let what = format!("is a folder without a file named .{}", extensions.join(", ."));
             return Err(missing(io::Error::new(io::ErrorKind::IsADirectory, what)));
         }

@@ -3,6 +3,10 @@
 
 mod delimited;
 mod item_names;
+mod jsonl;
+mod libmf;
+mod lines;
+mod mtx;
 mod npy;
 mod npz;
 #[cfg(feature = "parquet")]
@@ -28,6 +32,9 @@ pub const FORMATS: &[Format] = &[
     parquet::FORMAT,
     npz::FORMAT,
     npy::FORMAT,
+    mtx::FORMAT,
+    jsonl::FORMAT,
+    libmf::FORMAT,
     delimited::FORMAT,
 ];
 
@@ -100,6 +107,20 @@ impl<'a> Request<'a> {
         let ReadOptions { columns, separator, header, time, .. } = options;
         let time = *time && rating;
         Self { columns: columns.as_ref(), separator: *separator, header: *header, rating, time }
+    }
+
+    /// Refuses what a format without columns and timestamps can't give. `what` it is, with its article.
+    pub(super) fn indices_only(&self, what: &str, path: &Path) -> Result<()> {
+        if self.columns.is_some() {
+            return Err(Error::usage(
+                format!("{} is {what}, which has no columns to choose", path.display()),
+                "leave --columns out",
+            ));
+        }
+        if self.time {
+            return Err(Error::data(path, "has no timestamps", "hold out by random or by user, not by time"));
+        }
+        Ok(())
     }
 }
 

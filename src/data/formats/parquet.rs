@@ -11,7 +11,7 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::ColumnDescPtr;
 
-use super::super::columns::{resolve, role_name};
+use super::super::columns::{resolve_names, role_name};
 use super::super::panics::caught;
 use super::super::source::Source;
 use super::super::text::{one_line, quoted};
@@ -47,9 +47,9 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
 
     let fields = schema.root_schema().get_fields();
     let names: Vec<&[u8]> = fields.iter().map(|field| field.name().as_bytes()).collect();
-    let layout = resolve(&Location::file(path), &names, request.columns, Some(true), roles)?;
+    let positions = resolve_names(&Location::file(path), &names, request.columns, roles)?;
     let mut leaves = Vec::new();
-    for (role, &position) in layout.positions.iter().enumerate() {
+    for (role, &position) in positions.iter().enumerate() {
         leaves.push(leaf(path, &file, role, position)?);
     }
     let columns: Vec<ColumnDescPtr> = leaves.iter().map(|&leaf| schema.column(leaf)).collect();
@@ -87,15 +87,7 @@ fn open(path: &Path, mut file: File) -> Result<SerializedFileReader<Bounded>> {
 fn leaf(path: &Path, file: &SerializedFileReader<Bounded>, role: usize, position: usize) -> Result<usize> {
     let schema = file.metadata().file_metadata().schema_descr();
     let fields = schema.root_schema().get_fields();
-    let Some(field) = fields.get(position) else {
-        let what = format!(
-            "has {} columns, column {} ({}) is missing",
-            fields.len(),
-            position + 1,
-            role_name(role)
-        );
-        return Err(Error::data(path, what, "correct --columns"));
-    };
+    let field = &fields[position];
     let refused = |what: &str, remedy: &str| {
         let name = quoted(field.name().as_bytes());
         Err(Error::data(path, format!("column {name} ({}) {what}", role_name(role)), remedy))

@@ -280,7 +280,7 @@ fn no_input_makes_the_reader_panic() {
     let (mut read, mut refused) = (0, 0);
     for seed in 0..3_000 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut bytes = b"user,item,rating\n1,\"a\",3.5\r\n2,\"b\"\"c\",4,\"x\ny\"\n\n3,c,2\n".to_vec();
+        let mut bytes = b"user,item,rating,note\n1,\"a\",3.5\r\n2,\"b\"\"c\",4,\"x\ny\"\n\n3,c,2\n".to_vec();
         for _ in 0..rng.random_range(1..6) {
             let at = rng.random_range(0..bytes.len());
             match rng.random_range(0..3) {

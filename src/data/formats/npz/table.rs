@@ -1,6 +1,6 @@
 //! Columns of ratings as 1-D arrays of one length, named as a header would name them.
 
-use super::super::super::columns::{all_known, resolve, role_name};
+use super::super::super::columns::{resolve_names, role_name};
 use super::super::npy::Header;
 use super::super::{Record, Request, Sink, check_rating};
 use super::archive::{Archive, Array};
@@ -14,21 +14,15 @@ pub(super) fn read(archive: &Archive<'_>, request: &Request<'_>, sink: &mut Sink
     let names = archive.names();
     let cells: Vec<&[u8]> = names.iter().map(String::as_bytes).collect();
     let roles = 2 + usize::from(request.rating) + usize::from(request.time);
-    if request.columns.is_none() && !all_known(&cells, roles.min(3)) {
+    let at = Location::file(path);
+    if request.columns.is_none() && resolve_names(&at, &cells, None, roles.min(3)).is_err() {
         return Err(no_ratings(archive, &names));
     }
-    let layout = resolve(&Location::file(path), &cells, request.columns, Some(true), roles)?;
+    let positions = resolve_names(&at, &cells, request.columns, roles)?;
     let mut archives = vec![archive.clone(); roles];
     let mut columns = Vec::new();
-    for (archive, &position) in archives.iter_mut().zip(&layout.positions) {
-        let name = names.get(position).ok_or_else(|| {
-            Error::data(
-                path,
-                format!("has {} arrays, array {} is missing", names.len(), position + 1),
-                "correct --columns",
-            )
-        })?;
-        columns.push(archive.array(name)?);
+    for (archive, position) in archives.iter_mut().zip(positions) {
+        columns.push(archive.array(&names[position])?);
     }
     let length = columns[0].vector(None)?;
     for (role, column) in columns.iter().enumerate() {
