@@ -133,8 +133,8 @@ fn print(row: &Row, setting: &str, splits: Vec<Split>, call: &Call) -> Result<()
 
 fn pair(folder: &Path, name: &str) -> Result<Split, Failure> {
     let options = ReadOptions::default();
-    let train = read_ratings(&folder.join(format!("{name}.train.csv.gz")), &options)?;
-    let test = read_triples(&folder.join(format!("{name}.test.csv.gz")), &options)?;
+    let train = read_ratings([&folder.join(format!("{name}.train.csv.gz"))], &options)?;
+    let test = read_triples([&folder.join(format!("{name}.test.csv.gz"))], &options)?;
     let held =
         Held::from_triples(&test, &IdMap::from(train.users.clone()), &IdMap::from(train.items.clone()));
     Ok((train, held, None))
@@ -149,7 +149,7 @@ fn ml_1m(data: &Path) -> Result<Vec<Split>, Failure> {
 }
 
 fn ml_latest_small(data: &Path) -> Result<Vec<Split>, Failure> {
-    let ratings = read_ratings(&data.join("ml-latest-small/ratings.csv"), &ReadOptions::default())?;
+    let ratings = read_ratings([&data.join("ml-latest-small/ratings.csv")], &ReadOptions::default())?;
     let split = |seed| {
         let (train, held) = ratings.clone().split(0.1, seed)?;
         Ok((train, held, None))

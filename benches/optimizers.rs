@@ -43,8 +43,8 @@ fn main() -> Result<(), Failure> {
     let call = call()?;
     let [train_file, test_file, svg] = &call.files[..] else { return Err(USAGE.into()) };
     let options = ReadOptions::default();
-    let ratings = read_ratings(train_file, &options)?;
-    let test = read_triples(test_file, &options)?;
+    let ratings = read_ratings([train_file], &options)?;
+    let test = read_triples([test_file], &options)?;
     let (users, items) = (IdMap::from(ratings.users.clone()), IdMap::from(ratings.items.clone()));
     let test = Held::from_triples(&test, &users, &items);
     let data = Dataset { train: ratings, valid: None, test: Some(test) };

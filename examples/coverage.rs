@@ -9,8 +9,6 @@
 
 #![allow(clippy::print_stdout, reason = "an example prints its answer")]
 
-use std::path::Path;
-
 use deltav::backend::{DeviceChoice, OpenOptions, open};
 use deltav::config::TrainConfig;
 use deltav::data::{Held, IdMap, ReadOptions, read_ratings, read_triples};
@@ -61,11 +59,11 @@ fn read() -> Result<(Dataset, u64)> {
         Error::usage("the seed is not a whole number", "pass a seed such as 0, or leave it out")
     })?;
     let options = ReadOptions::default();
-    let whole = read_ratings(Path::new(train_path), &options)?;
+    let whole = read_ratings([train_path], &options)?;
     let (whole, test) = if test_path == "-" {
         whole.split(0.1, seed.wrapping_add(1000))?
     } else {
-        let triples = read_triples(Path::new(test_path), &options)?;
+        let triples = read_triples([test_path], &options)?;
         let held = Held::from_triples(
             &triples,
             &IdMap::from(whole.users.clone()),

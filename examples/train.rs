@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args_os().nth(1).map(PathBuf::from).ok_or("pass a file of ratings")?;
 
     // A bad line is an error with its number; a tenth is set aside to measure with.
-    let ratings = read_ratings(&path, &ReadOptions::default())?;
+    let ratings = read_ratings([&path], &ReadOptions::default())?;
     let (ratings, held) = ratings.split(0.1, 0)?;
     let data = Dataset { train: ratings, valid: Some(held), test: None };
 

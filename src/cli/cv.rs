@@ -6,15 +6,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::args::one_of;
 use super::events::SCHEMA;
 use super::help;
-use super::input::{Reading, read_held};
+use super::input::{TrainingReading, at_most_one_stdin, read_held};
 use super::render::Renderer;
 use super::streams::Streams;
 use super::table::{count, seconds, table};
 use super::train::{Device, Method};
-use crate::data::{Duplicates, Held, Ratings, ReadOptions, read_ratings};
+use crate::data::{Held, Ratings};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Stopped};
 use crate::model::{Accuracy, METRICS, Unknown, evaluate};
@@ -24,11 +23,11 @@ use crate::train::{Dataset, train};
 #[derive(Debug, Args)]
 #[command(after_help = help::CV_EXAMPLES)]
 pub(super) struct Cv {
-    /// Ratings, a user, an item and a rating a line; - is standard input
+    /// Ratings, a user, an item and a rating a line: files, folders, or - for standard input
     #[arg(value_name = "FILE", required_unless_present = "fold_files", conflicts_with = "fold_files", long_help = help::inputs())]
-    file: Option<PathBuf>,
+    files: Vec<PathBuf>,
 
-    /// Parts that FILE is cut into, at random by --seed
+    /// Parts that the ratings are cut into, at random by --seed
     #[arg(
         long,
         value_name = "N",
@@ -46,12 +45,8 @@ pub(super) struct Cv {
     #[arg(long)]
     json: bool,
 
-    /// Where a user rates an item twice
-    #[arg(long, value_name = "WHICH", default_value = "error", value_parser = one_of(&Duplicates::ALL, Duplicates::name), help_heading = "Data")]
-    duplicates: Duplicates,
-
     #[command(flatten, next_help_heading = "Data")]
-    reading: Reading,
+    reading: TrainingReading,
 
     #[command(flatten, next_help_heading = "Model and method")]
     method: Method,
@@ -93,13 +88,14 @@ impl Cv {
         let pairs = self.fold_files.iter().map(|text| two_files(text)).collect::<Result<Vec<_>>>()?;
         self.device.limit_threads();
         let mut results = Vec::new();
-        if let Some(file) = &self.file {
-            let ratings = read_ratings(file, &self.options())?;
+        if !self.files.is_empty() {
+            at_most_one_stdin(&[("FILE", &self.files)])?;
+            let ratings = self.read(&self.files, streams)?;
             let parts = ratings.folds(self.folds, self.method.config().seed)?;
-            let fold = |f| Ok(ratings.fold(&parts, f));
+            let fold = |f, _: &mut Streams| Ok(ratings.fold(&parts, f));
             self.all(self.folds, fold, &mut results, streams)?;
         } else {
-            let fold = |f: u32| self.read_fold(&pairs[f as usize]);
+            let fold = |f: u32, streams: &mut Streams| self.read_fold(&pairs[f as usize], streams);
             self.all(pairs.len() as u32, fold, &mut results, streams)?;
         }
         let summary = summary(&results);
@@ -112,14 +108,22 @@ impl Cv {
         Ok(())
     }
 
-    fn options(&self) -> ReadOptions {
-        self.reading.options(self.duplicates)
+    fn read(&self, inputs: &[PathBuf], streams: &mut Streams) -> Result<Ratings> {
+        let (ratings, left_out) = self.reading.read(inputs, false)?;
+        if let Some(left_out) = left_out {
+            streams.note(format!("note: {left_out}"));
+        }
+        Ok(ratings)
     }
 
-    fn read_fold(&self, (train, test): &(PathBuf, PathBuf)) -> Result<(Ratings, Held)> {
-        let options = self.options();
-        let train = read_ratings(train, &options)?;
-        let test = read_held(test, &options, &train.users, &train.items)?;
+    fn read_fold(
+        &self,
+        (train, test): &(PathBuf, PathBuf),
+        streams: &mut Streams,
+    ) -> Result<(Ratings, Held)> {
+        let train = self.read(std::slice::from_ref(train), streams)?;
+        let test = std::slice::from_ref(test);
+        let test = read_held(test, &self.reading.options(), &train.users, &train.items)?;
         Ok((train, test))
     }
 
@@ -127,7 +131,7 @@ impl Cv {
     fn all(
         &self,
         folds: u32,
-        fold: impl Fn(u32) -> Result<(Ratings, Held)>,
+        fold: impl Fn(u32, &mut Streams) -> Result<(Ratings, Held)>,
         results: &mut Vec<Fold>,
         streams: &mut Streams,
     ) -> Result<()> {
@@ -138,7 +142,7 @@ impl Cv {
             backend
         };
         for number in 0..folds {
-            let (train_part, test_part) = fold(number)?;
+            let (train_part, test_part) = fold(number, streams)?;
             // The test part is measured afterwards: training knows nothing of it.
             let data = Dataset { train: train_part, valid: None, test: None };
             let mut end = End::default();

@@ -9,10 +9,9 @@ use serde::Serialize;
 use super::args::one_of;
 use super::events::SCHEMA;
 use super::help;
-use super::input::{Reading, read_held};
+use super::input::{RatingsReading, at_most_one_stdin, read_held};
 use super::streams::Streams;
 use super::table::{count, table};
-use crate::data::Duplicates;
 use crate::error::Result;
 use crate::model::{
     Accuracy, METRICS, Model, Ranking, RankingCounts, RankingOptions, RankingReport, Unknown, evaluate,
@@ -27,8 +26,8 @@ pub(super) struct Evaluate {
     #[arg(value_name = "MODEL")]
     model: PathBuf,
 
-    /// Ratings, a user, an item and a rating a line; - is standard input
-    #[arg(value_name = "TEST", required = true)]
+    /// Ratings, a user, an item and a rating a line: files, folders, or - for standard input
+    #[arg(value_name = "TEST", required = true, long_help = help::inputs())]
     test: Vec<PathBuf>,
 
     /// Lengths of the lists that are measured
@@ -48,7 +47,7 @@ pub(super) struct Evaluate {
     json: bool,
 
     #[command(flatten, next_help_heading = "Data")]
-    reading: Reading,
+    reading: RatingsReading,
 }
 
 type Values<'a> = BTreeMap<&'a str, Option<f64>>;
@@ -95,13 +94,10 @@ enum Threshold {
 
 impl Evaluate {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
+        at_most_one_stdin(&[("TEST", &self.test)])?;
         let model = Model::load(&self.model)?;
-        let options = self.reading.options(Duplicates::default());
-        let mut ratings = Vec::new();
-        for test in &self.test {
-            let held = read_held(test, &options, &model.users, &model.items)?;
-            ratings.extend((0..held.len()).map(|p| (held.user[p], held.item[p], held.value[p])));
-        }
+        let held = read_held(&self.test, &self.reading.options(), &model.users, &model.items)?;
+        let ratings: Vec<_> = (0..held.len()).map(|p| (held.user[p], held.item[p], held.value[p])).collect();
         let predictor = model.predictor();
         let accuracy = evaluate(&predictor, ratings.iter().copied(), self.unknown)?;
         let options = RankingOptions { cutoffs: self.k, relevant: self.relevant };

@@ -71,8 +71,9 @@ pub(super) fn models() -> String {
 
 /// The formats that ratings are read from.
 pub(super) fn inputs() -> String {
-    let mut text =
-        "Ratings, a user, an item and a rating a line; - is standard input, gzip is unpacked.\n".to_owned();
+    let mut text = "Ratings: files, folders (all their files), or - for standard input; gzip and zstd are \
+                    unpacked. A file's content tells its format:\n"
+        .to_owned();
     for format in FORMATS {
         let _ = write!(text, "\n{} (.{}): {}", format.name, format.extensions.join(", ."), format.summary);
     }
@@ -101,9 +102,17 @@ pub(super) fn metrics() -> String {
     text
 }
 
+/// The names of the formats that ratings are read from.
+pub(super) fn formats() -> String {
+    let names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
+    format!("Read every file in this format: {} [default: as its content tells]", names.join(", "))
+}
+
 /// The formats that models are exported to.
 pub(super) fn exports() -> String {
-    let formats: Vec<String> =
-        EXPORTS.iter().map(|format| format!("{}: {}", format.name, format.summary)).collect();
-    format!("The format. {}", formats.join("; "))
+    let mut text = "The format:\n".to_owned();
+    for format in EXPORTS {
+        let _ = write!(text, "\n{}: {}", format.name, format.summary);
+    }
+    text
 }

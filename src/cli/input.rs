@@ -1,13 +1,20 @@
 //! Reading ratings as the flags say.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use crate::data::{Columns, Duplicates, Held, IdMap, Ids, ReadOptions, Separator, read_triples};
+use super::args::one_of;
+use super::help;
+use super::table::count;
+use crate::data::formats::Format;
+use crate::data::{
+    Columns, Duplicates, Held, IdMap, Ids, Input, RatingRange, Ratings, ReadOptions, Separator, read_ratings,
+    read_triples,
+};
 use crate::error::{Error, Result};
 
-/// How the lines of a file are read.
+/// How files are read.
 #[derive(Debug, Args)]
 pub(super) struct Reading {
     /// Columns by name or by number from 1 [default: well-known names of the header, else 1,2,3]
@@ -21,6 +28,35 @@ pub(super) struct Reading {
     /// Whether the first line names the columns [default: auto]
     #[arg(long, value_name = "yes|no|auto", default_value = "auto", hide_default_value = true, value_parser = header)]
     header: Header,
+
+    #[arg(long, value_name = "FORMAT", value_parser = Format::by_name, help = help::formats())]
+    format: Option<&'static Format>,
+}
+
+/// How files with ratings are read.
+#[derive(Debug, Args)]
+pub(super) struct RatingsReading {
+    #[command(flatten)]
+    files: Reading,
+
+    /// Refuse ratings outside of this range, such as 0.5..5
+    #[arg(long, value_name = "MIN..MAX", allow_hyphen_values = true)]
+    rating_range: Option<RatingRange>,
+}
+
+/// How files to train on are read.
+#[derive(Debug, Args)]
+pub(super) struct TrainingReading {
+    /// Where a user rates an item twice
+    #[arg(long, value_name = "WHICH", default_value = "error", value_parser = one_of(&Duplicates::ALL, Duplicates::name))]
+    duplicates: Duplicates,
+
+    /// Leave out users with fewer than N ratings and items with fewer than M (or N), until none is left
+    #[arg(long, value_name = "N[,M]", value_parser = min_ratings)]
+    min_ratings: Option<MinRatings>,
+
+    #[command(flatten)]
+    ratings: RatingsReading,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -35,21 +71,119 @@ fn header(text: &str) -> Result<Header, String> {
     }
 }
 
-impl Reading {
-    /// The library's options.
-    pub(super) fn options(&self, duplicates: Duplicates) -> ReadOptions {
-        let (columns, separator) = (self.columns.clone(), self.separator);
-        ReadOptions { columns, separator, header: self.header.0, duplicates, time: false }
+/// Ratings that a user and an item must have at least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct MinRatings {
+    user: u64,
+    item: u64,
+}
+
+fn min_ratings(text: &str) -> Result<MinRatings, String> {
+    let (user, item) = text.split_once(',').unwrap_or((text, text));
+    match (user.trim().parse(), item.trim().parse()) {
+        (Ok(user), Ok(item)) => Ok(MinRatings { user, item }),
+        _ => Err("pass one whole number, or two, such as 5 or 5,10".to_owned()),
     }
 }
 
-/// Reads a test file by the ids of a training set.
+impl Reading {
+    /// The library's options.
+    pub(super) fn options(&self) -> ReadOptions {
+        ReadOptions {
+            format: self.format,
+            columns: self.columns.clone(),
+            separator: self.separator,
+            header: self.header.0,
+            ..ReadOptions::default()
+        }
+    }
+}
+
+impl RatingsReading {
+    /// The library's options.
+    pub(super) fn options(&self) -> ReadOptions {
+        ReadOptions { rating_range: self.rating_range, ..self.files.options() }
+    }
+}
+
+impl TrainingReading {
+    /// The library's options.
+    pub(super) fn options(&self) -> ReadOptions {
+        ReadOptions { duplicates: self.duplicates, ..self.ratings.options() }
+    }
+
+    /// Reads ratings to train on, and says how many were left out.
+    ///
+    /// # Errors
+    /// As [`read_ratings`], and [`Error::Data`] if `--min-ratings` leaves none.
+    pub(super) fn read(&self, inputs: &[PathBuf], time: bool) -> Result<(Ratings, Option<String>)> {
+        let all = read_ratings(inputs, &ReadOptions { time, ..self.options() })?;
+        let Some(MinRatings { user, item }) = self.min_ratings else {
+            return Ok((all, None));
+        };
+        let kept = all.k_core(user, item);
+        if kept.is_empty() {
+            return Err(Error::data(
+                &named(inputs),
+                format!("no users with {user} ratings of items with {item} are left"),
+                "pass a lower --min-ratings",
+            ));
+        }
+        let notice = format!(
+            "--min-ratings leaves out {}, {} and {}",
+            count((all.users.len() - kept.users.len()) as u64, "user"),
+            count((all.items.len() - kept.items.len()) as u64, "item"),
+            count((all.len() - kept.len()) as u64, "rating"),
+        );
+        Ok((kept, Some(notice)))
+    }
+}
+
+/// All inputs in one name, for a message.
+pub(super) fn named(inputs: &[PathBuf]) -> PathBuf {
+    match inputs {
+        [] => PathBuf::new(),
+        [only] => only.clone(),
+        [first, more @ ..] => {
+            let s = if more.len() == 1 { "" } else { "s" };
+            format!("{} and {} other input{s}", first.display(), more.len()).into()
+        }
+    }
+}
+
+/// Every file that these inputs name; what does not exist is found when it is read.
+pub(super) fn files(inputs: &[PathBuf]) -> Vec<PathBuf> {
+    let files = inputs.iter().flat_map(|input| Input::from(input).files().unwrap_or_default());
+    files.map(|file| file.path().to_owned()).collect()
+}
+
+/// Refuses standard input where it is named more than once.
+///
+/// # Errors
+/// [`Error::Usage`] that names the flags.
+pub(super) fn at_most_one_stdin(inputs: &[(&str, &[PathBuf])]) -> Result<()> {
+    let all = inputs.iter().flat_map(|(flag, paths)| paths.iter().map(move |path| (flag, path)));
+    let flags: Vec<&str> = all.filter(|(_, path)| **path == Path::new("-")).map(|(flag, _)| *flag).collect();
+    match flags[..] {
+        [first, second, ..] => Err(Error::usage(
+            if first == second {
+                format!("standard input can't be {first} twice")
+            } else {
+                format!("standard input can't be both {first} and {second}")
+            },
+            "pass a file for one of them",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Reads test files by the ids of a training set.
 ///
 /// # Errors
 /// As [`read_triples`], and [`Error::Data`] if no rating has a user and an item
 /// of the training set: whatever is measured then says nothing of the model.
-pub(super) fn read_held(path: &Path, options: &ReadOptions, users: &Ids, items: &Ids) -> Result<Held> {
-    let triples = read_triples(path, options)?;
+pub(super) fn read_held(inputs: &[PathBuf], options: &ReadOptions, users: &Ids, items: &Ids) -> Result<Held> {
+    let triples = read_triples(inputs, options)?;
     let map = |ids: &Ids| IdMap::from(ids.clone());
     let held = Held::from_triples(&triples, &map(users), &map(items));
     if held.unknown() < held.len() as u64 {
@@ -71,5 +205,37 @@ pub(super) fn read_held(path: &Path, options: &ReadOptions, users: &Ids, items: 
         }
         _ => "pass another file".to_owned(),
     };
-    Err(Error::data(path, what, remedy))
+    Err(Error::data(&named(inputs), what, remedy))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_number_is_for_users_and_items() {
+        assert_eq!(min_ratings("5"), Ok(MinRatings { user: 5, item: 5 }));
+        assert_eq!(min_ratings("5, 10"), Ok(MinRatings { user: 5, item: 10 }));
+        for text in ["", ",", "5,", "-1", "1.5", "a", "1,2,3"] {
+            assert!(min_ratings(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn standard_input_is_read_once() {
+        let (file, stdin) = ([PathBuf::from("a")], [PathBuf::from("-")]);
+        assert!(at_most_one_stdin(&[("FILE", &stdin), ("--test", &file)]).is_ok());
+        let error = at_most_one_stdin(&[("FILE", &stdin), ("--test", &stdin)]).unwrap_err();
+        assert!(error.to_string().starts_with("standard input can't be both FILE and --test; "));
+        let twice = [PathBuf::from("-"), PathBuf::from("a"), PathBuf::from("-")];
+        assert!(at_most_one_stdin(&[("FILE", &twice)]).is_err());
+    }
+
+    #[test]
+    fn several_inputs_have_one_name() {
+        let inputs = ["a", "b", "c"].map(PathBuf::from);
+        assert_eq!(named(&inputs[..1]), Path::new("a"));
+        assert_eq!(named(&inputs[..2]), Path::new("a and 1 other input"));
+        assert_eq!(named(&inputs), Path::new("a and 2 other inputs"));
+    }
 }

@@ -9,12 +9,13 @@ use indicatif::HumanCount;
 use serde::Serialize;
 
 use super::args::one_of;
-use super::input::Reading;
+use super::help;
+use super::input::{Reading, at_most_one_stdin, files};
 use super::rows::{Form, Rows};
 use super::streams::{Streams, stdout_error};
 use super::table::count;
-use crate::data::{Duplicates, read_pairs};
-use crate::error::{Error, Location, Place, Result};
+use crate::data::{Pair, read_pairs};
+use crate::error::{Error, Result};
 use crate::model::{Level, Model, Part, Unknown, UnknownCounts};
 use crate::output::Output;
 
@@ -25,9 +26,9 @@ pub(super) struct Predict {
     #[arg(value_name = "MODEL")]
     model: PathBuf,
 
-    /// Pairs, a user and an item a line; - is standard input
-    #[arg(value_name = "PAIRS")]
-    pairs: PathBuf,
+    /// Pairs, a user and an item a line: files, folders, or - for standard input
+    #[arg(value_name = "PAIRS", required = true, long_help = help::inputs())]
+    pairs: Vec<PathBuf>,
 
     /// Where the user or the item has no training rating: predict from what is known, refuse, leave out
     #[arg(long, value_name = "WHAT", default_value = "mean", value_parser = one_of(&Unknown::ALL, Unknown::name))]
@@ -92,7 +93,10 @@ pub(super) fn needs_posterior(model: &Model) -> Result<()> {
 
 impl Predict {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
-        let create = |path| Output::create(path, self.force)?.apart_from([&*self.model, &*self.pairs]);
+        at_most_one_stdin(&[("PAIRS", &self.pairs)])?;
+        let pairs = files(&self.pairs);
+        let inputs = || pairs.iter().chain([&self.model]).map(|path| &**path);
+        let create = |path| Output::create(path, self.force)?.apart_from(inputs());
         let output = self.out.as_ref().map(create).transpose()?;
         let mut model = Model::load(&self.model)?;
         model.clip &= !self.no_clip;
@@ -140,10 +144,11 @@ impl Predict {
             header.extend(["low", "high"]);
         }
         rows.header(&header).map_err(failed)?;
-        read_pairs(&self.pairs, &self.reading.options(Duplicates::default()), |user, item, place| {
+        read_pairs(&self.pairs, &self.reading.options(), |pair| {
+            let Pair { user, item, .. } = pair;
             let prediction = predictor.predict_ids(user, item);
             let applied = self.unknown.apply(prediction, &mut counts);
-            let Some(rating) = applied.map_err(|part| self.refused(user, item, place, part))? else {
+            let Some(rating) = applied.map_err(|part| refused(&pair, part))? else {
                 return Ok(());
             };
             let rating = rating as f32;
@@ -171,18 +176,14 @@ impl Predict {
         rows.finish().map_err(failed)?;
         Ok(counts)
     }
+}
 
-    fn refused(&self, user: &[u8], item: &[u8], place: Place, part: Part) -> Error {
-        let (user, item) = (String::from_utf8_lossy(user), String::from_utf8_lossy(item));
-        let what = match part {
-            Part::User => format!("user {user:?} is unknown to the model"),
-            Part::Item => format!("item {item:?} is unknown to the model"),
-            Part::Both => format!("user {user:?} and item {item:?} are unknown to the model"),
-        };
-        Error::data_at(
-            Location::at(&*self.pairs, place),
-            what,
-            "remove the line, or pass --unknown mean or skip",
-        )
-    }
+fn refused(pair: &Pair<'_>, part: Part) -> Error {
+    let (user, item) = (String::from_utf8_lossy(pair.user), String::from_utf8_lossy(pair.item));
+    let what = match part {
+        Part::User => format!("user {user:?} is unknown to the model"),
+        Part::Item => format!("item {item:?} is unknown to the model"),
+        Part::Both => format!("user {user:?} and item {item:?} are unknown to the model"),
+    };
+    Error::data_at(pair.location(), what, "remove the line, or pass --unknown mean or skip")
 }

@@ -6,16 +6,14 @@ use clap::Args;
 
 use super::args::{fraction, key_value, one_of, threads};
 use super::help;
-use super::input::{Reading, read_held};
+use super::input::{self, TrainingReading, at_most_one_stdin, named, read_held};
 use super::render::Renderer;
 use super::streams::Streams;
 use super::table::count;
 use crate::backend::{Backend, DeviceChoice, OpenOptions, open};
 use crate::config::{Keep, Loss, ModelKind, Reg, RegScaling, TrainConfig};
-use crate::data::formats::FORMATS;
-use crate::data::{
-    Column, Duplicates, HoldoutBy, Ids, ItemNames, Ratings, ReadOptions, read_item_names, read_ratings,
-};
+use crate::data::formats::is_known_extension;
+use crate::data::{Column, HoldoutBy, Ids, ItemNames, Ratings, read_item_names};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Saved};
 use crate::model::Model;
@@ -29,11 +27,11 @@ const SCALINGS: &[RegScaling] = &[RegScaling::Sqrt, RegScaling::None, RegScaling
 #[derive(Debug, Args)]
 #[command(after_help = help::TRAIN_EXAMPLES)]
 pub(super) struct Train {
-    /// Ratings, a user, an item and a rating a line; - is standard input
-    #[arg(value_name = "FILE", long_help = help::inputs())]
-    file: PathBuf,
+    /// Ratings, a user, an item and a rating a line: files, folders, or - for standard input
+    #[arg(value_name = "FILE", required = true, long_help = help::inputs())]
+    files: Vec<PathBuf>,
 
-    /// The model's file [default: the name of FILE with .safetensors, in this folder]
+    /// The model's file [default: the name of the only FILE, else ratings, with .safetensors, in this folder]
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 
@@ -45,9 +43,9 @@ pub(super) struct Train {
     #[arg(long)]
     json: bool,
 
-    /// Ratings to measure each epoch with; never trained on
+    /// Ratings to measure each epoch with; never trained on; give it once for each file
     #[arg(long, value_name = "FILE", help_heading = "Data")]
-    test: Option<PathBuf>,
+    test: Vec<PathBuf>,
 
     /// Set this part of the ratings aside and measure each epoch with it
     #[arg(long, value_name = "FRACTION", value_parser = fraction, allow_negative_numbers = true, help_heading = "Data")]
@@ -57,13 +55,9 @@ pub(super) struct Train {
     #[arg(long, value_name = "WHICH", value_parser = one_of(&HoldoutBy::ALL, HoldoutBy::name), requires = "holdout", help_heading = "Data")]
     holdout_by: Option<HoldoutBy>,
 
-    /// Ratings to validate with: measured each epoch, never trained on
+    /// Ratings to validate with: measured each epoch, never trained on; give it once for each file
     #[arg(long, value_name = "FILE", conflicts_with = "holdout", help_heading = "Data")]
-    valid: Option<PathBuf>,
-
-    /// Where a user rates an item twice
-    #[arg(long, value_name = "WHICH", default_value = "error", value_parser = one_of(&Duplicates::ALL, Duplicates::name), help_heading = "Data")]
-    duplicates: Duplicates,
+    valid: Vec<PathBuf>,
 
     /// The items' names, an id and a name a line, such as MovieLens' movies.csv: kept in the model
     #[arg(long, value_name = "FILE", help_heading = "Data")]
@@ -74,7 +68,7 @@ pub(super) struct Train {
     name_column: Option<Column>,
 
     #[command(flatten, next_help_heading = "Data")]
-    reading: Reading,
+    reading: TrainingReading,
 
     #[command(flatten, next_help_heading = "Model and method")]
     method: Method,
@@ -178,19 +172,24 @@ impl Train {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
         let End { keep, patience, max_seconds } = self.end;
         let config = TrainConfig { keep, patience, max_seconds, ..self.method.config() };
-        if self.holdout.is_none() && self.valid.is_none() {
+        if self.holdout.is_none() && self.valid.is_empty() {
             config.check_without_validation()?;
         }
         let config = config.check()?;
-        self.check_inputs()?;
-        let out = self.out.clone().unwrap_or_else(|| default_out(&self.file));
-        let inputs = [Some(&self.file), self.test.as_ref(), self.valid.as_ref(), self.names.as_ref()];
-        let inputs = inputs.into_iter().flatten().map(|path| &**path);
-        let output = Output::create(out, self.force)?.apart_from(inputs)?;
+        let inputs = [
+            ("FILE", &*self.files),
+            ("--valid", &*self.valid),
+            ("--test", &*self.test),
+            ("--names", self.names.as_slice()),
+        ];
+        at_most_one_stdin(&inputs)?;
+        let out = self.out.clone().unwrap_or_else(|| default_out(&self.files));
+        let inputs: Vec<PathBuf> = inputs.into_iter().flat_map(|(_, paths)| input::files(paths)).collect();
+        let output = Output::create(out, self.force)?.apart_from(inputs.iter().map(|path| &**path))?;
         self.device.limit_threads();
 
         let mut renderer = Renderer::new(streams, self.json);
-        renderer.reading(&self.file);
+        renderer.reading(&named(&self.files));
         let (data, mut notices) = self.data()?;
         let names = self.names(&data.train.items, &mut notices)?;
         let mut backend = self.device.open(&mut renderer)?;
@@ -226,23 +225,6 @@ impl Train {
         Err(error)
     }
 
-    fn check_inputs(&self) -> Result<()> {
-        let inputs = [
-            ("FILE", Some(&self.file)),
-            ("--valid", self.valid.as_ref()),
-            ("--test", self.test.as_ref()),
-            ("--names", self.names.as_ref()),
-        ];
-        let stdin = inputs.into_iter().filter(|(_, path)| path.is_some_and(|path| path == Path::new("-")));
-        match &stdin.map(|(name, _)| name).collect::<Vec<_>>()[..] {
-            [first, second, ..] => Err(Error::usage(
-                format!("standard input can't be both {first} and {second}"),
-                "pass a file for one of them",
-            )),
-            _ => Ok(()),
-        }
-    }
-
     /// Reads the items' names and notes what is odd of them.
     fn names(&self, items: &Ids, notices: &mut Vec<String>) -> Result<Option<Ids>> {
         let Some(path) = &self.names else { return Ok(None) };
@@ -259,11 +241,9 @@ impl Train {
 
     /// Reads and splits; the second part is what the user should know of it.
     fn data(&self) -> Result<(Dataset, Vec<String>)> {
-        let options = self.reading.options(self.duplicates);
         let by = self.holdout_by.unwrap_or_default();
-        let timed = ReadOptions { time: by == HoldoutBy::Time, ..options.clone() };
-        let ratings = read_ratings(&self.file, &timed)?;
-        let mut notices = Vec::new();
+        let (ratings, left_out) = self.reading.read(&self.files, by == HoldoutBy::Time)?;
+        let mut notices = Vec::from_iter(left_out);
         let (train, valid) = match self.holdout {
             None => (ratings, None),
             Some(fraction) => {
@@ -272,8 +252,10 @@ impl Train {
                 (train, Some(valid))
             }
         };
-        let read = |path: &Option<PathBuf>| {
-            path.as_ref().map(|path| read_held(path, &options, &train.users, &train.items)).transpose()
+        let options = self.reading.options();
+        let read = |inputs: &[PathBuf]| {
+            let held = || read_held(inputs, &options, &train.users, &train.items);
+            (!inputs.is_empty()).then(held).transpose()
         };
         let valid = valid.or(read(&self.valid)?);
         let test = read(&self.test)?;
@@ -348,18 +330,14 @@ fn left_without(train: &Ratings) -> Option<String> {
     })
 }
 
-/// The model's file if none is named: the stem of the ratings' file, in this folder.
-fn default_out(file: &Path) -> PathBuf {
-    let known = |extension: &str| {
-        let extension = extension.to_ascii_lowercase();
-        ["gz", "csv", "tsv", "txt"].contains(&&*extension)
-            || FORMATS.iter().any(|format| format.extensions.contains(&&*extension))
+/// The model's file if none is named: the stem of the ratings' only file, in this folder.
+fn default_out(files: &[PathBuf]) -> PathBuf {
+    let only = match files {
+        [file] if file != Path::new("-") => file.file_name(),
+        _ => None,
     };
-    let mut stem = match file.file_name() {
-        Some(name) if file != Path::new("-") => PathBuf::from(name),
-        _ => PathBuf::from("ratings"),
-    };
-    while stem.extension().is_some_and(|extension| known(&extension.to_string_lossy())) {
+    let mut stem = PathBuf::from(only.unwrap_or("ratings".as_ref()));
+    while stem.extension().is_some_and(|extension| is_known_extension(&extension.to_string_lossy())) {
         stem.set_extension("");
     }
     stem.as_mut_os_string().push(".safetensors");
@@ -377,6 +355,8 @@ mod tests {
             ("u1.train.csv.gz", "u1.train.safetensors"),
             ("RATINGS.CSV.GZ", "RATINGS.safetensors"),
             ("u.data", "u.safetensors"),
+            ("a.csv.zst", "a.safetensors"),
+            ("data/2025/", "2025.safetensors"),
             ("-", "ratings.safetensors"),
             ("./-", "-.safetensors"),
             ("..", "ratings.safetensors"),
@@ -384,7 +364,8 @@ mod tests {
             (".csv", ".csv.safetensors"),
             ("a.b", "a.b.safetensors"),
         ] {
-            assert_eq!(default_out(Path::new(file)), Path::new(out), "{file}");
+            assert_eq!(default_out(&[file.into()]), Path::new(out), "{file}");
         }
+        assert_eq!(default_out(&["a.csv".into(), "b.csv".into()]), Path::new("ratings.safetensors"));
     }
 }

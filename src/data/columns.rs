@@ -114,6 +114,13 @@ const ROLES: [Role; 3] = [
     },
 ];
 
+impl Role {
+    /// Where its name stands among normal ones.
+    fn find(&self, names: &[Vec<u8>]) -> Option<usize> {
+        self.known.iter().find_map(|known| names.iter().position(|name| name == known.as_bytes()))
+    }
+}
+
 /// When it was rated, which is read only where it decides something.
 const TIME: Role = Role {
     name: "timestamp",
@@ -191,6 +198,36 @@ pub(super) fn resolve(
     Ok(layout)
 }
 
+/// As [`resolve`], for names whose order says nothing, such as the keys of JSON: all must be
+/// known, or given. Returns their positions.
+pub(super) fn resolve_names(
+    at: &Location,
+    names: &[&[u8]],
+    columns: Option<&Columns>,
+    roles: usize,
+) -> Result<Vec<usize>> {
+    if columns.is_none() {
+        let normal: Vec<Vec<u8>> = names.iter().map(|name| normal(name)).collect();
+        let unknown = ROLES.iter().take(roles).find(|role| role.find(&normal).is_none());
+        if let Some(role) = unknown {
+            return Err(Error::data_at(
+                at.clone(),
+                format!("the names do not tell the {}: {}", role.name, listed(names)),
+                "name the columns with --columns",
+            ));
+        }
+    }
+    let positions = resolve(at, names, columns, Some(true), roles)?.positions;
+    match positions.iter().find(|&&position| position >= names.len()) {
+        None => Ok(positions),
+        Some(position) => Err(Error::data_at(
+            at.clone(),
+            format!("there is no column {}: there are {}", position + 1, listed(names)),
+            "pass --columns with names from that list",
+        )),
+    }
+}
+
 fn named(at: &Location, cells: &[&[u8]], columns: &[&Column], header: Option<bool>) -> Result<Layout> {
     let by_name = columns.iter().any(|column| matches!(column, Column::Name(_)));
     let find = |name: &str| {
@@ -206,7 +243,16 @@ fn named(at: &Location, cells: &[&[u8]], columns: &[&Column], header: Option<boo
             Column::Name(name) => {
                 let numbers = header.is_none() && cells.iter().any(|cell| is_number(cell));
                 match find(name) {
-                    Some(position) if header != Some(false) => position,
+                    Some(position) if header != Some(false) => {
+                        if cells[position].trim_ascii() == name.as_bytes() {
+                            let exact: Vec<&[u8]> = cells.iter().map(|cell| cell.trim_ascii()).collect();
+                            once(at, cells, &exact, position)?;
+                        } else {
+                            let normal: Vec<Vec<u8>> = cells.iter().map(|cell| normal(cell)).collect();
+                            once(at, cells, &normal, position)?;
+                        }
+                        position
+                    }
                     None if header == Some(true) || (header.is_none() && !numbers) => {
                         return Err(Error::data_at(
                             at.clone(),
@@ -239,13 +285,9 @@ fn usual(at: &Location, cells: &[&[u8]], header: Option<bool>, roles: usize) -> 
         return Ok(Layout { positions: default, header: false });
     }
     let names: Vec<Vec<u8>> = cells.iter().map(|cell| normal(cell)).collect();
-    let known: Vec<Option<usize>> = ROLES[..roles]
-        .iter()
-        .map(|role| {
-            role.known.iter().find_map(|known| names.iter().position(|name| name == known.as_bytes()))
-        })
-        .collect();
-    if let Some(positions) = known.iter().copied().collect() {
+    let known: Vec<Option<usize>> = ROLES[..roles].iter().map(|role| role.find(&names)).collect();
+    if let Some(positions) = known.iter().copied().collect::<Option<Vec<usize>>>() {
+        positions.iter().try_for_each(|&position| once(at, cells, &names, position))?;
         return Ok(Layout { positions, header: true });
     }
     let header = header.unwrap_or_else(|| looks_like_header(cells, &default));
@@ -273,11 +315,22 @@ fn time(at: &Location, cells: &[&[u8]], header: bool) -> Result<usize> {
         };
     }
     let names: Vec<Vec<u8>> = cells.iter().map(|cell| normal(cell)).collect();
-    let known = TIME.known.iter().find_map(|known| names.iter().position(|name| name == known.as_bytes()));
-    known.ok_or_else(|| {
+    let Some(known) = TIME.find(&names) else {
         let what = format!("no column is known to hold timestamps: {}", listed(cells));
-        Error::data_at(at.clone(), what, REMEDY)
-    })
+        return Err(Error::data_at(at.clone(), what, REMEDY));
+    };
+    once(at, cells, &names, known)?;
+    Ok(known)
+}
+
+/// Refuses a header that has the name at `position` more than once: nobody can say which is meant.
+fn once(at: &Location, cells: &[&[u8]], names: &[impl AsRef<[u8]>], position: usize) -> Result<()> {
+    let name = names[position].as_ref();
+    if names.iter().filter(|other| other.as_ref() == name).count() == 1 {
+        return Ok(());
+    }
+    let what = format!("more than one column is called {}", quoted(cells[position].trim_ascii()));
+    Err(Error::data_at(at.clone(), what, "name the columns by number with --columns, such as 1,2,3"))
 }
 
 /// A first line is a header if nothing in the columns used is a number.

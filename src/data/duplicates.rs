@@ -1,7 +1,6 @@
 //! Pairs that occur more than once.
 
-use std::path::{Path, PathBuf};
-
+use super::input::Input;
 use super::ratings::Ratings;
 use super::read::{Duplicates, Triples};
 use super::sparse::Compressed;
@@ -12,7 +11,7 @@ use crate::error::{Error, Location, Place, Result, Unit};
 /// (or row, or entry) after the one before it.
 #[derive(Debug, Default)]
 pub(super) struct Places {
-    files: Vec<PathBuf>,
+    files: Vec<Input>,
     breaks: Vec<Break>,
     records: u64,
 }
@@ -26,14 +25,8 @@ struct Break {
 }
 
 impl Places {
-    /// What follows is of this file.
-    pub(super) fn file(&mut self, path: &Path) {
-        self.files.push(path.to_owned());
-    }
-
-    /// Adds the next record, of the file that was named last.
-    pub(super) fn push(&mut self, place: Place) {
-        let file = self.files.len().saturating_sub(1);
+    /// Adds the next record; `file` numbers the files from 0.
+    pub(super) fn push(&mut self, file: usize, place: Place) {
         let follows = self.breaks.last().is_some_and(|last| {
             let number = last.place.number + (self.records - last.record);
             last.file == file && place == Place { number, ..last.place }
@@ -42,6 +35,11 @@ impl Places {
             self.breaks.push(Break { record: self.records, file, place });
         }
         self.records += 1;
+    }
+
+    /// Names the files.
+    pub(super) fn of(self, files: Vec<Input>) -> Self {
+        Self { files, ..self }
     }
 
     /// The file, by its place among the files, and the place in it of a record that was added.
@@ -54,7 +52,7 @@ impl Places {
     /// The same for a message.
     fn location(&self, record: u64) -> Location {
         let (file, place) = self.get(record);
-        Location::at(self.files[file].clone(), place)
+        Location::at(self.files[file].path(), place)
     }
 }
 
@@ -132,10 +130,9 @@ mod tests {
 
     fn apply(triples: &[(&str, &str, f32)], rule: Duplicates) -> Result<Ratings> {
         let mut places = Places::default();
-        places.file(Path::new("f.csv"));
-        (0..triples.len() as u64).for_each(|record| places.push(Place::line(record + 2)));
+        (0..triples.len() as u64).for_each(|record| places.push(0, Place::line(record + 2)));
         let Ratings { users, items, user, item, value, time } = ratings(triples);
-        distinct(Triples { users, items, user, item, value, time }, &places, rule)
+        distinct(Triples { users, items, user, item, value, time }, &places.of(vec!["f.csv".into()]), rule)
     }
 
     const TWICE: [(&str, &str, f32); 6] = [
@@ -192,14 +189,12 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let (mut places, mut naive, mut number) = (Places::default(), Vec::new(), 0);
         for record in 0..5_000 {
-            if record % 1_000 == 0 {
-                places.file(Path::new("f"));
-                // Now and then the next file goes on where the last one ended.
-                number = if record % 2_000 == 0 { 0 } else { number };
+            if record % 2_000 == 0 {
+                number = 0; // and at 1,000 and 3,000 a file goes on where the last one ended
             }
             number += if rng.random_range(0..50) == 0 { rng.random_range(2..9) } else { 1 };
             let place = if record < 2_500 { Place::line(number) } else { Place::row(number) };
-            places.push(place);
+            places.push(record / 1_000, place);
             naive.push((record / 1_000, place));
         }
         assert!(places.breaks.len() < 200, "one entry for each gap, not for each record");
@@ -210,14 +205,11 @@ mod tests {
 
     #[test]
     fn the_first_of_two_is_named_with_its_file_where_that_is_another() {
-        let already = |files: [&str; 2], places_of: [Place; 2]| {
+        let already = |files: &[&str], at: [Place; 2]| {
             let mut places = Places::default();
-            for (file, place) in files.into_iter().zip(places_of) {
-                if !file.is_empty() {
-                    places.file(Path::new(file));
-                }
-                places.push(place);
-            }
+            places.push(0, at[0]);
+            places.push(files.len() - 1, at[1]);
+            let places = places.of(files.iter().map(|&file| file.into()).collect());
             let Ratings { users, items, user, item, value, time } =
                 ratings(&[("a", "x", 1.0), ("a", "x", 2.0)]);
             let triples = Triples { users, items, user, item, value, time };
@@ -226,27 +218,31 @@ mod tests {
         };
         for (files, places, what) in [
             (
-                ["a.csv", "b.csv"],
+                &["a.csv", "b.csv"][..],
                 [Place::line(3), Place::line(9)],
                 "b.csv:9: user \"a\" rated item \"x\" at a.csv:3 already",
             ),
             (
-                ["a.csv", "b.npz"],
+                &["a.csv", "b.npz"][..],
                 [Place::line(3), Place::entry(9)],
                 "b.npz: entry 9: user \"a\" rated item \"x\" at a.csv:3 already",
             ),
             (
-                ["p", "a"],
+                &["p", "a"][..],
                 [Place::row(3), Place::line(4)],
                 "a:4: user \"a\" rated item \"x\" at p: row 3 already",
             ),
             (
-                ["p", ""],
+                &["p"][..],
                 [Place::row(3), Place::row(4)],
                 "p: row 4: user \"a\" rated item \"x\" in row 3 already",
             ),
             // The same file twice is two files.
-            (["a", "a"], [Place::line(1), Place::line(1)], "a:1: user \"a\" rated item \"x\" at a:1 already"),
+            (
+                &["a", "a"][..],
+                [Place::line(1), Place::line(1)],
+                "a:1: user \"a\" rated item \"x\" at a:1 already",
+            ),
         ] {
             assert_eq!(already(files, places), what);
         }

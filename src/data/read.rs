@@ -5,8 +5,10 @@ use std::str::FromStr;
 
 use super::columns::Columns;
 use super::duplicates::{Places, distinct};
-use super::formats::{self, Record, Request};
+use super::formats::{self, Format, Record, Request};
 use super::ids::{IdMap, Ids, MAX_IDS};
+use super::input::Input;
+use super::range::RatingRange;
 use super::ratings::Ratings;
 use super::source::Source;
 use super::text::quoted;
@@ -100,9 +102,11 @@ impl FromStr for Duplicates {
     }
 }
 
-/// How to read a file. By default everything is found out from the file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// How to read files. By default everything is found out from each file.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ReadOptions {
+    /// The format; see [`Format::by_name`].
+    pub format: Option<&'static Format>,
     /// The columns; by default those with well-known names in the header, else the first three.
     pub columns: Option<Columns>,
     /// The separator of columns.
@@ -111,19 +115,21 @@ pub struct ReadOptions {
     pub header: Option<bool>,
     /// What to do where a user rates an item twice.
     pub duplicates: Duplicates,
+    /// What every rating must lie in.
+    pub rating_range: Option<RatingRange>,
     /// Whether to read timestamps as well, and to refuse a file without.
     pub time: bool,
 }
 
-/// Ratings as they stand in a file, by ids of its own: a test file. A pair may occur more than once.
+/// Ratings as they stand in files, by ids of their own: test files. A pair may occur more than once.
 ///
 /// # Shapes
 /// As [`Ratings`].
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Triples {
-    /// The file's users.
+    /// Their users.
     pub users: Ids,
-    /// The file's items.
+    /// Their items.
     pub items: Ids,
     /// Index of each rating's user, `[N]`.
     pub user: Vec<u32>,
@@ -135,14 +141,24 @@ pub struct Triples {
     pub time: Option<Vec<i64>>,
 }
 
-/// Reads ratings to train on. `-` is standard input; gzip is unpacked.
+/// Reads ratings to train on, from all inputs one after the other.
 ///
 /// # Errors
-/// [`Error::NoInput`] if the file can't be opened, [`Error::Io`] if reading
-/// breaks off, [`Error::Data`] for anything that is not a rating and for
-/// duplicates, [`Error::Usage`] for options that contradict each other.
-pub fn read_ratings(path: &Path, options: &ReadOptions) -> Result<Ratings> {
-    let (triples, places) = collect(Source::open(path)?, options)?;
+/// [`Error::NoInput`] if a file can't be opened or a folder has none,
+/// [`Error::Io`] if reading breaks off, [`Error::Data`] for anything that is
+/// not a rating and for duplicates, [`Error::Usage`] for options that
+/// contradict each other.
+///
+/// ```no_run
+/// # use deltav::data::{ReadOptions, read_ratings};
+/// let ratings = read_ratings(["2024.csv.gz", "2025/"], &ReadOptions::default())?;
+/// # Ok::<(), deltav::Error>(())
+/// ```
+pub fn read_ratings(
+    inputs: impl IntoIterator<Item = impl Into<Input>>,
+    options: &ReadOptions,
+) -> Result<Ratings> {
+    let (triples, places) = collect(inputs, options)?;
     distinct(triples, &places, options.duplicates)
 }
 
@@ -150,36 +166,60 @@ pub fn read_ratings(path: &Path, options: &ReadOptions) -> Result<Ratings> {
 ///
 /// # Errors
 /// As [`read_ratings`], duplicates apart.
-pub fn read_triples(path: &Path, options: &ReadOptions) -> Result<Triples> {
-    collect(Source::open(path)?, options).map(|(triples, _)| triples)
+pub fn read_triples(
+    inputs: impl IntoIterator<Item = impl Into<Input>>,
+    options: &ReadOptions,
+) -> Result<Triples> {
+    collect(inputs, options).map(|(triples, _)| triples)
 }
 
-/// Reads pairs to predict: `each` gets user, item and place of every
-/// record, as they come. A rating column is ignored. Returns their number.
+/// A pair to predict as it stands in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pair<'a> {
+    /// The user's id.
+    pub user: &'a [u8],
+    /// The item's id.
+    pub item: &'a [u8],
+    /// The file that it stands in.
+    pub path: &'a Path,
+    /// Where in that file.
+    pub place: Place,
+}
+
+impl Pair<'_> {
+    /// Where it stands, for an error.
+    pub fn location(&self) -> Location {
+        Location::at(self.path, self.place)
+    }
+}
+
+/// Reads pairs to predict: `each` gets one after the other as they are read, and none is
+/// kept in memory. A rating column is ignored. Returns their number.
 ///
 /// # Errors
 /// As [`read_triples`], and whatever `each` returns.
 pub fn read_pairs(
-    path: &Path,
+    inputs: impl IntoIterator<Item = impl Into<Input>>,
     options: &ReadOptions,
-    mut each: impl FnMut(&[u8], &[u8], Place) -> Result<()>,
+    mut each: impl FnMut(Pair<'_>) -> Result<()>,
 ) -> Result<u64> {
     let mut count = 0;
-    formats::read(Source::open(path)?, &Request::new(options, false), &mut |record| {
+    each_record(inputs, options, false, &mut |_, path, Record { user, item, place, .. }| {
         count += 1;
-        each(record.user, record.item, record.place)
+        each(Pair { user, item, path, place })
     })?;
     Ok(count)
 }
 
-fn collect(source: Source<'_>, options: &ReadOptions) -> Result<(Triples, Places)> {
-    let path = source.path();
+fn collect(
+    inputs: impl IntoIterator<Item = impl Into<Input>>,
+    options: &ReadOptions,
+) -> Result<(Triples, Places)> {
     let (mut users, mut items) = (IdMap::new(), IdMap::new());
     let (mut user, mut item, mut value) = (Vec::new(), Vec::new(), Vec::new());
     let mut time = options.time.then(Vec::new);
     let mut places = Places::default();
-    places.file(path);
-    formats::read(source, &Request::new(options, true), &mut |record: Record<'_>| {
+    let files = each_record(inputs, options, true, &mut |file, path, record| {
         let full = |side: &str| {
             Error::data_at(
                 Location::at(path, record.place),
@@ -195,10 +235,46 @@ fn collect(source: Source<'_>, options: &ReadOptions) -> Result<(Triples, Places
         if let (Some(times), Some(time)) = (&mut time, record.time) {
             times.push(time);
         }
-        places.push(record.place);
+        places.push(file, record.place);
         Ok(())
     })?;
-    Ok((Triples { users: users.into_ids(), items: items.into_ids(), user, item, value, time }, places))
+    Ok((
+        Triples { users: users.into_ids(), items: items.into_ids(), user, item, value, time },
+        places.of(files),
+    ))
+}
+
+/// Every record of every file of every input, with its file by number and name. Returns the files.
+fn each_record(
+    inputs: impl IntoIterator<Item = impl Into<Input>>,
+    options: &ReadOptions,
+    rating: bool,
+    each: &mut dyn FnMut(usize, &Path, Record<'_>) -> Result<()>,
+) -> Result<Vec<Input>> {
+    // All are looked up before the first is read, so that a wrong name costs no time.
+    let mut files = Vec::new();
+    for input in inputs {
+        files.extend(input.into().files()?);
+    }
+    if files.is_empty() {
+        return Err(Error::usage("there is no input", "pass a file with one rating a line"));
+    }
+    let request = Request::new(options, rating);
+    for (number, file) in files.iter().enumerate() {
+        formats::read(Source::open(file)?, options.format, &request, &mut |record: Record<'_>| {
+            if let (Some(rating), Some(range)) = (record.rating, options.rating_range)
+                && !range.contains(rating)
+            {
+                return Err(Error::data_at(
+                    Location::at(file.path(), record.place),
+                    format!("rating {rating} is outside {range}"),
+                    "correct it, or pass another --rating-range",
+                ));
+            }
+            each(number, file.path(), record)
+        })?;
+    }
+    Ok(files)
 }
 
 #[cfg(test)]

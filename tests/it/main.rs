@@ -14,6 +14,7 @@ mod support;
 
 mod als;
 mod average;
+mod binary;
 mod cli;
 mod endings;
 mod epochs;

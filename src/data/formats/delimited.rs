@@ -8,6 +8,7 @@ use crate::error::{Error, Location, Place, Result};
 
 pub(super) const FORMAT: Format = Format {
     name: "delimited",
+    aliases: &["csv", "tsv", "movielens"],
     summary: "text, one rating a line: user, item, rating between commas, tabs, ;, |, spaces or ::",
     extensions: &["csv", "tsv", "dat", "data", "txt"],
     recognize: |_, _| true,
@@ -30,7 +31,8 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
         request.header,
         roles,
     )?;
-    records.want(layout.positions.iter().max().map_or(0, |last| last + 1));
+    let columns = records.fields().len();
+    records.want(columns);
 
     let mut more = true;
     if layout.header {
@@ -44,10 +46,23 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
         }
     }
     while more {
+        if records.fields_after(columns).any(is_text) {
+            return Err(Error::data_line(
+                path,
+                records.line(),
+                format!("has more columns than the {columns} of the first line"),
+                "quote the cell that has a separator in it, or correct the line",
+            ));
+        }
         sink(record(&records, &layout, request)?)?;
         more = records.advance()?;
     }
     Ok(())
+}
+
+/// Whether there is more than separators, which spreadsheets write behind the last column.
+fn is_text(cell: &[u8]) -> bool {
+    cell.iter().any(|byte| !b",;|:\t \"".contains(byte))
 }
 
 fn record<'r>(records: &'r Records<'_>, layout: &Layout, request: &Request<'_>) -> Result<Record<'r>> {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::super::columns::{id_column, normal};
+use super::super::input::Input;
 use super::super::read::Separator;
 use super::super::source::Source;
 use super::parse_number;
@@ -13,13 +14,13 @@ use crate::error::{Error, Result};
 ///
 /// The ids stand in the column whose header is a known name of a user, such as `userId`, else in
 /// the first. Columns are separated by `::`, tabs, commas, `;` or `|`, so an id may hold spaces. `-`
-/// is standard input; gzip is unpacked.
+/// is standard input; gzip and zstd are unpacked.
 ///
 /// # Errors
 /// [`Error::NoInput`] if the file can't be opened, [`Error::Io`] if reading breaks off,
 /// [`Error::Data`] for a line without an id, and whatever `each` returns.
 pub fn read_user_ids(path: &Path, mut each: impl FnMut(&[u8], u64) -> Result<()>) -> Result<u64> {
-    from_source(Source::open(path)?, 0, &mut each)
+    from_source(Source::open(&Input::from(path))?, 0, &mut each)
 }
 
 /// The same for items.
@@ -27,7 +28,7 @@ pub fn read_user_ids(path: &Path, mut each: impl FnMut(&[u8], u64) -> Result<()>
 /// # Errors
 /// As [`read_user_ids`].
 pub fn read_item_ids(path: &Path, mut each: impl FnMut(&[u8], u64) -> Result<()>) -> Result<u64> {
-    from_source(Source::open(path)?, 1, &mut each)
+    from_source(Source::open(&Input::from(path))?, 1, &mut each)
 }
 
 fn from_source(

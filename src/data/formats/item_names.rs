@@ -11,6 +11,7 @@ use std::path::Path;
 
 use super::super::columns::{Column, item_column, normal};
 use super::super::ids::{IdMap, Ids};
+use super::super::input::Input;
 use super::super::read::Separator;
 use super::super::source::Source;
 use super::super::text::{listed, quoted};
@@ -36,15 +37,15 @@ pub struct ItemNames {
     pub recoded: u64,
 }
 
-/// Reads the names of `items` from a file. `-` is standard input; gzip is unpacked.
+/// Reads the names of `items` from a file. `-` is standard input; gzip and zstd are unpacked.
 ///
 /// Ids that are not among the items are passed over; of several names of an item the first that
 /// is not empty counts. `column`: where the names stand; by default it is found out.
 ///
 /// # Errors
 /// As [`read_triples`](crate::data::read_triples), and [`Error::Data`] if no id is among the items.
-pub fn read_item_names(path: &Path, column: Option<&Column>, items: &Ids) -> Result<ItemNames> {
-    from_source(Source::open(path)?, column, items)
+pub fn read_item_names(input: impl Into<Input>, column: Option<&Column>, items: &Ids) -> Result<ItemNames> {
+    from_source(Source::open(&input.into())?, column, items)
 }
 
 fn from_source(source: Source<'_>, column: Option<&Column>, items: &Ids) -> Result<ItemNames> {

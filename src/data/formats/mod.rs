@@ -4,6 +4,14 @@
 mod delimited;
 mod id_list;
 mod item_names;
+mod jsonl;
+mod libmf;
+mod lines;
+mod mtx;
+mod npy;
+mod npz;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod records;
 
 use std::path::Path;
@@ -13,20 +21,32 @@ use super::read::{ReadOptions, Separator};
 use super::source::Source;
 use super::text::quoted;
 use super::time::parse_time;
-use crate::error::{Place, Result};
+use super::unpack;
+use crate::error::{Error, Place, Result};
 
 pub use id_list::{read_item_ids, read_user_ids};
 pub use item_names::{ItemNames, read_item_names};
 
 /// Every format, in the order in which they are tried on a file's first bytes.
 /// Text without a signature of its own comes last.
-pub const FORMATS: &[Format] = &[delimited::FORMAT];
+pub const FORMATS: &[Format] = &[
+    #[cfg(feature = "parquet")]
+    parquet::FORMAT,
+    npz::FORMAT,
+    npy::FORMAT,
+    mtx::FORMAT,
+    jsonl::FORMAT,
+    libmf::FORMAT,
+    delimited::FORMAT,
+];
 
 /// A file format.
 #[derive(Debug)]
 pub struct Format {
     /// Its name, one word.
     pub name: &'static str,
+    /// Other names that people know it by.
+    pub aliases: &'static [&'static str],
     /// What such a file looks like, one line.
     pub summary: &'static str,
     /// Usual file name extensions, without the dot: for people, and for folders,
@@ -37,6 +57,39 @@ pub struct Format {
     recognize: fn(&[u8], &Path) -> bool,
     /// Reads a file to its end, record by record.
     read: fn(Source<'_>, &Request<'_>, &mut Sink<'_>) -> Result<()>,
+}
+
+/// By name: there is one of each.
+impl PartialEq for Format {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Format {}
+
+impl Format {
+    /// The format with this name or alias.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] that lists the names.
+    pub fn by_name(name: &str) -> Result<&'static Format> {
+        let named = |format: &&Format| format.name == name || format.aliases.contains(&name);
+        FORMATS.iter().find(named).ok_or_else(|| {
+            let names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
+            Error::usage(
+                format!("there is no format {}", quoted(name.as_bytes())),
+                format!("pass one of {}", names.join(", ")),
+            )
+        })
+    }
+}
+
+/// Whether a file with this extension, without the dot, may hold ratings.
+pub(crate) fn is_known_extension(extension: &str) -> bool {
+    let extension = extension.to_ascii_lowercase();
+    let mut known = FORMATS.iter().flat_map(|format| format.extensions).chain(unpack::EXTENSIONS);
+    known.any(|known| *known == extension)
 }
 
 /// What is wanted of a file.
@@ -53,9 +106,23 @@ pub(super) struct Request<'a> {
 
 impl<'a> Request<'a> {
     pub(super) fn new(options: &'a ReadOptions, rating: bool) -> Self {
-        let ReadOptions { columns, separator, header, duplicates: _, time } = options;
+        let ReadOptions { columns, separator, header, time, .. } = options;
         let time = *time && rating;
         Self { columns: columns.as_ref(), separator: *separator, header: *header, rating, time }
+    }
+
+    /// Refuses what a format without columns and timestamps can't give. `what` it is, with its article.
+    pub(super) fn indices_only(&self, what: &str, path: &Path) -> Result<()> {
+        if self.columns.is_some() {
+            return Err(Error::usage(
+                format!("{} is {what}, which has no columns to choose", path.display()),
+                "leave --columns out",
+            ));
+        }
+        if self.time {
+            return Err(Error::data(path, "has no timestamps", "hold out by random or by user, not by time"));
+        }
+        Ok(())
     }
 }
 
@@ -77,10 +144,15 @@ pub(super) struct Record<'a> {
 /// Takes the records of a file in their order.
 pub(super) type Sink<'a> = dyn FnMut(Record<'_>) -> Result<()> + 'a;
 
-/// Reads a source in the first format that recognises it.
-pub(super) fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Result<()> {
-    let format = FORMATS.iter().find(|format| (format.recognize)(source.head(), source.path()));
-    (format.unwrap_or(&delimited::FORMAT).read)(source, request, sink)
+/// Reads a source in the format `forced`, else in the first that recognises it.
+pub(super) fn read(
+    source: Source<'_>,
+    forced: Option<&'static Format>,
+    request: &Request<'_>,
+    sink: &mut Sink<'_>,
+) -> Result<()> {
+    let recognized = FORMATS.iter().find(|format| (format.recognize)(source.head(), source.path()));
+    (forced.or(recognized).unwrap_or(&delimited::FORMAT).read)(source, request, sink)
 }
 
 /// A number as f64, with spaces around it; `nan` and `inf` are numbers here.
@@ -88,8 +160,36 @@ pub(super) fn parse_number(text: &[u8]) -> Option<f64> {
     std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok()
 }
 
+/// What is wrong with a part of a record, and what to do.
+type Wrong = (String, String);
+
+/// A rating from a number, or what is wrong with it and what to do.
+fn check_rating(number: f64) -> std::result::Result<f32, Wrong> {
+    let rating = number as f32;
+    if rating.is_finite() {
+        return Ok(rating);
+    }
+    let what = if number.is_finite() { "is too large for a 32-bit float" } else { "is not finite" };
+    Err((format!("rating {number:?} {what}"), "correct or remove it".to_owned()))
+}
+
+/// Refuses to look for columns, and for timestamps, in a matrix.
+fn refuse_columns(request: &Request<'_>, path: &Path) -> Result<()> {
+    if request.columns.is_some() {
+        return Err(Error::usage(
+            format!("{} is a matrix, and has no columns to choose from", path.display()),
+            "leave --columns out",
+        ));
+    }
+    if request.time {
+        let remedy = "hold out by random or by user, not by time";
+        return Err(Error::data(path, "is a matrix, which has no timestamps", remedy));
+    }
+    Ok(())
+}
+
 /// A rating from its text, or what is wrong with it and what to do.
-pub(super) fn parse_rating(text: &[u8]) -> std::result::Result<f32, (String, String)> {
+pub(super) fn parse_rating(text: &[u8]) -> std::result::Result<f32, Wrong> {
     const CORRECT: &str = "correct it, or name the right column with --columns";
     let Some(number) = parse_number(text) else {
         let trimmed = text.trim_ascii();
@@ -110,7 +210,7 @@ pub(super) fn parse_rating(text: &[u8]) -> std::result::Result<f32, (String, Str
 }
 
 /// A timestamp from its text, or what is wrong with it and what to do.
-pub(super) fn parse_timestamp(text: &[u8]) -> std::result::Result<i64, (String, String)> {
+pub(super) fn parse_timestamp(text: &[u8]) -> std::result::Result<i64, Wrong> {
     parse_time(text).ok_or_else(|| {
         let what = match text.trim_ascii() {
             b"" => "the timestamp is empty".to_owned(),
@@ -132,8 +232,17 @@ mod tests {
     fn formats_have_names_of_their_own_and_the_last_takes_everything() {
         for (index, format) in FORMATS.iter().enumerate() {
             assert!(!format.name.is_empty() && !format.summary.is_empty() && !format.extensions.is_empty());
-            assert!(FORMATS[..index].iter().all(|other| other.name != format.name), "{}", format.name);
+            for name in format.aliases.iter().chain([&format.name]) {
+                assert!(
+                    FORMATS[..index]
+                        .iter()
+                        .all(|other| { other.name != *name && !other.aliases.contains(name) }),
+                    "{name}"
+                );
+                assert_eq!(Format::by_name(name).unwrap(), format);
+            }
         }
+        assert_eq!(Format::by_name("word").unwrap_err().exit_code(), 2);
         assert!((FORMATS[FORMATS.len() - 1].recognize)(b"", Path::new("")));
     }
 

@@ -11,10 +11,8 @@ use memchr::{memchr, memchr_iter, memmem};
 
 use super::super::read::Separator;
 use super::super::source::Source;
-use crate::error::{Error, Result};
-
-/// The longest record in bytes. A longer one is no rating, and is not kept in memory.
-const LONGEST: usize = 16 << 20;
+use super::lines::{LONGEST, too_long};
+use crate::error::{Error, Location, Result};
 
 /// How a line is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +131,11 @@ impl<'a> Records<'a> {
         self.fields.iter().map(|range| &self.buffer[range.clone()]).collect()
     }
 
+    /// The fields from this one on.
+    pub(super) fn fields_after(&self, first: usize) -> impl Iterator<Item = &[u8]> {
+        self.fields.iter().skip(first).map(|range| &self.buffer[range.clone()])
+    }
+
     /// The source's name for messages.
     pub(super) fn source(&self) -> &Source<'a> {
         &self.source
@@ -147,14 +150,7 @@ impl<'a> Records<'a> {
             return Ok(read > 0);
         }
         Err(quote.map_or_else(
-            || {
-                Error::data_line(
-                    self.source.path(),
-                    self.lines,
-                    format!("the line is longer than {} MiB", LONGEST >> 20),
-                    "pass a text file with one rating a line",
-                )
-            },
+            || too_long(Location::line(self.source.path(), self.lines)),
             |line| self.open_quote(line),
         ))
     }

@@ -17,7 +17,7 @@ fn with<T>(bytes: impl AsRef<[u8]>, read: impl FnOnce(&Path) -> T) -> T {
 }
 
 fn read(bytes: impl AsRef<[u8]>, options: &ReadOptions) -> Result<Ratings> {
-    with(bytes, |path| read_ratings(path, options))
+    with(bytes, |path| read_ratings([path], options))
 }
 
 fn auto(text: &str) -> Ratings {
@@ -164,7 +164,7 @@ fn duplicates_are_refused_unless_a_rule_is_given() {
     let options = ReadOptions { duplicates: Duplicates::Last, ..ReadOptions::default() };
     let last = read(text, &options).unwrap();
     assert_eq!((last.user, last.value), (vec![1, 0], vec![2.0, 4.0]));
-    let triples = with(text, |path| read_triples(path, &ReadOptions::default())).unwrap();
+    let triples = with(text, |path| read_triples([path], &ReadOptions::default())).unwrap();
     assert_eq!((triples.user, triples.value), (vec![0, 1, 0], vec![1.0, 2.0, 4.0]));
 }
 
@@ -208,11 +208,11 @@ fn pairs_come_one_by_one_with_their_lines() {
     let pairs = |text: &str, options: &ReadOptions| {
         with(text, |path| {
             let mut pairs = Vec::new();
-            let count = read_pairs(path, options, |user, item, place| {
+            let count = read_pairs([path], options, |pair| {
                 pairs.push((
-                    String::from_utf8_lossy(user).into_owned(),
-                    String::from_utf8_lossy(item).into_owned(),
-                    place.number,
+                    String::from_utf8_lossy(pair.user).into_owned(),
+                    String::from_utf8_lossy(pair.item).into_owned(),
+                    pair.place.number,
                 ));
                 Ok(())
             })?;
@@ -234,14 +234,14 @@ fn pairs_come_one_by_one_with_their_lines() {
     assert!(pairs("", &auto).unwrap_err().to_string().contains("is empty"));
 
     let stopped = with("1,2\n3,4\n", |path| {
-        read_pairs(path, &auto, |_, _, place| Err(Error::usage(format!("stopped at {place}"), "go on")))
+        read_pairs([path], &auto, |pair| Err(Error::usage(format!("stopped at {}", pair.place), "go on")))
     });
     assert_eq!(stopped.unwrap_err().to_string(), "stopped at line 1; go on");
 }
 
 #[test]
 fn a_missing_file_is_no_input() {
-    let error = read_ratings(Path::new("/nowhere/r.csv"), &ReadOptions::default()).unwrap_err();
+    let error = read_ratings(["/nowhere/r.csv"], &ReadOptions::default()).unwrap_err();
     assert_eq!(error.exit_code(), 66);
     assert!(error.to_string().starts_with("/nowhere/r.csv: "), "{error}");
 }
@@ -280,7 +280,7 @@ fn no_input_makes_the_reader_panic() {
     let (mut read, mut refused) = (0, 0);
     for seed in 0..3_000 {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut bytes = b"user,item,rating\n1,\"a\",3.5\r\n2,\"b\"\"c\",4,\"x\ny\"\n\n3,c,2\n".to_vec();
+        let mut bytes = b"user,item,rating,note\n1,\"a\",3.5\r\n2,\"b\"\"c\",4,\"x\ny\"\n\n3,c,2\n".to_vec();
         for _ in 0..rng.random_range(1..6) {
             let at = rng.random_range(0..bytes.len());
             match rng.random_range(0..3) {
@@ -290,7 +290,7 @@ fn no_input_makes_the_reader_panic() {
             }
         }
         fs::write(&path, &bytes).unwrap();
-        match read_ratings(&path, &ReadOptions::default()) {
+        match read_ratings([&path], &ReadOptions::default()) {
             Ok(ratings) => {
                 read += 1;
                 assert!(!ratings.is_empty() && ratings.value.iter().all(|value| value.is_finite()));

@@ -81,7 +81,9 @@ fn a_missing_input_has_a_code_of_its_own() {
     let line = folder.fail(&["train", "missing.csv"], 66);
     assert!(line.starts_with("error: missing.csv: "), "{line}");
     folder.fail(&["train", "ratings.csv", "--test", "missing.csv"], 66);
-    folder.fail(&["train", "."], 66);
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    let line = folder.fail(&["train", "empty"], 66);
+    assert!(line.contains("is a folder without a file named .csv"), "{line}");
     folder.fail(&["inspect", "missing.safetensors"], 66);
     folder.fail(&["evaluate", "missing.safetensors", "test.csv"], 66);
 }

@@ -1,0 +1,158 @@
+//! The users and items with enough ratings.
+
+use super::ids::{IdMap, Ids};
+use super::ratings::Ratings;
+use super::sparse::Compressed;
+
+impl Ratings {
+    /// Leaves out users with fewer than `user` ratings and items with fewer than `item`, and
+    /// again those that this leaves with fewer, until all that are left have enough: the
+    /// (`user`, `item`)-core of the bipartite graph (Seidman, *Network structure and minimum
+    /// degree*, 1983). There may be none.
+    ///
+    /// What is left is as if the other ratings had never been read: ratings keep their order,
+    /// and ids are numbered anew in the order of their first use.
+    #[must_use]
+    pub fn k_core(&self, user: u64, item: u64) -> Ratings {
+        let (by_user, _) = self.by_user();
+        let (by_item, _) = self.by_item();
+        let mut users = Side { counts: self.user_counts(), least: user, out: vec![false; self.users.len()] };
+        let mut items = Side { counts: self.item_counts(), least: item, out: vec![false; self.items.len()] };
+        // Whoever falls below is taken out once, and lowers the counts of those opposite once:
+        // as many steps as there are ratings.
+        let (mut lost_users, mut lost_items) = (users.below(), items.below());
+        while !lost_users.is_empty() || !lost_items.is_empty() {
+            lost_items.extend(items.lower(&by_user, &lost_users));
+            lost_users = users.lower(&by_item, &lost_items);
+            lost_items.clear();
+        }
+        let kept = |p: &usize| !users.out[self.user[*p] as usize] && !items.out[self.item[*p] as usize];
+        let kept: Vec<usize> = (0..self.len()).filter(kept).collect();
+        let (users, user) = renumbered(&self.users, kept.iter().map(|&p| self.user[p]));
+        let (items, item) = renumbered(&self.items, kept.iter().map(|&p| self.item[p]));
+        let value = kept.iter().map(|&p| self.value[p]).collect();
+        let time = self.time.as_ref().map(|time| kept.iter().map(|&p| time[p]).collect());
+        Ratings { users, items, user, item, value, time }
+    }
+}
+
+/// The users or the items while some are taken out.
+struct Side {
+    counts: Vec<u64>, // ratings that are left
+    least: u64,
+    out: Vec<bool>,
+}
+
+impl Side {
+    /// Takes out those that have too few from the start.
+    fn below(&mut self) -> Vec<u32> {
+        let Self { counts, least, out } = self;
+        let below = (0..).zip(counts).filter(|(_, count)| **count < *least);
+        below.map(|(index, _)| index).inspect(|&index| out[index as usize] = true).collect()
+    }
+
+    /// Takes out those that have too few without the ratings that they share with `lost`.
+    fn lower(&mut self, by_lost: &Compressed, lost: &[u32]) -> Vec<u32> {
+        let mut below = Vec::new();
+        for &gone in lost {
+            for &index in by_lost.row(gone as usize) {
+                let at = index as usize;
+                self.counts[at] -= 1;
+                if self.counts[at] < self.least && !self.out[at] {
+                    self.out[at] = true;
+                    below.push(index);
+                }
+            }
+        }
+        below
+    }
+}
+
+/// The ids that are used, in the order of their first use, and the indices among them.
+fn renumbered(ids: &Ids, used: impl Iterator<Item = u32>) -> (Ids, Vec<u32>) {
+    let mut index = vec![u32::MAX; ids.len()];
+    let mut map = IdMap::new();
+    let used = used
+        .map(|old| {
+            let new = &mut index[old as usize];
+            if *new == u32::MAX {
+                *new = map.len() as u32;
+                // No more than before, so there is room; ids are distinct.
+                let _ = map.get_or_insert(ids.get(old));
+            }
+            *new
+        })
+        .collect();
+    (map.into_ids(), used)
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::*;
+    use crate::data::ratings::tests::ratings;
+
+    type Triple = (String, String, f32);
+
+    fn made(triples: &[Triple]) -> Ratings {
+        let borrowed: Vec<_> = triples.iter().map(|(u, i, r)| (u.as_str(), i.as_str(), *r)).collect();
+        ratings(&borrowed)
+    }
+
+    /// By the definition: passes over all ratings until none has too few beside it.
+    fn naive(mut triples: Vec<Triple>, user: usize, item: usize) -> Vec<Triple> {
+        loop {
+            let before = triples.clone();
+            let of = |u: &str| before.iter().filter(|t| t.0 == u).count();
+            let on = |i: &str| before.iter().filter(|t| t.1 == i).count();
+            triples.retain(|(u, i, _)| of(u) >= user && on(i) >= item);
+            if triples.len() == before.len() {
+                return triples;
+            }
+        }
+    }
+
+    #[test]
+    fn agrees_with_the_definition_on_random_ratings() {
+        let mut sizes = Vec::new();
+        for seed in 0..150 {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let mut triples: Vec<Triple> = Vec::new();
+            for _ in 0..rng.random_range(1..120) {
+                let (u, i) =
+                    (format!("u{}", rng.random_range(0..20)), format!("i{}", rng.random_range(0..15)));
+                if !triples.iter().any(|t| t.0 == u && t.1 == i) {
+                    triples.push((u, i, rng.random_range(1.0..5.0)));
+                }
+            }
+            let (user, item) = (rng.random_range(0..6), rng.random_range(0..6));
+            let found = made(&triples).k_core(user, item);
+            let expected = naive(triples, user as usize, item as usize);
+            assert_eq!(found, made(&expected), "seed {seed}: at least {user}, {item}");
+            sizes.push(expected.len());
+        }
+        assert!(sizes.iter().filter(|&&size| size == 0).count() < 100 && sizes.iter().any(|&size| size > 60));
+    }
+
+    #[test]
+    fn one_that_goes_takes_others_along() {
+        // A chain: each step leaves the next one with too few.
+        let chain = [("a", "x", 1.0), ("b", "x", 2.0), ("b", "y", 3.0), ("c", "y", 4.0), ("c", "z", 5.0)];
+        assert!(ratings(&chain).k_core(2, 2).is_empty());
+        let block = [("p", "m", 1.0), ("a", "x", 1.0), ("p", "n", 2.0), ("q", "n", 3.0), ("q", "m", 4.0)];
+        let kept = ratings(&block).k_core(2, 2);
+        assert_eq!(kept, ratings(&[block[0], block[2], block[3], block[4]]));
+    }
+
+    #[test]
+    fn times_go_with_their_ratings() {
+        let timed = Ratings {
+            time: Some(vec![7, 8, 9]),
+            ..ratings(&[("a", "x", 1.0), ("b", "x", 2.0), ("a", "y", 3.0)])
+        };
+        let kept = timed.k_core(2, 1);
+        assert_eq!((kept.time, kept.value), (Some(vec![7, 9]), vec![1.0, 3.0]));
+    }
+}
