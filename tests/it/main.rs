@@ -14,9 +14,11 @@ mod support;
 
 mod als;
 mod average;
+mod broken;
 mod cli;
 mod endings;
 mod epochs;
+mod formats;
 mod golden;
 mod kernels;
 mod kernels_mask;
