@@ -1,7 +1,5 @@
 //! Lists of ids: one a line, or a column of a table as text.
 
-use std::path::Path;
-
 use super::super::columns::{id_column, normal};
 use super::super::input::Input;
 use super::super::read::Separator;
@@ -19,16 +17,16 @@ use crate::error::{Error, Result};
 /// # Errors
 /// [`Error::NoInput`] if the file can't be opened, [`Error::Io`] if reading breaks off,
 /// [`Error::Data`] for a line without an id, and whatever `each` returns.
-pub fn read_user_ids(path: &Path, mut each: impl FnMut(&[u8], u64) -> Result<()>) -> Result<u64> {
-    from_source(Source::open(&Input::from(path))?, 0, &mut each)
+pub fn read_user_ids(input: impl Into<Input>, mut each: impl FnMut(&[u8], u64) -> Result<()>) -> Result<u64> {
+    from_source(Source::open(&input.into())?, 0, &mut each)
 }
 
 /// The same for items.
 ///
 /// # Errors
 /// As [`read_user_ids`].
-pub fn read_item_ids(path: &Path, mut each: impl FnMut(&[u8], u64) -> Result<()>) -> Result<u64> {
-    from_source(Source::open(&Input::from(path))?, 1, &mut each)
+pub fn read_item_ids(input: impl Into<Input>, mut each: impl FnMut(&[u8], u64) -> Result<()>) -> Result<u64> {
+    from_source(Source::open(&input.into())?, 1, &mut each)
 }
 
 fn from_source(
@@ -88,7 +86,7 @@ mod tests {
 
     fn read(text: &str, role: usize) -> Result<Vec<String>> {
         let mut ids = Vec::new();
-        let source = Source::new(Path::new("ids"), Box::new(text.as_bytes()))?;
+        let source = Source::new(std::path::Path::new("ids"), Box::new(text.as_bytes()))?;
         let count = from_source(source, role, &mut |id, line| {
             ids.push(format!("{}@{line}", String::from_utf8_lossy(id)));
             Ok(())
