@@ -16,6 +16,7 @@ mod als;
 mod average;
 mod binary;
 mod cli;
+mod corpus;
 mod endings;
 mod epochs;
 mod golden;
