@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::args::one_of;
 use super::help;
 use super::streams::Streams;
 use super::table::bytes;
 use crate::error::Result;
-use crate::model::{ExportFormat, Model};
+use crate::model::{ExportFormat, Model, Side};
 use crate::output::Output;
 
 /// Write a model in a format that other programs read
@@ -20,6 +21,10 @@ pub(super) struct Export {
 
     #[arg(long, value_name = "FORMAT", help = help::exports())]
     format: String,
+
+    /// Which side a format holds that has only one [default: items]
+    #[arg(long, value_name = "SIDE", value_parser = one_of(&Side::ALL, Side::name))]
+    side: Option<Side>,
 
     /// Where to write it
     #[arg(short, long, value_name = "FILE")]
@@ -34,7 +39,7 @@ impl Export {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
         let format = ExportFormat::find(&self.format)?;
         let output = Output::create(&self.out, self.force)?.apart_from([&*self.model])?;
-        let written = (format.write)(&Model::load(&self.model)?, output)?;
+        let written = format.write(&Model::load(&self.model)?, self.side, output)?;
         streams.note(format!("saved {}, {}", self.out.display(), bytes(written)));
         Ok(())
     }

@@ -6,6 +6,7 @@
 //! the output are the stable interface, these functions are not.
 
 mod args;
+mod choice;
 mod cv;
 mod demo;
 mod devices;
@@ -20,6 +21,7 @@ mod predict;
 mod recommend;
 mod render;
 mod rows;
+mod similar;
 mod streams;
 mod table;
 mod train;
@@ -55,7 +57,8 @@ enum Command {
     Predict(predict::Predict),
     Evaluate(evaluate::Evaluate),
     Cv(Box<cv::Cv>),
-    Recommend(recommend::Recommend),
+    Recommend(Box<recommend::Recommend>),
+    Similar(similar::Similar),
     Inspect(inspect::Inspect),
     Export(export::Export),
     Devices(devices::Devices),
@@ -88,6 +91,7 @@ impl Command {
             Command::Evaluate(command) => command.run(streams),
             Command::Cv(command) => command.run(streams),
             Command::Recommend(command) => command.run(streams),
+            Command::Similar(command) => command.run(streams),
             Command::Inspect(command) => command.run(streams),
             Command::Export(command) => command.run(streams),
             Command::Devices(command) => command.run(streams),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::args::one_of;
 use super::help;
 use super::input::{Reading, at_most_one_stdin, files};
-use super::rows::Rows;
+use super::rows::{Form, Rows};
 use super::streams::{Streams, stdout_error};
 use super::table::count;
 use crate::data::{Pair, read_pairs};
@@ -46,7 +46,7 @@ pub(super) struct Predict {
     #[arg(long, value_name = "SHARE")]
     interval: Option<Level>,
 
-    /// Write to a file [default: standard output]
+    /// Write to a file, JSON lines if it ends in .json or .jsonl, else CSV [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 
@@ -135,7 +135,7 @@ impl Predict {
     ) -> Result<UnknownCounts> {
         let predictor = model.predictor();
         let mut counts = UnknownCounts::default();
-        let mut rows = Rows::new(out, self.json);
+        let mut rows = Rows::new(out, Form::of(self.out.as_deref(), self.json));
         let mut header = vec!["user", "item", "prediction"];
         if self.with_std {
             header.extend(["mean_std", "rating_std"]);

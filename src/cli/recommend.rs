@@ -1,23 +1,23 @@
 //! `deltav recommend`: the best items for users.
 
 use std::borrow::Cow;
-use std::ffi::OsString;
-use std::io;
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 
 use clap::Args;
-use rayon::prelude::*;
+use indicatif::ProgressBar;
 use serde::Serialize;
 
+use super::choice::{What, Who, one_stdin};
 use super::predict::needs_posterior;
-use super::rows::Rows;
+use super::render::progress;
+use super::rows::{Form, Rows};
 use super::streams::{Streams, stdout_error};
-use super::table::count;
+use super::train::Device;
+use crate::backend::Backend;
 use crate::error::{Error, Result};
-use crate::model::{Explore, Model, Predictor, Recommendation};
-
-/// Users whose lists are computed side by side before they are written.
-const BLOCK: usize = 512;
+use crate::model::{Explore, Model, Predictor, TopN};
+use crate::output::Output;
 
 /// Recommend the items that users would rate highest
 #[derive(Debug, Args)]
@@ -37,8 +37,11 @@ pub(super) struct Recommend {
     #[arg(long)]
     include_seen: bool,
 
+    #[command(flatten)]
+    what: What,
+
     /// Let uncertain items through: ucb ranks by prediction + z standard deviations, thompson by a draw
-    #[arg(long, value_name = "HOW", value_parser = ["ucb", "thompson"])]
+    #[arg(long, value_name = "HOW", value_parser = ["ucb", "thompson"], conflicts_with = "device")]
     explore: Option<String>,
 
     /// Standard deviations that ucb adds
@@ -49,22 +52,20 @@ pub(super) struct Recommend {
     #[arg(long, value_name = "SEED", default_value_t = 0, requires = "explore")]
     seed: u64,
 
+    /// Write to a file, JSON lines if it ends in .json or .jsonl, else CSV [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Replace an existing file
+    #[arg(short, long, requires = "out")]
+    force: bool,
+
     /// JSON, one object a line, instead of CSV
     #[arg(long)]
     json: bool,
-}
 
-/// Whom to recommend to.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-struct Who {
-    /// A user's id; may be passed several times
-    #[arg(long = "user", value_name = "ID", allow_negative_numbers = true)]
-    users: Vec<OsString>,
-
-    /// Every user of the model
-    #[arg(long)]
-    all: bool,
+    #[command(flatten, next_help_heading = "Device")]
+    device: Device,
 }
 
 /// A recommendation as JSON.
@@ -85,48 +86,64 @@ struct Entry {
     ranked_by: Option<f32>,
 }
 
-impl Recommend {
-    pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
-        let model = Model::load(&self.model)?;
-        let predictor = model.predictor();
-        let explore = self.explore()?;
-        if explore.is_some() {
-            needs_posterior(&model)?;
-        }
-        let mut unknown = 0;
-        let users: Vec<u32> = if self.who.all {
-            let all = 0..model.users.len() as u32;
-            let known: Vec<u32> = all.filter(|&user| predictor.knows_user(user)).collect();
-            unknown = (model.users.len() - known.len()) as u64;
-            known
-        } else {
-            // An unknown user is refused before anything is written.
-            let find = |id: &OsString| {
-                let id = id.as_encoded_bytes();
-                predictor.recommend(id, 0, false).map(|_| predictor.user(id))
-            };
-            self.who.users.iter().map(find).collect::<Result<Vec<_>>>()?.into_iter().flatten().collect()
-        };
+/// What is to be done.
+struct Job<'a> {
+    predictor: &'a Predictor<'a>,
+    users: Vec<u32>,
+    query: TopN,
+}
 
-        let mut rows = Rows::new(streams.out(), self.json);
-        let header = ["user", "item", "rank", "score", "ranked_by"];
-        rows.header(&header[..if explore.is_some() { 5 } else { 4 }]).map_err(stdout_error)?;
-        for block in users.chunks(BLOCK) {
-            let list = |&user: &u32| self.list(&predictor, user, explore);
-            let lists = block.par_iter().map(list).collect::<Result<Vec<Vec<Entry>>>>()?;
-            for (&user, list) in block.iter().zip(&lists) {
-                write(&model, user, list, &mut rows).map_err(stdout_error)?;
-            }
-        }
-        rows.finish().map_err(stdout_error)?;
-        if unknown > 0 {
-            streams.note(format!("note: {} without a training rating left out", count(unknown, "user")));
-        }
-        Ok(())
-    }
+/// How lists come about.
+enum Rank {
+    Best(Box<dyn Backend>),
+    Explore(Explore),
 }
 
 impl Recommend {
+    pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
+        let [candidates, exclude] = self.what.inputs();
+        let inputs = [Some(&*self.model), self.who.input(), candidates, exclude];
+        one_stdin(inputs)?;
+        let create = |path| Output::create(path, self.force)?.apart_from(inputs.into_iter().flatten());
+        let output = self.out.as_ref().map(create).transpose()?;
+        let explore = self.explore()?;
+        self.device.limit_threads();
+
+        let model = Model::load(&self.model)?;
+        let predictor = model.predictor();
+        if explore.is_some() {
+            needs_posterior(&model)?;
+        }
+        let mut notes = Vec::new();
+        let users = self.who.indices(&predictor, &mut notes)?;
+        let (candidates, exclude) = self.what.indices(&predictor, &mut notes)?;
+        let query = TopN { n: self.count, include_seen: self.include_seen, candidates, exclude };
+        let rank = match explore {
+            None => {
+                let side = |ids: usize| ids as u64;
+                let pairs = side(users.len()).saturating_mul(side(model.items.len()));
+                Rank::Best(self.device.open_for(pairs.saturating_mul(side(model.rank)))?)
+            }
+            Some(explore) => Rank::Explore(explore),
+        };
+        let job = Job { predictor: &predictor, users, query };
+        // Rows that scroll by show progress enough.
+        let watched = output.is_some() || !io::stdout().is_terminal();
+        let bar = if watched { progress(streams, job.users.len(), "users") } else { ProgressBar::hidden() };
+        let done = match output {
+            None => self.write(&job, rank, &bar, streams.out(), &stdout_error),
+            Some(mut output) => {
+                let path = output.path().to_owned();
+                let failed = |source| Error::Io { path: path.clone(), source };
+                self.write(&job, rank, &bar, &mut output, &failed).and_then(|()| output.commit().map(|_| ()))
+            }
+        };
+        bar.finish_and_clear();
+        done?;
+        notes.into_iter().for_each(|note| streams.note(note));
+        Ok(())
+    }
+
     fn explore(&self) -> Result<Option<Explore>> {
         match self.explore.as_deref() {
             None => Ok(None),
@@ -139,29 +156,60 @@ impl Recommend {
         }
     }
 
-    fn list(&self, predictor: &Predictor<'_>, user: u32, explore: Option<Explore>) -> Result<Vec<Entry>> {
-        let (n, include_seen) = (self.count, self.include_seen);
-        Ok(match explore {
-            None => predictor
-                .recommend_index(user, n, include_seen)
-                .into_iter()
-                .map(|Recommendation { item, score }| Entry { item, score: score as f32, ranked_by: None })
-                .collect(),
-            Some(explore) => predictor
-                .explore_index(user, n, include_seen, explore)?
-                .into_iter()
-                .map(|found| Entry {
-                    item: found.item,
-                    score: found.score as f32,
-                    ranked_by: Some(found.ranked_by as f32),
-                })
-                .collect(),
-        })
+    /// Writes the lists as they come, a block of users at a time.
+    fn write(
+        &self,
+        job: &Job<'_>,
+        rank: Rank,
+        bar: &ProgressBar,
+        out: &mut impl Write,
+        failed: &dyn Fn(io::Error) -> Error,
+    ) -> Result<()> {
+        let Job { predictor, users, query } = job;
+        let model = predictor.model();
+        let mut rows = Rows::new(out, Form::of(self.out.as_deref(), self.json));
+        let header = ["user", "item", "rank", "score", "ranked_by"];
+        rows.header(&header[..if matches!(rank, Rank::Explore(_)) { 5 } else { 4 }]).map_err(failed)?;
+        match rank {
+            Rank::Best(mut backend) => {
+                predictor.top_n(users, query, &mut *backend, |block| {
+                    for list in block {
+                        let entries = list.items.iter().map(|best| Entry {
+                            item: best.item,
+                            score: best.score as f32,
+                            ranked_by: None,
+                        });
+                        write(model, list.user, entries, &mut rows).map_err(failed)?;
+                    }
+                    bar.inc(block.len() as u64);
+                    Ok(())
+                })?;
+            }
+            Rank::Explore(explore) => predictor.explore_top_n(users, query, explore, |block| {
+                for list in block {
+                    let entries = list.items.iter().map(|found| Entry {
+                        item: found.item,
+                        score: found.score as f32,
+                        ranked_by: Some(found.ranked_by as f32),
+                    });
+                    write(model, list.user, entries, &mut rows).map_err(failed)?;
+                }
+                bar.inc(block.len() as u64);
+                Ok(())
+            })?,
+        }
+        rows.finish().map_err(failed)
     }
 }
 
-fn write<W: io::Write>(model: &Model, user: u32, list: &[Entry], rows: &mut Rows<'_, W>) -> io::Result<()> {
-    for (rank, &Entry { item, score, ranked_by }) in (1..).zip(list) {
+/// A user's list as rows: the one place that knows their columns.
+fn write<W: Write>(
+    model: &Model,
+    user: u32,
+    list: impl Iterator<Item = Entry>,
+    rows: &mut Rows<'_, W>,
+) -> io::Result<()> {
+    for (rank, Entry { item, score, ranked_by }) in (1..).zip(list) {
         let object =
             Row { user: model.users.text(user), item: model.items.text(item), rank, score, ranked_by };
         let (rank, score) = (rank.to_string(), score.to_string());

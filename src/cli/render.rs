@@ -220,6 +220,18 @@ fn unknown_notice(loaded: &Loaded) -> String {
     )
 }
 
+/// A bar for work whose steps are counted. Nothing where nobody watches.
+pub(super) fn progress(streams: &Streams, steps: usize, what: &'static str) -> ProgressBar {
+    if !streams.draws() {
+        return ProgressBar::hidden();
+    }
+    let target = ProgressDrawTarget::stderr_with_hz(HERTZ);
+    let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
+    bar.set_style(style(BAR));
+    bar.set_message(what);
+    bar
+}
+
 /// `train 0.6213  valid 0.8812`.
 fn errors(epoch: &Epoch) -> String {
     let parts = [("train", epoch.train_rmse), ("valid", epoch.valid_rmse), ("test", epoch.test_rmse)];

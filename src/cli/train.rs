@@ -294,6 +294,16 @@ impl Device {
         Ok(opened.backend)
     }
 
+    /// Opens the device for so many products, about. A GPU is not worth its start for a few, so
+    /// `auto` takes the CPU for them.
+    pub(super) fn open_for(&self, products: u64) -> Result<Box<dyn Backend>> {
+        const FEW: u64 = 1 << 34;
+        let few = self.device == DeviceChoice::Auto && products < FEW;
+        let choice = if few { DeviceChoice::Cpu } else { self.device };
+        let options = OpenOptions { threads: self.threads, max_buffer_bytes: self.max_buffer_bytes };
+        Ok(open(choice, &options)?.backend)
+    }
+
     /// Reading and preparing take no more threads than training.
     pub(super) fn limit_threads(&self) {
         if let Some(threads) = self.threads {

@@ -357,7 +357,12 @@ fn is_number(cell: &[u8]) -> bool {
 
 /// The column of a header, its names as [`normal`] gives them, that an item's id stands in.
 pub(super) fn item_column(names: &[Vec<u8>]) -> Option<usize> {
-    let known = ROLES[1].known.iter().chain(&["id"]);
+    id_column(names, 1)
+}
+
+/// The same for the id of a user (role 0) or an item (role 1).
+pub(super) fn id_column(names: &[Vec<u8>], role: usize) -> Option<usize> {
+    let known = ROLES[role].known.iter().chain(&["id"]);
     known.into_iter().find_map(|known| names.iter().position(|name| name == known.as_bytes()))
 }
 

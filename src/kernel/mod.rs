@@ -7,6 +7,7 @@
 //! slices, written to be read beside the shader. A backend plays dispatches
 //! and knows nothing of what they mean.
 
+pub mod best_items;
 pub mod cholesky;
 pub mod column_moments;
 pub mod copy;
@@ -62,6 +63,7 @@ pub const KERNELS: &[&Kernel] = &[
     &mask_alpha::KERNEL,
     &mask_step::KERNEL,
     &sgd_diagonal::KERNEL,
+    &best_items::KERNEL,
 ];
 
 /// Invocations of a workgroup, the `WORKGROUP` constant of every shader.
@@ -159,8 +161,12 @@ impl Slot<'_> {
     }
 
     fn f32_mut(&mut self) -> &mut [f32] {
+        bytemuck::cast_slice_mut(self.u32_mut())
+    }
+
+    fn u32_mut(&mut self) -> &mut [u32] {
         match self {
-            Slot::Write(words) => bytemuck::cast_slice_mut(words),
+            Slot::Write(words) => words,
             Slot::Read(_) => unreachable!("a backend hands out bindings as the kernel declares them"),
         }
     }

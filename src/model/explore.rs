@@ -3,9 +3,12 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
+use rayon::prelude::*;
 
-use super::Predictor;
 use super::predict::dot;
+use super::recommend::Candidate;
+use super::top_n::scanned_at_once;
+use super::{Predictor, TopN};
 use crate::error::{Error, Result};
 
 /// The ChaCha stream of Thompson draws, above a user's index; see
@@ -39,6 +42,15 @@ pub struct Explored {
     pub ranked_by: f64,
 }
 
+/// A user's list of [`Predictor::explore_top_n`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExploredList {
+    /// The user's index.
+    pub user: u32,
+    /// The first items, first first.
+    pub items: Vec<Explored>,
+}
+
 impl Predictor<'_> {
     /// The `n` first items for a user, as [`recommend`](Self::recommend), but ranked with
     /// regard to what is uncertain.
@@ -66,7 +78,46 @@ impl Predictor<'_> {
         include_seen: bool,
         explore: Explore,
     ) -> Result<Vec<Explored>> {
+        let items: Vec<u32> =
+            (0..self.model.items.len() as u32).filter(|&item| self.knows_item(item)).collect();
+        self.explore_among(user, n, include_seen, &items, explore)
+    }
+
+    /// [`explore_index`](Self::explore_index) for many users, with a choice of items: calls `each`
+    /// with the lists of a block of users at a time, in the order of `users`. A list is the same
+    /// whatever the other users are; nothing for an unknown one.
+    ///
+    /// # Errors
+    /// As [`explore_index`](Self::explore_index), and whatever `each` returns.
+    pub fn explore_top_n(
+        &self,
+        users: &[u32],
+        query: &TopN,
+        explore: Explore,
+        mut each: impl FnMut(&[ExploredList]) -> Result<()>,
+    ) -> Result<()> {
+        let items = self.listable(query);
+        for block in users.chunks(scanned_at_once(query.n, items.len())) {
+            let list = |&user: &u32| {
+                let items = self.explore_among(user, query.n, query.include_seen, &items, explore)?;
+                Ok(ExploredList { user, items })
+            };
+            each(&block.par_iter().map(list).collect::<Result<Vec<_>>>()?)?;
+        }
+        Ok(())
+    }
+
+    /// [`explore_index`](Self::explore_index) with these items only, known and ascending.
+    fn explore_among(
+        &self,
+        user: u32,
+        n: usize,
+        include_seen: bool,
+        items: &[u32],
+        explore: Explore,
+    ) -> Result<Vec<Explored>> {
         let model = self.model;
+        let items = items.iter().copied();
         let Some(posterior) = &model.posterior else {
             return Err(Error::usage(
                 "this model does not know how certain it is, so there is nothing to explore",
@@ -84,7 +135,7 @@ impl Predictor<'_> {
                     "pass a finite number, such as 1",
                 ));
             }
-            Explore::Ucb { z } => self.top(user, n, include_seen, |item| {
+            Explore::Ucb { z } => self.top(user, n, include_seen, items, |item| {
                 let variance = self.variance(Some(row), Some(item)).map_or(0.0, |(mean, _)| mean);
                 self.unclipped(row, item) + z * model.scale * variance.sqrt()
             }),
@@ -116,10 +167,10 @@ impl Predictor<'_> {
                         model.mean + model.scale * (bias + dot(&drawn, v) + rest)
                     })
                     .collect();
-                self.top(user, n, include_seen, |item| scores[item])
+                self.top(user, n, include_seen, items, |item| scores[item])
             }
         };
-        let explored = |(item, ranked_by): (u32, f64)| {
+        let explored = |Candidate { rating: ranked_by, item }: Candidate| {
             let score = self.clipped(self.unclipped(row, item as usize));
             Explored { item, score, ranked_by }
         };

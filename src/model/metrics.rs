@@ -50,6 +50,8 @@ pub struct Accuracy {
     pub values: Vec<(&'static str, f64)>,
     /// The errors of predicting the mean training rating for every pair, likewise.
     pub mean_baseline: Vec<(&'static str, f64)>,
+    /// The errors of the bias baseline, likewise; `None` if the model's file has none.
+    pub bias_baseline: Option<Vec<(&'static str, f64)>>,
 }
 
 impl Accuracy {
@@ -73,12 +75,14 @@ pub fn evaluate(
     let predictions: Vec<Prediction> =
         ratings.par_iter().map(|&(user, item, _)| predictor.predict(user, item)).collect();
     let mut counts = UnknownCounts::default();
-    let (mut predicted, mut actual) = (Vec::new(), Vec::new());
-    for (prediction, &(_, _, rating)) in predictions.into_iter().zip(&ratings) {
+    let baseline = predictor.model().bias_baseline();
+    let (mut predicted, mut actual, mut by_bias) = (Vec::new(), Vec::new(), Vec::new());
+    for (prediction, &(user, item, rating)) in predictions.into_iter().zip(&ratings) {
         // A refusal is counted, so that one message can say how many there are.
         if let Ok(Some(value)) = unknown.apply(prediction, &mut counts) {
             predicted.push(value);
             actual.push(f64::from(rating));
+            by_bias.extend(baseline.as_ref().map(|baseline| baseline.predict(user, item)));
         }
     }
     if unknown == Unknown::Error && counts.unknown() > 0 {
@@ -93,6 +97,7 @@ pub fn evaluate(
         unknown: counts,
         values: measure(&predicted, &actual),
         mean_baseline: measure(&mean, &actual),
+        bias_baseline: baseline.map(|_| measure(&by_bias, &actual)),
     })
 }
 
@@ -107,6 +112,7 @@ pub(super) fn measure(predicted: &[f64], actual: &[f64]) -> Vec<(&'static str, f
 #[cfg(test)]
 mod tests {
     use super::super::testing::known_answers;
+    use super::super::{BaselineBiases, Model};
     use super::*;
     use crate::config::ModelKind;
 
@@ -137,6 +143,7 @@ mod tests {
         assert_eq!(all.get("mae"), Some(1.0));
         assert_eq!(all.get("rmse"), Some((5.0_f64 / 3.0).sqrt()));
         assert_eq!(all.mean_baseline[1], ("mae", (1.25 + 1.0 + 2.25) / 3.0));
+        assert_eq!(all.bias_baseline, None);
 
         let known = evaluate(&predictor, ratings, Unknown::Skip).unwrap();
         assert_eq!((known.count, known.unknown.unknown()), (2, 1));
@@ -145,6 +152,18 @@ mod tests {
         let error = evaluate(&predictor, ratings, Unknown::Error).unwrap_err();
         assert!(error.to_string().starts_with("1 of 3 ratings have an unknown"), "{error}");
         assert!(evaluate(&predictor, ratings[..2].iter().copied(), Unknown::Error).is_ok());
+    }
+
+    #[test]
+    fn the_bias_baseline_is_measured_on_the_same_ratings() {
+        let biases = BaselineBiases { user_bias: vec![0.5, -1.0, 0.0], item_bias: vec![0.25, 0.0, 0.0] };
+        let model = Model { baseline: Some(biases), ..known_answers(ModelKind::Biased) };
+        let predictor = model.predictor();
+        // 3.5 + 0.5 + 0.25, and 3.5 + 0.25 for the unknown user.
+        let ratings = [(Some(0), Some(0), 4.0), (None, Some(0), 1.75)];
+        let mae = |policy| evaluate(&predictor, ratings, policy).unwrap().bias_baseline.unwrap()[1];
+        assert_eq!(mae(Unknown::Mean), ("mae", (0.25 + 2.0) / 2.0));
+        assert_eq!(mae(Unknown::Skip), ("mae", 0.25));
     }
 
     #[test]

@@ -14,11 +14,14 @@ mod interval;
 mod metrics;
 mod names;
 mod normal;
-mod npz;
 mod posterior;
 mod predict;
+mod ranking;
 mod recommend;
+mod side;
+mod similar;
 pub(crate) mod tensors;
+mod top_n;
 
 use std::collections::BTreeMap;
 
@@ -29,13 +32,20 @@ use crate::data::{Compressed, Ids};
 
 pub use baseline::{BaselineBiases, BiasBaseline};
 pub use card::{Card, CardSection};
-pub use explore::{Explore, Explored};
+pub use explore::{Explore, Explored, ExploredList};
 pub use export::{EXPORTS, ExportFormat};
 pub use interval::{Coverage, Interval, Level, coverage};
 pub use metrics::{Accuracy, METRICS, Metric, evaluate};
 pub use posterior::{Calibration, MaskFactors, Posterior};
 pub use predict::{Part, Prediction, Predictor, Unknown, UnknownCounts};
+pub use ranking::{
+    Popularity, RANKING_METRICS, Ranked, Ranking, RankingCompute, RankingCounts, RankingMetric,
+    RankingOptions, RankingReport, RankingTask, RankingTop, Scorer, evaluate_ranking,
+};
 pub use recommend::Recommendation;
+pub use side::Side;
+pub use similar::{Neighbor, Neighborhood, Similarity};
+pub use top_n::{TopList, TopN, TopNCounts};
 
 /// A matrix factorisation with everything that a prediction needs.
 ///

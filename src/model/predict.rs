@@ -120,6 +120,9 @@ pub struct Predictor<'a> {
     // Only questions by id need them.
     user_map: OnceLock<IdMap>,
     item_map: OnceLock<IdMap>,
+    // Only neighbours need them: the lengths of rows of factors.
+    pub(super) user_norms: OnceLock<Vec<f64>>,
+    pub(super) item_norms: OnceLock<Vec<f64>>,
     // Only standard deviations of what is unknown need it.
     pub(super) spread: OnceLock<Spread>,
 }
@@ -138,6 +141,8 @@ impl Model {
             item_counts,
             user_map: OnceLock::new(),
             item_map: OnceLock::new(),
+            user_norms: OnceLock::new(),
+            item_norms: OnceLock::new(),
             spread: OnceLock::new(),
         }
     }
@@ -167,12 +172,22 @@ impl<'a> Predictor<'a> {
 
     /// Whether a user index has training ratings.
     pub fn knows_user(&self, user: u32) -> bool {
-        (user as usize) < self.model.users.len() && !self.model.seen_by(user).is_empty()
+        self.user_ratings(user) > 0
     }
 
     /// Whether an item index has training ratings.
     pub fn knows_item(&self, item: u32) -> bool {
-        self.item_counts.get(item as usize).is_some_and(|&count| count > 0)
+        self.item_ratings(item) > 0
+    }
+
+    /// Training ratings of an item; 0 where the index is not the model's.
+    pub fn item_ratings(&self, item: u32) -> u64 {
+        self.item_counts.get(item as usize).copied().unwrap_or(0)
+    }
+
+    /// Training ratings of a user; 0 where the index is not the model's.
+    pub fn user_ratings(&self, user: u32) -> u64 {
+        if (user as usize) < self.model.users.len() { self.model.seen_by(user).len() as u64 } else { 0 }
     }
 
     /// The predicted rating of a pair of indices; `None` is an id that the model does not have.

@@ -17,10 +17,10 @@ pub struct Recommendation {
 }
 
 /// An item with its unclipped prediction; greater is better, and of equals the lower index.
-#[derive(PartialEq)]
-struct Candidate {
-    rating: f64,
-    item: u32,
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Candidate {
+    pub(super) rating: f64,
+    pub(super) item: u32,
 }
 
 impl Eq for Candidate {}
@@ -50,7 +50,10 @@ impl Predictor<'_> {
     }
 
     /// The index of a user who has training ratings.
-    pub(super) fn known_user(&self, user: &[u8]) -> Result<u32> {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the user is not in the model or has no training ratings.
+    pub fn known_user(&self, user: &[u8]) -> Result<u32> {
         let refused = |what: &str| {
             let user = String::from_utf8_lossy(user).escape_debug().to_string();
             Error::usage(format!("user '{user}' {what}"), "pass a user of the ratings it was trained on")
@@ -64,29 +67,45 @@ impl Predictor<'_> {
 
     /// [`recommend`](Self::recommend) for a user's index; nothing for an unknown one.
     pub fn recommend_index(&self, user: u32, n: usize, include_seen: bool) -> Vec<Recommendation> {
-        let best = self.top(user, n, include_seen, |item| self.unclipped(user as usize, item));
-        best.into_iter().map(|(item, rating)| Recommendation { item, score: self.clipped(rating) }).collect()
+        let items = (0..self.model.items.len() as u32).filter(|&item| self.knows_item(item));
+        self.recommend_among(user, n, include_seen, items)
     }
 
-    /// The `n` items with the greatest scores, greatest first, with them; nothing for an unknown user.
+    /// [`recommend_index`](Self::recommend_index) with these items only, which ascend.
+    pub(super) fn recommend_among(
+        &self,
+        user: u32,
+        n: usize,
+        include_seen: bool,
+        items: impl Iterator<Item = u32>,
+    ) -> Vec<Recommendation> {
+        let best = self.top(user, n, include_seen, items, |item| self.unclipped(user as usize, item));
+        best.into_iter().map(|candidate| self.recommendation(candidate)).collect()
+    }
+
+    pub(super) fn recommendation(&self, Candidate { rating, item }: Candidate) -> Recommendation {
+        Recommendation { item, score: self.clipped(rating) }
+    }
+
+    /// Of these items, which ascend, the `n` with the greatest scores, greatest first; nothing for
+    /// an unknown user.
     pub(super) fn top(
         &self,
         user: u32,
         n: usize,
         include_seen: bool,
+        items: impl Iterator<Item = u32>,
         score: impl Fn(usize) -> f64,
-    ) -> Vec<(u32, f64)> {
+    ) -> Vec<Candidate> {
         if n == 0 || !self.knows_user(user) {
             return Vec::new();
         }
-        let items = self.model.items.len() as u32;
         let mut seen = self.model.seen_by(user).iter().copied().peekable();
         // The n best so far, the worst of them on top: n + log n work for most items, not a sort of all.
-        let mut best = BinaryHeap::with_capacity(n.min(items as usize));
-        for item in 0..items {
-            let is_seen = seen.next_if_eq(&item).is_some();
-            while seen.next_if_eq(&item).is_some() {}
-            if (is_seen && !include_seen) || !self.knows_item(item) {
+        let mut best = BinaryHeap::with_capacity(n.min(self.model.items.len()));
+        for item in items {
+            while seen.next_if(|&seen| seen < item).is_some() {}
+            if !include_seen && seen.peek() == Some(&item) {
                 continue;
             }
             let candidate = Reverse(Candidate { rating: score(item as usize), item });
@@ -100,7 +119,7 @@ impl Predictor<'_> {
         }
         // Reversed candidates in ascending order are the best first.
         let sorted = best.into_sorted_vec();
-        sorted.into_iter().map(|Reverse(Candidate { rating, item })| (item, rating)).collect()
+        sorted.into_iter().map(|Reverse(candidate)| candidate).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The README's tables are those of the registries.
+//! The tables of the README and of the docs are those of the registries.
 //!
 //! `DELTAV_WRITE_README=1 cargo test --test it readme` writes them anew.
 
@@ -9,9 +9,14 @@ use std::path::Path;
 use clap::CommandFactory;
 use deltav::config::ModelKind;
 use deltav::error::EXIT_CODES;
+use deltav::model::EXPORTS;
 use deltav::optim::OPTIMIZERS;
 
-const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(Path::new(ROOT).join(file)).unwrap()
+}
 
 /// A Markdown table; the first row is its head.
 fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
@@ -22,8 +27,14 @@ fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String
     text
 }
 
-/// Each generated table with what its marker begins with.
-fn tables() -> [(&'static str, String); 4] {
+/// A table that is generated: its file, what its marker begins with, its text.
+struct Generated {
+    file: &'static str,
+    marker: &'static str,
+    table: String,
+}
+
+fn tables() -> Vec<Generated> {
     let program = deltav::cli::Cli::command();
     let commands = program.get_subcommands().filter(|command| !command.is_hide_set()).map(|command| {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
@@ -36,18 +47,30 @@ fn tables() -> [(&'static str, String); 4] {
         let options = options.collect::<Vec<_>>().join(" ");
         [format!("`{}`", spec.name), spec.summary.to_owned(), options, spec.epochs.to_string()]
     });
-    [
-        ("commands:", table(["command", "what it does"], commands)),
-        ("exit codes:", table(["exit code", "meaning"], codes)),
-        ("models:", table(["`--model`", "prediction"], models)),
-        ("optimizers:", table(["`--optimizer`", "what it is", "`--opt`", "`--epochs`"], optimizers)),
+    let exports = EXPORTS.iter().map(|format| [format!("`{}`", format.name), format.summary.to_owned()]);
+    let readme = |marker, table| Generated { file: "README.md", marker, table };
+    vec![
+        readme("commands:", table(["command", "what it does"], commands)),
+        readme("exit codes:", table(["exit code", "meaning"], codes)),
+        readme("models:", table(["`--model`", "prediction"], models)),
+        readme("optimizers:", table(["`--optimizer`", "what it is", "`--opt`", "`--epochs`"], optimizers)),
+        Generated {
+            file: "docs/export.md",
+            marker: "exports:",
+            table: table(["`--format`", "what it is"], exports),
+        },
     ]
 }
 
-/// The text with every table replaced by that of its registry.
-fn regenerated(readme: &str) -> Result<String, String> {
-    let mut text = readme.to_owned();
-    for (marker, table) in tables() {
+/// The files with such tables.
+fn files() -> BTreeSet<&'static str> {
+    tables().iter().map(|generated| generated.file).collect()
+}
+
+/// The text of a file with every table replaced by that of its registry.
+fn regenerated(file: &str, text: &str) -> Result<String, String> {
+    let mut text = text.to_owned();
+    for Generated { marker, table, .. } in tables().into_iter().filter(|table| table.file == file) {
         let begin = text.find(&format!("<!-- {marker}")).ok_or(format!("no marker `{marker}`"))?;
         let begin = begin + text[begin..].find("-->\n").ok_or(format!("`{marker}` does not end"))? + 4;
         let end = begin + text[begin..].find("<!-- end -->").ok_or(format!("no end of `{marker}`"))?;
@@ -57,33 +80,35 @@ fn regenerated(readme: &str) -> Result<String, String> {
 }
 
 #[test]
-fn its_tables_are_those_of_the_registries() {
-    let readme = std::fs::read_to_string(README).unwrap();
-    let expected = regenerated(&readme).unwrap();
-    if std::env::var_os("DELTAV_WRITE_README").is_some() {
-        std::fs::write(README, &expected).unwrap();
-        return;
+fn tables_are_those_of_the_registries() {
+    for file in files() {
+        let text = read(file);
+        let expected = regenerated(file, &text).unwrap();
+        if std::env::var_os("DELTAV_WRITE_README").is_some() {
+            std::fs::write(Path::new(ROOT).join(file), &expected).unwrap();
+            continue;
+        }
+        for (line, (have, want)) in text.lines().zip(expected.lines()).enumerate() {
+            assert_eq!(
+                have,
+                want,
+                "{file}:{}: not what the registry says; run DELTAV_WRITE_README=1 cargo test --test it readme",
+                line + 1
+            );
+        }
+        assert_eq!(text, expected);
     }
-    for (line, (have, want)) in readme.lines().zip(expected.lines()).enumerate() {
-        assert_eq!(
-            have,
-            want,
-            "README.md:{}: not what the registry says; run DELTAV_WRITE_README=1 cargo test --test it readme",
-            line + 1
-        );
-    }
-    assert_eq!(readme, expected);
 }
 
 #[test]
 fn a_changed_table_would_be_seen() {
-    let readme = regenerated(&std::fs::read_to_string(README).unwrap()).unwrap();
-    for (marker, table) in tables() {
-        assert!(readme.contains(&table), "{marker}");
-        let changed = readme.replacen(&table, &table.replacen(" | ", " |  ", 1), 1);
-        assert_ne!(changed, readme, "{marker}");
-        assert_eq!(regenerated(&changed).unwrap(), readme, "{marker}");
-        assert!(regenerated(&readme.replace(marker, "")).is_err(), "{marker}");
+    for Generated { file, marker, table } in tables() {
+        let text = regenerated(file, &read(file)).unwrap();
+        assert!(text.contains(&table), "{marker}");
+        let changed = text.replacen(&table, &table.replacen(" | ", " |  ", 1), 1);
+        assert_ne!(changed, text, "{marker}");
+        assert_eq!(regenerated(file, &changed).unwrap(), text, "{marker}");
+        assert!(regenerated(file, &text.replace(marker, "")).is_err(), "{marker}");
     }
 }
 
@@ -104,8 +129,8 @@ fn every_error_has_an_exit_code_of_the_table() {
 
 #[test]
 fn its_links_and_flags_exist() {
-    let readme = std::fs::read_to_string(README).unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = read("README.md");
+    let root = Path::new(ROOT);
     let links: Vec<&str> = readme
         .split("](")
         .skip(1)

@@ -36,7 +36,7 @@ fn numpy(path: &Path) -> Value {
 }
 
 fn export(model: &Model, path: &Path) -> Result<u64> {
-    (ExportFormat::find("npz").unwrap().write)(model, Output::create(path, true).unwrap())
+    ExportFormat::find("npz").unwrap().write(model, None, Output::create(path, true).unwrap())
 }
 
 fn exported(model: &Model) -> Value {
@@ -133,7 +133,7 @@ fn what_numpy_would_lose_is_refused() {
     };
     let mut model = known_answers(ModelKind::Biased);
     model.items = ids(&["x", "y\0", "z"]);
-    assert!(refusal(&model).contains("'y\\0': NumPy drops"), "{}", refusal(&model));
+    assert!(refusal(&model).contains("can't hold 'y\\0': NumPy drops"), "{}", refusal(&model));
     let huge = Model { scale: 1e38, ..known_answers(ModelKind::Biased) };
     assert!(refusal(&huge).contains("does not fit into f32"));
 }
@@ -142,17 +142,51 @@ fn what_numpy_would_lose_is_refused() {
 fn two_exports_are_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let model = random_model(ModelKind::Biased, 20, 10, 4, 0.3, 9);
-    let [first, second] = ["a", "b"].map(|name| {
-        let path = folder.path().join(name);
-        export(&model, &path).unwrap();
-        std::fs::read(path).unwrap()
-    });
-    assert_eq!(first, second);
+    for format in EXPORTS {
+        let [first, second] = ["a", "b"].map(|name| {
+            let path = folder.path().join(format!("{}.{name}", format.name));
+            let bytes = format.write(&model, None, Output::create(&path, false).unwrap()).unwrap();
+            assert_eq!(bytes, std::fs::metadata(&path).unwrap().len());
+            std::fs::read(path).unwrap()
+        });
+        assert_eq!(first, second, "{}", format.name);
+    }
+}
+
+#[test]
+fn text_that_spaces_divide_holds_no_ids_with_spaces() {
+    let folder = tempfile::tempdir().unwrap();
+    let format = ExportFormat::find("word2vec").unwrap();
+    let mut model = known_answers(ModelKind::Biased);
+    let write = |model: &Model| {
+        let path = folder.path().join("items.txt");
+        format.write(model, None, Output::create(&path, true).unwrap()).map(|_| std::fs::read(&path).unwrap())
+    };
+    // z has no training ratings, so that its id is of no matter.
+    model.items = ids(&["x", "Zoë", "a b"]);
+    assert_eq!(String::from_utf8(write(&model).unwrap()).unwrap(), "2 2\nx 0.5 -0.25\nZoë 0 0.5\n");
+    for id in ["a b", "a\u{a0}b", "", "tab\t"] {
+        model.items = ids(&["x", id, "z"]);
+        let error = write(&model).unwrap_err();
+        assert_eq!(error.exit_code(), 73);
+        assert!(error.to_string().contains("spaces end an id"), "{error}");
+    }
+}
+
+#[test]
+fn a_side_is_for_files_of_one_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = known_answers(ModelKind::Biased);
+    for format in EXPORTS {
+        let output = Output::create(folder.path().join(format.name), false).unwrap();
+        let written = format.write(&model, Some(Side::Users), output);
+        assert_eq!(written.is_ok(), format.one_sided(), "{}", format.name);
+    }
 }
 
 #[test]
 fn an_unknown_format_is_refused_with_the_names() {
     let error = ExportFormat::find("pickle").unwrap_err();
     assert_eq!(error.exit_code(), 2);
-    assert_eq!(error.to_string(), "there is no export format 'pickle'; pass npz");
+    assert!(error.to_string().starts_with("there is no export format 'pickle'; pass npz, "), "{error}");
 }

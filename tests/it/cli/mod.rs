@@ -9,6 +9,8 @@ mod demo;
 mod devices;
 mod endings;
 mod names;
+mod recommend;
+mod similar;
 mod training;
 mod uncertainty;
 
@@ -20,23 +22,23 @@ use deltav::data::planted::Planted;
 use serde_json::Value;
 
 /// A folder of its own that the program runs in.
-pub(super) struct Folder(tempfile::TempDir);
+pub(crate) struct Folder(tempfile::TempDir);
 
 /// How a call ended.
 #[derive(Debug)]
-pub(super) struct Outcome {
-    pub(super) code: Option<i32>,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+pub(crate) struct Outcome {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Folder {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
     /// A folder with `ratings.csv` and `test.csv`, planted, with ids `u1`… and `i1`….
-    pub(super) fn planted() -> Self {
+    pub(crate) fn planted() -> Self {
         let folder = Self::new();
         let split = Planted::new(120, 80, 3_000).rank(3).seed(1).generate().unwrap().split(0.1, 1).unwrap();
         let (train, test) = (&split.train, &split.test);
@@ -57,51 +59,51 @@ impl Folder {
     }
 
     /// The same with a model of 60 epochs.
-    pub(super) fn trained() -> Self {
+    pub(crate) fn trained() -> Self {
         let folder = Self::planted();
         folder.succeed(&["train", "ratings.csv", "--rank", "4", "--epochs", "60", "--device", "cpu", "-q"]);
         folder
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    pub(super) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         std::fs::write(self.path().join(name), bytes).unwrap();
     }
 
-    pub(super) fn read(&self, name: &str) -> Vec<u8> {
+    pub(crate) fn read(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.path().join(name)).unwrap()
     }
 
     /// The names of its files, sorted.
-    pub(super) fn files(&self) -> Vec<String> {
+    pub(crate) fn files(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.path()).unwrap();
         let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
 
-    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_deltav"));
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
         command
     }
 
-    pub(super) fn run(&self, arguments: &[&str]) -> Outcome {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
         Outcome::of(&mut self.command(arguments))
     }
 
     /// Runs a call that must succeed and returns its stdout.
-    pub(super) fn succeed(&self, arguments: &[&str]) -> String {
+    pub(crate) fn succeed(&self, arguments: &[&str]) -> String {
         let outcome = self.run(arguments);
         assert_eq!(outcome.code, Some(0), "{arguments:?}: {}", outcome.stderr);
         outcome.stdout
     }
 
     /// Runs a call that must succeed and returns the objects on its stdout.
-    pub(super) fn json(&self, arguments: &[&str]) -> Vec<Value> {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Vec<Value> {
         let stdout = self.succeed(arguments);
         stdout
             .lines()
@@ -111,7 +113,7 @@ impl Folder {
 
     /// Runs a call that must fail with this code, in one line, and leave nothing
     /// behind. Returns the line.
-    pub(super) fn fail(&self, arguments: &[&str], code: i32) -> String {
+    pub(crate) fn fail(&self, arguments: &[&str], code: i32) -> String {
         let before = self.files();
         let Outcome { code: ended, stdout, stderr } = self.run(arguments);
         assert_eq!(ended, Some(code), "{arguments:?}: {stderr}");
@@ -124,7 +126,7 @@ impl Folder {
 }
 
 impl Outcome {
-    pub(super) fn of(command: &mut Command) -> Self {
+    pub(crate) fn of(command: &mut Command) -> Self {
         let output = command.output().unwrap();
         Self {
             code: output.status.code(),

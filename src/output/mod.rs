@@ -5,6 +5,9 @@
 //! [`Output::commit`] puts it in the target's place in one step. A reader sees
 //! the old file or the new one, never half of it, and a crash leaves the old one.
 
+#[cfg(feature = "parquet")]
+pub(crate) mod parquet;
+
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};

@@ -1,0 +1,162 @@
+//! `deltav similar`: the nearest items, or the nearest users.
+
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+use clap::Args;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::args::one_of;
+use super::rows::Rows;
+use super::streams::{Streams, stdout_error};
+use super::table::count;
+use crate::error::Result;
+use crate::model::{Model, Neighbor, Neighborhood, Predictor, Similarity};
+
+/// Rows whose neighbours are computed side by side before they are written.
+const BLOCK: usize = 512;
+
+/// Find the items, or the users, that are most alike
+#[derive(Debug, Args)]
+pub(super) struct Similar {
+    /// A model that `deltav train` wrote
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+
+    #[command(flatten)]
+    of: Of,
+
+    /// Neighbors of each
+    #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 10)]
+    count: usize,
+
+    /// How alike two rows of factors are: the cosine of their angle, or their product
+    #[arg(long, value_name = "METRIC", default_value = "cosine", value_parser = one_of(&Similarity::ALL, Similarity::name))]
+    metric: Similarity,
+
+    /// Training ratings that a neighbor must have
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    min_ratings: u64,
+
+    /// JSON, one object a line, instead of CSV
+    #[arg(long)]
+    json: bool,
+}
+
+/// Whose neighbors.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Of {
+    /// An item's id, or its whole name; may be passed several times
+    #[arg(long = "item", value_name = "ID", allow_negative_numbers = true)]
+    items: Vec<OsString>,
+
+    /// A user's id; may be passed several times
+    #[arg(long = "user", value_name = "ID", allow_negative_numbers = true)]
+    users: Vec<OsString>,
+
+    /// Every item of the model
+    #[arg(long)]
+    all: bool,
+
+    /// Every user of the model
+    #[arg(long)]
+    all_users: bool,
+}
+
+/// A neighbor as JSON.
+#[derive(Serialize)]
+struct Row<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Cow<'a, str>>,
+    neighbor: Cow<'a, str>,
+    rank: usize,
+    similarity: f32,
+    /// Null where the neighbor has none; not there if the model has no names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<Option<Cow<'a, str>>>,
+}
+
+impl Similar {
+    pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
+        let model = Model::load(&self.model)?;
+        let predictor = model.predictor();
+        let wanted = Neighborhood { n: self.count, similarity: self.metric, min_ratings: self.min_ratings };
+        let users = self.of.all_users || !self.of.users.is_empty();
+        let (of, unknown) = self.rows_of(&predictor)?;
+        let nearest = |&row: &u32| match users {
+            true => predictor.similar_users(row, &wanted),
+            false => predictor.similar_items(row, &wanted),
+        };
+
+        let mut rows = Rows::new(streams.out(), self.json);
+        let named = !users && model.item_names.is_some();
+        let side = if users { "user" } else { "item" };
+        let header = [side, "neighbor", "rank", "similarity", "name"];
+        rows.header(&header[..if named { 5 } else { 4 }]).map_err(stdout_error)?;
+        for block in of.chunks(BLOCK) {
+            let lists = block.par_iter().map(nearest).collect::<Result<Vec<Vec<Neighbor>>>>()?;
+            for (&row, list) in block.iter().zip(&lists) {
+                write(&model, (row, users), list, &mut rows).map_err(stdout_error)?;
+            }
+        }
+        rows.finish().map_err(stdout_error)?;
+        if unknown > 0 {
+            streams.note(format!("note: {} without a training rating left out", count(unknown, side)));
+        }
+        Ok(())
+    }
+
+    /// The rows whose neighbors are wanted, and how many of them are left out. An unknown one
+    /// that was named is refused before anything is written.
+    fn rows_of(&self, predictor: &Predictor<'_>) -> Result<(Vec<u32>, u64)> {
+        let model = predictor.model();
+        let known = |rows: usize, knows: &dyn Fn(u32) -> bool| {
+            let known: Vec<u32> = (0..rows as u32).filter(|&row| knows(row)).collect();
+            let unknown = (rows - known.len()) as u64;
+            (known, unknown)
+        };
+        if self.of.all {
+            return Ok(known(model.items.len(), &|item| predictor.knows_item(item)));
+        }
+        if self.of.all_users {
+            return Ok(known(model.users.len(), &|user| predictor.knows_user(user)));
+        }
+        let item = |text: &OsString| predictor.known_item(text.as_encoded_bytes());
+        let user = |text: &OsString| predictor.known_user(text.as_encoded_bytes());
+        let items = self.of.items.iter().map(item);
+        Ok((items.chain(self.of.users.iter().map(user)).collect::<Result<_>>()?, 0))
+    }
+}
+
+fn write<W: io::Write>(
+    model: &Model,
+    (row, users): (u32, bool),
+    list: &[Neighbor],
+    rows: &mut Rows<'_, W>,
+) -> io::Result<()> {
+    let ids = if users { &model.users } else { &model.items };
+    for (rank, neighbor) in (1..).zip(list) {
+        let similarity = neighbor.similarity as f32;
+        let name = (!users && model.item_names.is_some()).then(|| model.item_name(neighbor.index));
+        let object = Row {
+            item: (!users).then(|| ids.text(row)),
+            user: users.then(|| ids.text(row)),
+            neighbor: ids.text(neighbor.index),
+            rank,
+            similarity,
+            name,
+        };
+        let (rank, similarity) = (rank.to_string(), similarity.to_string());
+        let cells = [ids.get(row), ids.get(neighbor.index), rank.as_bytes(), similarity.as_bytes()];
+        let name = object.name.as_ref().map(|name| name.as_deref().unwrap_or_default().as_bytes());
+        let cells: Vec<&[u8]> = cells.into_iter().chain(name).collect();
+        rows.row(&cells, &object)?;
+    }
+    Ok(())
+}

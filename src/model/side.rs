@@ -1,0 +1,23 @@
+//! Users or items.
+
+/// One of the two sides of the ratings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The rows of U.
+    Users,
+    /// The rows of V.
+    Items,
+}
+
+impl Side {
+    /// Both, users first.
+    pub const ALL: [Side; 2] = [Side::Users, Side::Items];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Side::Users => "users",
+            Side::Items => "items",
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Exports as other programs read them: the page of the docs is run, in Python too.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::cli::Folder;
+
+/// The fenced blocks of a language.
+fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    page.split(&*fence).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+/// Runs a script under `$DELTAV_PYTHON`, by default `python3`, and returns what it prints.
+fn python(folder: &Path, script: &str) -> String {
+    let python = std::env::var_os("DELTAV_PYTHON").unwrap_or_else(|| "python3".into());
+    let run = Command::new(&python).arg("-c").arg(script).current_dir(folder).output();
+    let run = run.unwrap_or_else(|e| panic!("{python:?}: {e}; set DELTAV_PYTHON to a Python with NumPy"));
+    let errors = String::from_utf8_lossy(&run.stderr);
+    assert!(run.status.success(), "{script}\n{errors}");
+    String::from_utf8(run.stdout).unwrap()
+}
+
+/// All formats hold the same numbers, and the formula predicts what the program predicts.
+const AGREE: &str = r#"
+import csv
+import numpy as np, polars as pl
+from safetensors.numpy import load_file
+
+m = np.load("ratings.npz")
+t = load_file("tensors.safetensors")
+for name in ["user_factors", "item_factors", "user_bias", "item_bias", "global_mean"]:
+    assert m[name].dtype == t[name].dtype and m[name].tobytes() == t[name].tobytes(), name
+for name in ["user_ids", "item_ids", "item_names"]:
+    texts = t[name].view(f"S{t[name].shape[1]}").ravel()
+    assert [x.decode() for x in texts] == list(m[name]), name
+for side, file, names in [("user", "users.npy", False), ("item", "items.npy", True)]:
+    a = np.load(file)
+    assert list(a["id"]) == list(m[side + "_ids"])
+    assert np.array_equal(a["factors"], m[side + "_factors"]) and np.array_equal(a["bias"], m[side + "_bias"])
+    assert ("name" in a.dtype.names) == names
+    assert not names or list(a["name"]) == list(m["item_names"])
+with open("items.txt", encoding="utf-8") as file:
+    rows, k = map(int, next(file).split())
+    vectors = {id: np.array(numbers, np.float32) for id, *numbers in map(str.split, file)}
+known = np.abs(m["item_factors"]).sum(1) > 0
+assert rows == len(vectors) == known.sum() and k == m["item_factors"].shape[1]
+for row in np.flatnonzero(known):
+    assert np.array_equal(vectors[m["item_ids"][row]], m["item_factors"][row]), row
+p = pl.read_parquet("items.parquet")
+assert p["id"].to_list() == list(m["item_ids"]) and [x or "" for x in p["name"]] == list(m["item_names"])
+assert np.array_equal(np.array(p["factors"].to_list(), np.float32), m["item_factors"])
+assert np.array_equal(p["bias"].to_numpy(), m["item_bias"])
+counts = {}
+for row in csv.DictReader(open("ratings.csv")):
+    counts[row["item"]] = counts.get(row["item"], 0) + 1
+assert p["ratings"].to_list() == [counts.get(id, 0) for id in m["item_ids"]]
+u = {id: row for row, id in enumerate(m["user_ids"])}
+i = {id: row for row, id in enumerate(m["item_ids"])}
+worst, pairs = 0, 0
+for row in csv.DictReader(open("predicted.csv")):
+    a, b = u[row["user"]], i[row["item"]]
+    ours = m["global_mean"] + m["user_bias"][a] + m["item_bias"][b] + m["user_factors"][a] @ m["item_factors"][b]
+    worst, pairs = max(worst, abs(ours - float(row["prediction"]))), pairs + 1
+assert pairs > 100 and worst < 1e-5, (pairs, worst)
+print("agree")
+"#;
+
+#[test]
+fn the_page_s_commands_and_its_python_run() {
+    let page = include_str!("../../docs/export.md");
+    let folder = Folder::planted();
+    let names: String = (0..80).map(|i| format!("i{i},\"Film {i}, the Ω\"\n")).collect();
+    folder.write("names.csv", format!("item,title\n{names}"));
+    folder.succeed(&[
+        "train",
+        "ratings.csv",
+        "--rank",
+        "6",
+        "--epochs",
+        "9",
+        "--device",
+        "cpu",
+        "--names",
+        "names.csv",
+        "-q",
+    ]);
+    let commands: Vec<&str> = blocks(page, "sh").into_iter().flat_map(str::lines).collect();
+    assert_eq!(commands.len(), deltav::model::EXPORTS.len() + 1, "every format, and one for users");
+    for command in commands {
+        let mut words = command.split(' ');
+        assert_eq!(words.next(), Some("deltav"));
+        folder.succeed(&words.collect::<Vec<_>>());
+    }
+    let scripts = blocks(page, "python");
+    assert!(scripts.len() >= 5);
+    for script in scripts {
+        python(folder.path(), script);
+    }
+    folder.succeed(&["predict", "ratings.safetensors", "test.csv", "--no-clip", "-o", "predicted.csv"]);
+    assert_eq!(python(folder.path(), AGREE).trim(), "agree");
+}
