@@ -17,7 +17,15 @@ const BINARY: [(&[u8], &str, &str); 6] = [
     (b"PK\x03\x04", "is a zip archive", "unzip it and pass the file with the ratings"),
     (b"\xfd7zXZ\0", "is packed with xz", "unpack it, or pack it with gzip or zstd"),
     (b"BZh", "is packed with bzip2", "unpack it, or pack it with gzip or zstd"),
-    (b"PAR1", "is a Parquet file", if cfg!(feature = "parquet") { "leave --format out" } else { "build deltav with the feature parquet, or write the ratings as CSV" }),
+    (
+        b"PAR1",
+        "is a Parquet file",
+        if cfg!(feature = "parquet") {
+            "leave --format out"
+        } else {
+            "build deltav with the feature parquet, or write the ratings as CSV"
+        },
+    ),
     (b"\x93NUMPY", "is a NumPy array", "leave --format out"),
     (b"SQLite format 3\0", "is an SQLite database", "write the ratings as CSV"),
 ];

@@ -15,9 +15,9 @@ use crate::error::{Error, Location, Place, Result};
 mod element;
 mod header;
 
+use element::Dtype;
 #[cfg(feature = "parquet")]
 pub(super) use element::half;
-use element::Dtype;
 pub(super) use header::{Fault, Header};
 
 pub(super) const FORMAT: Format = Format {

@@ -131,7 +131,8 @@ impl Records<'_, '_> {
         for entry in 1..=count {
             let mut place = [0; 2];
             for (axis, index) in indices.iter_mut().enumerate() {
-                place[axis] = within(self.archive.path(), index.integer()?, AXES[axis], self.shape[axis], entry)?;
+                place[axis] =
+                    within(self.archive.path(), index.integer()?, AXES[axis], self.shape[axis], entry)?;
             }
             let rating = value(self.archive.path(), &mut data, self.request.rating, entry)?;
             self.record(place, rating, [&mut user, &mut item])?;
@@ -200,13 +201,7 @@ fn compressed(
 }
 
 /// An index that was read, if the shape has it. `entry` counts from 1.
-fn within(
-    path: &Path,
-    index: i128,
-    (array, counted): (&str, &str),
-    length: u32,
-    entry: u64,
-) -> Result<u32> {
+fn within(path: &Path, index: i128, (array, counted): (&str, &str), length: u32, entry: u64) -> Result<u32> {
     u32::try_from(index).ok().filter(|&index| index < length).ok_or_else(|| {
         let what = format!("array \"{array}\" holds index {index}, and the shape has {length} {counted}");
         let remedy = "indices count from 0: save the matrix with scipy.sparse.save_npz";

@@ -99,11 +99,17 @@ fn leaf(path: &Path, file: &SerializedFileReader<Bounded>, role: usize, position
     };
     let kind = Kind::of(&schema.column(leaf));
     match (role, kind) {
-        (_, Kind::Other) => refused("has a type that no part of a rating has", "write it as numbers or as text"),
+        (_, Kind::Other) => {
+            refused("has a type that no part of a rating has", "write it as numbers or as text")
+        }
         (0 | 1, Kind::Signed | Kind::Unsigned | Kind::Text) => Ok(leaf),
         (0 | 1, _) => refused("holds no ids", "write ids as whole numbers or as text"),
-        (2, Kind::Time(_) | Kind::OldTime | Kind::Date) => refused("holds times", "name the column of ratings"),
-        (3, Kind::Half | Kind::Decimal(_)) => refused("holds no times", "write times as timestamps or seconds"),
+        (2, Kind::Time(_) | Kind::OldTime | Kind::Date) => {
+            refused("holds times", "name the column of ratings")
+        }
+        (3, Kind::Half | Kind::Decimal(_)) => {
+            refused("holds no times", "write times as timestamps or seconds")
+        }
         _ => Ok(leaf),
     }
 }

@@ -6,9 +6,9 @@ use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::rc::Rc;
 
-use zip::{CompressionMethod, ZipArchive};
 use zip::read::ZipFile;
 use zip::result::ZipError;
+use zip::{CompressionMethod, ZipArchive};
 
 use super::super::npy::{Fault, Header};
 use crate::data::text::{one_line, quoted};
@@ -222,9 +222,7 @@ fn failure(path: &Path, array: &str, error: ZipError) -> Error {
         ZipError::Io(source) if source.raw_os_error().is_some() => {
             return Error::Io { path: path.to_owned(), source };
         }
-        ZipError::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            ("ends early".to_owned(), DAMAGED)
-        }
+        ZipError::Io(error) if error.kind() == ErrorKind::UnexpectedEof => ("ends early".to_owned(), DAMAGED),
         ZipError::Io(error) => (format!("is damaged ({})", one_line(&error)), DAMAGED),
         ZipError::UnsupportedArchive(why) => (format!("can't be unpacked ({why})"), RESAVE),
         error => (format!("is no whole zip archive ({})", one_line(&error)), DAMAGED),

@@ -51,7 +51,9 @@ impl Kind {
             (Type::INT64, C::TIMESTAMP_MILLIS, _) => Kind::Time(1_000),
             (Type::INT64, C::TIMESTAMP_MICROS, _) => Kind::Time(1_000_000),
             (Type::INT32, C::DATE, _) => Kind::Date,
-            (Type::INT32 | Type::INT64, C::UINT_8 | C::UINT_16 | C::UINT_32 | C::UINT_64, _) => Kind::Unsigned,
+            (Type::INT32 | Type::INT64, C::UINT_8 | C::UINT_16 | C::UINT_32 | C::UINT_64, _) => {
+                Kind::Unsigned
+            }
             (Type::INT32 | Type::INT64, C::NONE | C::INT_8 | C::INT_16 | C::INT_32 | C::INT_64, _) => {
                 Kind::Signed
             }
@@ -198,12 +200,15 @@ impl Cells {
             (_, Kind::Date) => self.whole(row) * 86_400,
             (Values::OldTime(values), _) => i128::from(values[row].to_seconds()),
             // Beyond 2⁶² the unit is no second of any calendar; NaN is beyond, too.
-            (_, Kind::Float) if self.float(row).abs() < (1_u64 << 62) as f64 => self.float(row).floor() as i128,
+            (_, Kind::Float) if self.float(row).abs() < (1_u64 << 62) as f64 => {
+                self.float(row).floor() as i128
+            }
             (_, Kind::Float) => i128::MAX,
             _ => self.whole(row),
         };
         i64::try_from(seconds).map_err(|_| {
-            let shown = if self.kind == Kind::Float { self.float(row).to_string() } else { seconds.to_string() };
+            let shown =
+                if self.kind == Kind::Float { self.float(row).to_string() } else { seconds.to_string() };
             let what = format!("timestamp {} is no time in seconds", quoted(shown.as_bytes()));
             (what, "correct it, or name the right column as the fourth of --columns".to_owned())
         })

@@ -116,7 +116,9 @@ impl Pages {
                 };
                 check_delta(*encoding, buf.get(levels..).unwrap_or(&[]), *num_values)
             }
-            Page::DataPageV2 { buf, num_values, encoding, def_levels_byte_len, rep_levels_byte_len, .. } => {
+            Page::DataPageV2 {
+                buf, num_values, encoding, def_levels_byte_len, rep_levels_byte_len, ..
+            } => {
                 let levels = *def_levels_byte_len as usize + *rep_levels_byte_len as usize;
                 check_delta(*encoding, buf.get(levels..).unwrap_or(&[]), *num_values)
             }
