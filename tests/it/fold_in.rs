@@ -136,7 +136,6 @@ fn users_left_out_of_the_training_are_predicted_nearly_as_well_as_those_in_it() 
         let rmse = |errors: &[f64]| (errors.iter().map(|e| e * e).sum::<f64>() / errors.len() as f64).sqrt();
         let (old, new, bias) = (rmse(&old_errors), rmse(&new_errors), rmse(&bias_errors));
         assert!(new_errors.len() > 300, "{}", new_errors.len());
-        println!("{new} {old} {bias}");
         assert!(new < 1.04 * old, "{}: new users {new}, trained {old}", model.metadata.optimizer);
         assert!(new < 0.9 * bias, "{}: new users {new}, biases {bias}", model.metadata.optimizer);
     }

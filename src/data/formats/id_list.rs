@@ -1,8 +1,7 @@
 //! Lists of ids: one a line, or a column of a table as text.
 
-use std::path::Path;
-
 use super::super::columns::{id_column, normal};
+use super::super::input::Input;
 use super::super::read::Separator;
 use super::super::source::Source;
 use super::parse_number;
@@ -13,21 +12,21 @@ use crate::error::{Error, Result};
 ///
 /// The ids stand in the column whose header is a known name of a user, such as `userId`, else in
 /// the first. Columns are separated by `::`, tabs, commas, `;` or `|`, so an id may hold spaces. `-`
-/// is standard input; gzip is unpacked.
+/// is standard input; gzip and zstd are unpacked.
 ///
 /// # Errors
 /// [`Error::NoInput`] if the file can't be opened, [`Error::Io`] if reading breaks off,
 /// [`Error::Data`] for a line without an id, and whatever `each` returns.
-pub fn read_user_ids(path: &Path, mut each: impl FnMut(&[u8], u64) -> Result<()>) -> Result<u64> {
-    from_source(Source::open(&path.into())?, 0, &mut each)
+pub fn read_user_ids(input: impl Into<Input>, mut each: impl FnMut(&[u8], u64) -> Result<()>) -> Result<u64> {
+    from_source(Source::open(&input.into())?, 0, &mut each)
 }
 
 /// The same for items.
 ///
 /// # Errors
 /// As [`read_user_ids`].
-pub fn read_item_ids(path: &Path, mut each: impl FnMut(&[u8], u64) -> Result<()>) -> Result<u64> {
-    from_source(Source::open(&path.into())?, 1, &mut each)
+pub fn read_item_ids(input: impl Into<Input>, mut each: impl FnMut(&[u8], u64) -> Result<()>) -> Result<u64> {
+    from_source(Source::open(&input.into())?, 1, &mut each)
 }
 
 fn from_source(
@@ -87,7 +86,7 @@ mod tests {
 
     fn read(text: &str, role: usize) -> Result<Vec<String>> {
         let mut ids = Vec::new();
-        let source = Source::new(Path::new("ids"), Box::new(text.as_bytes()))?;
+        let source = Source::new(std::path::Path::new("ids"), Box::new(text.as_bytes()))?;
         let count = from_source(source, role, &mut |id, line| {
             ids.push(format!("{}@{line}", String::from_utf8_lossy(id)));
             Ok(())

@@ -3,6 +3,7 @@
 //! Ids are strings, or whole numbers whose digits are kept exactly as they are written.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
@@ -124,7 +125,8 @@ fn parse<'l>(lines: &'l Lines<'_>, seed: impl DeserializeSeed<'l, Value = ()>) -
     let mut json = serde_json::Deserializer::from_str(text);
     seed.deserialize(&mut json).and_then(|()| json.end()).map_err(|error| {
         let what = message(&error);
-        let what = if error.is_data() { what } else { format!("is not a JSON object: {what}") };
+        // What is JSON, but not as it should be: one that is none, or one that Wanted refuses.
+        let what = if what.starts_with(TWICE) { what } else { format!("is not a JSON object: {what}") };
         lines.wrong(what, "correct the line: one object a line")
     })
 }
@@ -133,10 +135,16 @@ fn parse<'l>(lines: &'l Lines<'_>, seed: impl DeserializeSeed<'l, Value = ()>) -
 fn message(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let what = text.rsplit_once(" at line ").map_or(&*text, |(what, _)| what);
-    format!("{what} at column {}", error.column())
+    match error.column() {
+        0 => what.to_owned(),
+        column => format!("{what} at column {column}"),
+    }
 }
 
-/// Collects an object's keys in their order.
+/// How the refusal of a wanted key that comes twice begins.
+const TWICE: &str = "the object has";
+
+/// Collects an object's keys in the order of their first use.
 struct Keys<'k>(&'k mut Vec<String>);
 
 impl<'de> DeserializeSeed<'de> for Keys<'_> {
@@ -155,8 +163,12 @@ impl<'de> Visitor<'de> for Keys<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> std::result::Result<(), A::Error> {
-        while let Some((key, IgnoredAny)) = object.next_entry()? {
-            self.0.push(key);
+        let mut seen = HashSet::new();
+        while let Some((key, IgnoredAny)) = object.next_entry::<String, _>()? {
+            // Twice matters only where the key is wanted: Wanted sees to that.
+            if seen.insert(key.clone()) {
+                self.0.push(key);
+            }
         }
         Ok(())
     }
@@ -190,7 +202,7 @@ impl<'de> Visitor<'de> for Wanted<'_, 'de> {
                 Some(role) if self.values[role].is_none() => self.values[role] = Some(object.next_value()?),
                 Some(role) => {
                     let key = quoted(self.keys[role]);
-                    return Err(A::Error::custom(format_args!("the object has {key} twice,")));
+                    return Err(A::Error::custom(format_args!("{TWICE} {key} twice,")));
                 }
             }
         }
@@ -296,8 +308,8 @@ mod tests {
             ),
             (r#"{"user":1,"item":2,"rat"#, "is not a JSON object: EOF while parsing"),
             (r#"{"user":007,"item":2,"rating":3}"#, "is not a JSON object: invalid number at column"),
-            ("[1,2,3]", "invalid type: sequence, expected an object at column"),
-            ("17", "invalid type: integer `17`, expected an object at column"),
+            ("[1,2,3]", "is not a JSON object: invalid type: sequence, expected an object; "),
+            ("17", "is not a JSON object: invalid type: integer `17`, expected an object at column 2; "),
         ] {
             let found = with(line);
             assert!(found.starts_with(&format!("a.jsonl:2: {message}")), "{line}: {found}");

@@ -42,10 +42,13 @@ fn record<'l>(lines: &'l Lines<'_>, rating: bool) -> Result<Record<'l>> {
         let s = if there == 1 { "" } else { "s" };
         return Err(lines.wrong(format!("has {there} field{s}, not 3"), REMEDY));
     };
-    let id = |text: &'l [u8], side: &str| match whole(text) {
-        Some((_, digits)) => Ok(digits),
-        None => Err(lines.wrong(format!("the {side} id {} is not a whole number", quoted(text)), REMEDY)),
-    };
+    let id =
+        |text: &'l [u8], side: &str| match whole(text) {
+            Some((_, digits)) => Ok(digits),
+            None if text.iter().all(u8::is_ascii_digit) => Err(lines
+                .wrong(format!("the {side} id {} is too large", quoted(text)), "write numbers below 2^64")),
+            None => Err(lines.wrong(format!("the {side} id {} is not a whole number", quoted(text)), REMEDY)),
+        };
     let (user, item) = (id(user, "user")?, id(item, "item")?);
     let rating = match (rating, value) {
         (false, _) => None,

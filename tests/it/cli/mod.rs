@@ -8,6 +8,7 @@ mod cv;
 mod demo;
 mod devices;
 mod endings;
+mod evaluate;
 mod fold_in;
 mod names;
 mod recommend;
