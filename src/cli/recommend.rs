@@ -77,6 +77,9 @@ struct Row<'a> {
     score: f32,
     #[serde(skip_serializing_if = "Option::is_none")]
     ranked_by: Option<f32>,
+    /// Null where the item has none; not there if the model has no names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<Option<Cow<'a, str>>>,
 }
 
 /// An item of a list, with what ranked it where that is not the score.
@@ -168,8 +171,10 @@ impl Recommend {
         let Job { predictor, users, query } = job;
         let model = predictor.model();
         let mut rows = Rows::new(out, Form::of(self.out.as_deref(), self.json));
-        let header = ["user", "item", "rank", "score", "ranked_by"];
-        rows.header(&header[..if matches!(rank, Rank::Explore(_)) { 5 } else { 4 }]).map_err(failed)?;
+        let mut header = vec!["user", "item", "rank", "score"];
+        header.extend(matches!(rank, Rank::Explore(_)).then_some("ranked_by"));
+        header.extend(model.item_names.as_ref().map(|_| "name"));
+        rows.header(&header).map_err(failed)?;
         match rank {
             Rank::Best(mut backend) => {
                 predictor.top_n(users, query, &mut *backend, |block| {
@@ -210,12 +215,15 @@ fn write<W: Write>(
     rows: &mut Rows<'_, W>,
 ) -> io::Result<()> {
     for (rank, Entry { item, score, ranked_by }) in (1..).zip(list) {
-        let object =
-            Row { user: model.users.text(user), item: model.items.text(item), rank, score, ranked_by };
+        let name = model.item_names.as_ref().map(|_| model.item_name(item));
+        let (user_id, item_id) = (model.users.text(user), model.items.text(item));
+        let object = Row { user: user_id, item: item_id, rank, score, ranked_by, name };
         let (rank, score) = (rank.to_string(), score.to_string());
         let ranked_by = ranked_by.map(|x| x.to_string());
         let cells = [model.users.get(user), model.items.get(item), rank.as_bytes(), score.as_bytes()];
-        let cells: Vec<&[u8]> = cells.into_iter().chain(ranked_by.as_deref().map(str::as_bytes)).collect();
+        let name = object.name.as_ref().map(|name| name.as_deref().unwrap_or_default());
+        let more = [ranked_by.as_deref(), name].into_iter().flatten().map(str::as_bytes);
+        let cells: Vec<&[u8]> = cells.into_iter().chain(more).collect();
         rows.row(&cells, &object)?;
     }
     Ok(())
