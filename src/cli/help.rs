@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use crate::config::{MAX_RANK, ModelKind};
 use crate::data::formats::FORMATS;
-use crate::model::EXPORTS;
+use crate::model::{EXPORTS, METRICS, RANKING_METRICS, RankingCompute};
 use crate::optim::OPTIMIZERS;
 
 /// Below the list of commands.
@@ -84,6 +84,28 @@ pub(super) fn inputs() -> String {
 pub(super) fn formats() -> String {
     let names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
     format!("Read every file in this format: {} [default: as its content tells]", names.join(", "))
+}
+
+/// What a model is measured by.
+pub(super) fn metrics() -> String {
+    let mut text = "Errors, of the ratings r predicted as r̂, in rating units:\n".to_owned();
+    for metric in METRICS {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "  {}: {}\n    {}", metric.name, metric.summary, metric.formula);
+    }
+    text.push_str(
+        "\nRankings of all items that a user did not rate in training, from 0 to 1, the more the better, \
+         means over users; r_1 < … < r_R are the ranks of a user's R relevant items, h of them at most k:\n",
+    );
+    for metric in RANKING_METRICS {
+        let at = if matches!(metric.compute, RankingCompute::Whole(_)) { "" } else { "@k" };
+        let _ = writeln!(text, "  {}{at}: {}\n    {}", metric.name, metric.summary, metric.formula);
+    }
+    text.push_str(
+        "\nBeside the model: the mean training rating for all (errors), a bias for each user and item (both), \
+         and popularity, the number of training ratings (rankings).",
+    );
+    text
 }
 
 /// The formats that models are exported to.

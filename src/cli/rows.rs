@@ -15,7 +15,7 @@ pub(super) enum Form {
 impl Form {
     /// What a flag asks for, else what the extension of the file says, else CSV.
     pub(super) fn of(out: Option<&Path>, json: bool) -> Self {
-        let extension = out.and_then(Path::extension).map(|extension| extension.to_ascii_lowercase());
+        let extension = out.and_then(Path::extension).map(std::ffi::OsStr::to_ascii_lowercase);
         match extension {
             _ if json => Form::Json,
             Some(extension) if extension == "json" || extension == "jsonl" => Form::Json,

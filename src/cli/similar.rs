@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::args::one_of;
-use super::rows::Rows;
+use super::rows::{Form, Rows};
 use super::streams::{Streams, stdout_error};
 use super::table::count;
 use crate::error::Result;
@@ -94,7 +94,7 @@ impl Similar {
             false => predictor.similar_items(row, &wanted),
         };
 
-        let mut rows = Rows::new(streams.out(), self.json);
+        let mut rows = Rows::new(streams.out(), Form::of(None, self.json));
         let named = !users && model.item_names.is_some();
         let side = if users { "user" } else { "item" };
         let header = [side, "neighbor", "rank", "similarity", "name"];

@@ -129,7 +129,7 @@ impl Predictor<'_> {
                 .par_iter()
                 .enumerate()
                 .map(|(i, &user)| {
-                    let decided = self.decide(user, query.n, scorer.list(i), items, &bound);
+                    let decided = self.decide(user, query.n, &scorer.list(i), items, &bound);
                     let scanned = decided.is_none();
                     let scan = || self.scan_one(user, query, items);
                     (TopList { user, items: decided.unwrap_or_else(scan) }, scanned)
@@ -172,7 +172,7 @@ impl Predictor<'_> {
         &self,
         user: u32,
         n: usize,
-        list: scorer::List<'_>,
+        list: &scorer::List<'_>,
         items: &[u32],
         bound: &Bound<'_>,
     ) -> Option<Vec<Recommendation>> {

@@ -30,6 +30,7 @@ mod kernels_steps;
 mod limits;
 mod line_search;
 mod manifest;
+mod metrics;
 mod readme;
 mod sgd;
 mod shaders;

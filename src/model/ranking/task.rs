@@ -182,7 +182,8 @@ impl Scratch {
         self.scores.resize(model.items.len(), 0.0);
         scorer.scores(user, &mut self.scores);
         let scores = &self.scores;
-        let candidate = |item: u32| Reverse(Candidate { rating: scores[item as usize], item });
+        // −0 and 0 are a tie.
+        let candidate = |item: u32| Reverse(Candidate { rating: scores[item as usize] + 0.0, item });
         self.relevant.clear();
         self.relevant.extend(relevant.iter().map(|&item| candidate(item)));
         self.relevant.sort_unstable();

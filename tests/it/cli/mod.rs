@@ -8,6 +8,7 @@ mod cv;
 mod demo;
 mod devices;
 mod endings;
+mod evaluate;
 mod names;
 mod recommend;
 mod similar;
