@@ -19,7 +19,8 @@ pub(super) struct Export {
     #[arg(value_name = "MODEL")]
     model: PathBuf,
 
-    #[arg(long, value_name = "FORMAT", help = help::exports())]
+    /// The format: npz, npy, safetensors, word2vec or parquet; see --help
+    #[arg(long, value_name = "FORMAT", long_help = help::exports())]
     format: String,
 
     /// Which side a format holds that has only one [default: items]

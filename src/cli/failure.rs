@@ -15,7 +15,13 @@ use crate::error::Error;
 /// Outputs that were begun are dropped and so removed, as after any error.
 pub fn guard(call: impl FnOnce() -> u8) -> u8 {
     static FIRST: Once = Once::new();
-    panic::set_hook(Box::new(|info| FIRST.call_once(|| error_line(&panic_message(info)))));
+    panic::set_hook(Box::new(|info| {
+        #[cfg(feature = "parquet")]
+        if crate::data::panics::are_caught() {
+            return;
+        }
+        FIRST.call_once(|| error_line(&panic_message(info)));
+    }));
     let code = panic::catch_unwind(AssertUnwindSafe(call)).unwrap_or(1);
     drop(panic::take_hook());
     code

@@ -9,6 +9,8 @@ mod held;
 mod ids;
 mod input;
 mod names;
+#[cfg(feature = "parquet")]
+pub(crate) mod panics;
 pub mod planted;
 mod range;
 mod ratings;

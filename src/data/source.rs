@@ -17,8 +17,16 @@ const BINARY: [(&[u8], &str, &str); 6] = [
     (b"PK\x03\x04", "is a zip archive", "unzip it and pass the file with the ratings"),
     (b"\xfd7zXZ\0", "is packed with xz", "unpack it, or pack it with gzip or zstd"),
     (b"BZh", "is packed with bzip2", "unpack it, or pack it with gzip or zstd"),
-    (b"PAR1", "is a Parquet file", "write the ratings as CSV"),
-    (b"\x93NUMPY", "is a NumPy array", "write the ratings as CSV"),
+    (
+        b"PAR1",
+        "is a Parquet file",
+        if cfg!(feature = "parquet") {
+            "leave --format out"
+        } else {
+            "build deltav with the feature parquet, or write the ratings as CSV"
+        },
+    ),
+    (b"\x93NUMPY", "is a NumPy array", "leave --format out"),
     (b"SQLite format 3\0", "is an SQLite database", "write the ratings as CSV"),
 ];
 
@@ -29,7 +37,6 @@ pub(super) struct Source<'a> {
     reader: Box<dyn BufRead + 'a>,
     packing: Option<Packing>,
     /// The file itself, where it can be sought in.
-    #[allow(dead_code, reason = "for formats that seek")]
     file: Option<File>,
 }
 
@@ -88,7 +95,6 @@ impl<'a> Source<'a> {
     /// # Errors
     /// [`Error::Data`] where what is packed is damaged, [`Error::Io`] where reading or
     /// spooling breaks off.
-    #[allow(dead_code, reason = "for formats that seek")]
     pub(super) fn into_file(mut self) -> Result<File> {
         let spooled = |source| Error::Io { path: std::env::temp_dir(), source };
         if let Some(mut file) = self.file.take().filter(|_| self.packing.is_none()) {

@@ -27,6 +27,11 @@ pub(super) fn quoted(bytes: &[u8]) -> String {
     shown
 }
 
+/// What another crate says, which may quote the file, without line breaks and other controls.
+pub(super) fn one_line(error: &impl ToString) -> String {
+    error.to_string().replace(char::is_control, " ")
+}
+
 /// The column names of a header, for a message.
 pub(super) fn listed(cells: &[&[u8]]) -> String {
     const MOST: usize = 12;

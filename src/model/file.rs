@@ -179,7 +179,19 @@ impl Model {
     /// [`Error::OutOfMemory`] if it does not fit into memory.
     pub fn load(path: impl AsRef<Path>) -> Result<Model> {
         let path = path.as_ref();
-        let mut file = TensorFile::open(path)?;
+        Self::read(path, TensorFile::open(path)?)
+    }
+
+    /// As [`Model::load`], from the bytes of a model file; `name` stands for it in errors.
+    ///
+    /// # Errors
+    /// As [`Model::load`], but for those of opening and reading.
+    pub fn from_bytes(name: impl AsRef<Path>, bytes: &[u8]) -> Result<Model> {
+        let name = name.as_ref();
+        Self::read(name, TensorFile::from_bytes(name, bytes)?)
+    }
+
+    fn read(path: &Path, mut file: TensorFile<'_>) -> Result<Model> {
         let document = read_document(path, &file)?;
         let k = Some(document.rank);
         let users = read_ids(&mut file, "user_ids", "user_id_offsets")?;
@@ -224,7 +236,7 @@ impl Model {
     }
 }
 
-fn read_document(path: &Path, file: &TensorFile) -> Result<Document<Metadata>> {
+fn read_document(path: &Path, file: &TensorFile<'_>) -> Result<Document<Metadata>> {
     let text = file.document().ok_or_else(|| file.bad("is a safetensors file, but not a model of deltav"))?;
     let unreadable =
         |e: serde_json::Error| file.bad(format!("has metadata that can't be read: {}", one_line(&e)));
@@ -240,7 +252,7 @@ fn read_document(path: &Path, file: &TensorFile) -> Result<Document<Metadata>> {
 }
 
 fn read_posterior(
-    file: &mut TensorFile,
+    file: &mut TensorFile<'_>,
     scalars: &PosteriorScalars,
     [m, n, k]: [Option<usize>; 3],
 ) -> Result<Posterior> {
@@ -268,7 +280,7 @@ fn read_posterior(
     })
 }
 
-fn read_ids(file: &mut TensorFile, ids: &str, offsets: &str) -> Result<Ids> {
+fn read_ids(file: &mut TensorFile<'_>, ids: &str, offsets: &str) -> Result<Ids> {
     let bytes = file.read(ids, &[None])?;
     let parsed = Ids::from_parts(bytes, file.read(offsets, &[None])?);
     parsed.ok_or_else(|| file.bad(format!("has {offsets} that do not divide {ids}")))

@@ -104,27 +104,54 @@ impl Predictor<'_> {
     ///
     /// Without biases such a prediction is the mean rating, of which the factors know nothing.
     pub(super) fn variance(&self, user: Option<usize>, item: Option<usize>) -> Option<(f64, f64)> {
+        let posterior = self.model.posterior.as_ref()?;
+        let user = user.map(|user| self.user_moments(posterior, user));
+        self.variance_of(user, item.map(|item| self.item_moments(posterior, item)))
+    }
+
+    pub(super) fn user_moments<'p>(&'p self, posterior: &'p Posterior, user: usize) -> RowMoments<'p> {
+        let row = user * self.model.rank..(user + 1) * self.model.rank;
+        RowMoments {
+            means: &self.model.user_factors[row.clone()],
+            variances: &posterior.user_variances[row],
+            bias_variance: posterior.user_bias_variances[user].into(),
+            noise: posterior.user_noise[user].into(),
+        }
+    }
+
+    pub(super) fn item_moments<'p>(&'p self, posterior: &'p Posterior, item: usize) -> RowMoments<'p> {
+        let row = item * self.model.rank..(item + 1) * self.model.rank;
+        RowMoments {
+            means: &self.model.item_factors[row.clone()],
+            variances: &posterior.item_variances[row],
+            bias_variance: posterior.item_bias_variances[item].into(),
+            noise: posterior.noise,
+        }
+    }
+
+    /// [`variance`](Self::variance) of any rows.
+    pub(super) fn variance_of(
+        &self,
+        user: Option<RowMoments<'_>>,
+        item: Option<RowMoments<'_>>,
+    ) -> Option<(f64, f64)> {
         let model = self.model;
         let posterior = model.posterior.as_ref()?;
         if !model.kind.has_bias() && (user.is_none() || item.is_none()) {
             return None;
         }
-        let k = model.rank;
-        let row = |row: usize| row * k..(row + 1) * k;
-        let users = user.map(|user| (&model.user_factors[row(user)], &posterior.user_variances[row(user)]));
-        let items = item.map(|item| (&model.item_factors[row(item)], &posterior.item_variances[row(item)]));
-        let mut sum = user.map_or(posterior.user_bias_prior, |u| posterior.user_bias_variances[u].into())
-            + item.map_or(posterior.item_bias_prior, |i| posterior.item_bias_variances[i].into());
+        let mut sum = user.map_or(posterior.user_bias_prior, |row| row.bias_variance)
+            + item.map_or(posterior.item_bias_prior, |row| row.bias_variance);
         let spread = (user.is_none() || item.is_none()).then(|| self.spread(posterior));
-        for f in 0..k {
-            let moments = |row: Option<(&[f32], &[f32])>, prior: f64| {
-                row.map_or((0.0, prior), |(mean, variance)| (f64::from(mean[f]).powi(2), variance[f].into()))
+        for f in 0..model.rank {
+            let moments = |row: Option<RowMoments<'_>>, prior: f64| {
+                row.map_or((0.0, prior), |row| (f64::from(row.means[f]).powi(2), row.variances[f].into()))
             };
-            let (u, du) = moments(users, spread.map_or(0.0, |spread| spread.users[f]));
-            let (v, dv) = moments(items, spread.map_or(0.0, |spread| spread.items[f]));
+            let (u, du) = moments(user, spread.map_or(0.0, |spread| spread.users[f]));
+            let (v, dv) = moments(item, spread.map_or(0.0, |spread| spread.items[f]));
             sum += du * v + u * dv + du * dv;
         }
-        let noise = user.map_or(posterior.noise, |user| posterior.user_noise[user].into());
+        let noise = user.map_or(posterior.noise, |user| user.noise);
         Some((sum, (sum + noise) * posterior.factor().powi(2)))
     }
 
@@ -146,6 +173,19 @@ impl Predictor<'_> {
             }
         })
     }
+}
+
+/// Means and variances of a user's row, or of an item's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowMoments<'r> {
+    /// Factors, `[k]`.
+    pub(super) means: &'r [f32],
+    /// Variances of the factors, `[k]`.
+    pub(super) variances: &'r [f32],
+    /// Variance of the bias.
+    pub(super) bias_variance: f64,
+    /// σ² of a user's ratings; of an item nothing is known but that of all.
+    pub(super) noise: f64,
 }
 
 /// A variance for each factor, `[k]`.

@@ -99,7 +99,7 @@ impl Predictor<'_> {
         let own = row(query);
         let candidates = (0..norms.len() as u32)
             .filter(|&index| index != query && ratings(index) >= wanted.min_ratings.max(1));
-        let mut all: Vec<Neighbor> = candidates
+        let all: Vec<(u32, f64)> = candidates
             .map(|index| {
                 let product = dot(own, row(index));
                 let length = norms[query as usize] * norms[index as usize];
@@ -108,21 +108,26 @@ impl Predictor<'_> {
                     Similarity::Cosine if length > 0.0 => (product / length).clamp(-1.0, 1.0),
                     Similarity::Cosine => 0.0,
                 };
-                Neighbor { index, similarity }
+                (index, similarity)
             })
             .collect();
-        let order =
-            |a: &Neighbor, b: &Neighbor| b.similarity.total_cmp(&a.similarity).then(a.index.cmp(&b.index));
-        if wanted.n == 0 {
-            return Vec::new();
-        }
-        if wanted.n < all.len() {
-            all.select_nth_unstable_by(wanted.n - 1, order);
-            all.truncate(wanted.n);
-        }
-        all.sort_unstable_by(order);
-        all
+        let nearest = best(all, wanted.n).into_iter();
+        nearest.map(|(index, similarity)| Neighbor { index, similarity }).collect()
     }
+}
+
+/// The `n` pairs with the greatest values, greatest first; of equals the lower index comes first.
+pub(super) fn best(mut all: Vec<(u32, f64)>, n: usize) -> Vec<(u32, f64)> {
+    let order = |a: &(u32, f64), b: &(u32, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+    if n == 0 {
+        return Vec::new();
+    }
+    if n < all.len() {
+        all.select_nth_unstable_by(n - 1, order);
+        all.truncate(n);
+    }
+    all.sort_unstable_by(order);
+    all
 }
 
 fn norms(factors: &[f32], k: usize) -> Vec<f64> {

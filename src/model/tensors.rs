@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use bytemuck::Pod;
@@ -95,16 +95,20 @@ fn invalid(what: String) -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, what)
 }
 
+/// A file, or the bytes of one.
+trait Random: Read + Seek {}
+
+impl<T: Read + Seek> Random for T {}
+
 /// A safetensors file open for reading. Its header is checked, its tensors are not yet read.
-#[derive(Debug)]
-pub(crate) struct TensorFile {
+pub(crate) struct TensorFile<'a> {
     path: PathBuf,
-    file: BufReader<File>,
+    file: Box<dyn Random + 'a>,
     data_start: u64,
     header: Metadata,
 }
 
-impl TensorFile {
+impl<'a> TensorFile<'a> {
     /// Opens the file and reads its header.
     ///
     /// # Errors
@@ -112,13 +116,21 @@ impl TensorFile {
     /// safetensors file, or shorter or longer than its header says.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let no_input = |source| Error::NoInput { path: path.to_owned(), source };
-        let bad = |what: String| Error::data(path, what, REMEDY);
         let metadata = std::fs::metadata(path).map_err(no_input)?;
         if !metadata.is_file() {
-            return Err(bad("is not a regular file".to_owned()));
+            return Err(Error::data(path, "is not a regular file", REMEDY));
         }
-        let length = metadata.len();
-        let mut file = BufReader::new(File::open(path).map_err(no_input)?);
+        let file = BufReader::new(File::open(path).map_err(no_input)?);
+        Self::new(path, metadata.len(), Box::new(file))
+    }
+
+    /// As [`TensorFile::open`], for a file's bytes; `path` is for messages.
+    pub(crate) fn from_bytes(path: &Path, bytes: &'a [u8]) -> Result<Self> {
+        Self::new(path, bytes.len() as u64, Box::new(Cursor::new(bytes)))
+    }
+
+    fn new(path: &Path, length: u64, mut file: Box<dyn Random + 'a>) -> Result<Self> {
+        let bad = |what: String| Error::data(path, what, REMEDY);
         if length < 8 {
             return Err(bad("is not a safetensors file: it has fewer than 8 bytes".to_owned()));
         }

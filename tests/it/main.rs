@@ -14,8 +14,10 @@ mod support;
 
 mod als;
 mod average;
+mod binary;
 mod broken;
 mod cli;
+mod corpus;
 mod endings;
 mod epochs;
 mod export;

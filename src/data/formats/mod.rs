@@ -8,6 +8,10 @@ mod jsonl;
 mod libmf;
 mod lines;
 mod mtx;
+mod npy;
+mod npz;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod records;
 
 use std::path::Path;
@@ -25,7 +29,16 @@ pub use item_names::{ItemNames, read_item_names};
 
 /// Every format, in the order in which they are tried on a file's first bytes.
 /// Text without a signature of its own comes last.
-pub const FORMATS: &[Format] = &[mtx::FORMAT, jsonl::FORMAT, libmf::FORMAT, delimited::FORMAT];
+pub const FORMATS: &[Format] = &[
+    #[cfg(feature = "parquet")]
+    parquet::FORMAT,
+    npz::FORMAT,
+    npy::FORMAT,
+    mtx::FORMAT,
+    jsonl::FORMAT,
+    libmf::FORMAT,
+    delimited::FORMAT,
+];
 
 /// A file format.
 #[derive(Debug)]
@@ -147,8 +160,36 @@ pub(super) fn parse_number(text: &[u8]) -> Option<f64> {
     std::str::from_utf8(text.trim_ascii()).ok()?.parse().ok()
 }
 
+/// What is wrong with a part of a record, and what to do.
+type Wrong = (String, String);
+
+/// A rating from a number, or what is wrong with it and what to do.
+fn check_rating(number: f64) -> std::result::Result<f32, Wrong> {
+    let rating = number as f32;
+    if rating.is_finite() {
+        return Ok(rating);
+    }
+    let what = if number.is_finite() { "is too large for a 32-bit float" } else { "is not finite" };
+    Err((format!("rating {number:?} {what}"), "correct or remove it".to_owned()))
+}
+
+/// Refuses to look for columns, and for timestamps, in a matrix.
+fn refuse_columns(request: &Request<'_>, path: &Path) -> Result<()> {
+    if request.columns.is_some() {
+        return Err(Error::usage(
+            format!("{} is a matrix, and has no columns to choose from", path.display()),
+            "leave --columns out",
+        ));
+    }
+    if request.time {
+        let remedy = "hold out by random or by user, not by time";
+        return Err(Error::data(path, "is a matrix, which has no timestamps", remedy));
+    }
+    Ok(())
+}
+
 /// A rating from its text, or what is wrong with it and what to do.
-pub(super) fn parse_rating(text: &[u8]) -> std::result::Result<f32, (String, String)> {
+pub(super) fn parse_rating(text: &[u8]) -> std::result::Result<f32, Wrong> {
     const CORRECT: &str = "correct it, or name the right column with --columns";
     let Some(number) = parse_number(text) else {
         let trimmed = text.trim_ascii();
@@ -169,7 +210,7 @@ pub(super) fn parse_rating(text: &[u8]) -> std::result::Result<f32, (String, Str
 }
 
 /// A timestamp from its text, or what is wrong with it and what to do.
-pub(super) fn parse_timestamp(text: &[u8]) -> std::result::Result<i64, (String, String)> {
+pub(super) fn parse_timestamp(text: &[u8]) -> std::result::Result<i64, Wrong> {
     parse_time(text).ok_or_else(|| {
         let what = match text.trim_ascii() {
             b"" => "the timestamp is empty".to_owned(),

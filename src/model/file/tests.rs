@@ -29,7 +29,13 @@ fn bytes(model: &Model) -> Vec<u8> {
 fn load(bytes: &[u8]) -> Result<Model, String> {
     let (_folder, path) = folder();
     fs::write(&path, bytes).unwrap();
-    Model::load(&path).map_err(|error| {
+    let loaded = Model::load(&path);
+    let from_bytes = Model::from_bytes(&path, bytes);
+    assert_eq!(
+        loaded.as_ref().map_err(ToString::to_string),
+        from_bytes.as_ref().map_err(ToString::to_string)
+    );
+    loaded.map_err(|error| {
         let text = error.to_string();
         assert_eq!(error.exit_code(), 65, "{text}");
         assert!(text.starts_with(&path.display().to_string()), "{text}");

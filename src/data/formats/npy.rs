@@ -1,0 +1,180 @@
+//! `.npy`: a dense NumPy matrix, users × items, NaN where there is no rating.
+//!
+//! Ids are the row's and the column's index, from 0, as decimal text. What is
+//! not NaN is a rating, a 0 as well.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::path::Path;
+
+use super::super::source::Source;
+use super::{Format, Record, Request, Sink, check_rating, refuse_columns};
+use crate::error::{Error, Location, Place, Result};
+
+mod element;
+mod header;
+
+use element::Dtype;
+#[cfg(feature = "parquet")]
+pub(super) use element::half;
+pub(super) use header::{Fault, Header};
+
+pub(super) const FORMAT: Format = Format {
+    name: "npy",
+    summary: "a dense NumPy matrix, users × items, with NaN where there is no rating",
+    extensions: &["npy"],
+    aliases: &[],
+    recognize: |head, _| head.starts_with(header::MAGIC),
+    read,
+};
+
+/// Bytes of a column-major matrix that are turned at a time.
+const BLOCK: u64 = 64 << 20;
+
+fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Result<()> {
+    let path = source.path();
+    refuse_columns(request, path)?;
+    let file = source.into_file()?;
+    let length = file.metadata().map_err(|source| Error::Io { path: path.to_owned(), source })?.len();
+    let mut file = BufReader::new(file);
+    let header = Header::read(&mut file).map_err(|fault| failure(path, fault))?;
+    let &[rows, columns] = &header.shape[..] else {
+        return Err(Error::data(
+            path,
+            format!("holds an array of shape {:?}, not a matrix", header.shape),
+            "save a matrix, users × items, with NaN where there is no rating",
+        ));
+    };
+    if !header.dtype.is_number() {
+        return Err(Error::data(path, "holds text, not ratings", "save a matrix of numbers"));
+    }
+    let found = length.saturating_sub(header.length);
+    if header.size() != Some(found) {
+        let declared = header.size().map_or("more than 64 bits count".to_owned(), |size| size.to_string());
+        return Err(Error::data(
+            path,
+            format!("holds {found} bytes of numbers where its header says {declared}"),
+            "it is cut short or damaged: copy it again",
+        ));
+    }
+    if header.size() == Some(0) {
+        return Err(Error::data(path, "is a matrix without cells", "pass a matrix with ratings"));
+    }
+    let mut cells = Cells { path, dtype: header.dtype, row: 0, columns, rating: request.rating, count: 0 };
+    if header.fortran {
+        // Both at least 1, and their product the file's length.
+        let block = (BLOCK / (columns * header.dtype.size as u64)).clamp(1, rows);
+        let mut file = file.into_inner();
+        (0..rows).step_by(block as usize).try_for_each(|start| {
+            let turned = turn(&mut file, &header, start..(start + block).min(rows), columns);
+            cells.rows(&mut &turned.map_err(|error| failure(path, error.into()))?[..], sink)
+        })?;
+    } else {
+        cells.rows(&mut file, sink)?;
+    }
+    if cells.count == 0 {
+        return Err(Error::data(path, "has no ratings: every cell is NaN", "pass a matrix with ratings"));
+    }
+    Ok(())
+}
+
+/// Some rows of a column-major matrix, row-major.
+fn turn(file: &mut File, header: &Header, rows: Range<u64>, columns: u64) -> io::Result<Vec<u8>> {
+    let size = header.dtype.size;
+    let (all, count) = (header.shape[0], (rows.end - rows.start) as usize);
+    let mut turned = vec![0; count * columns as usize * size];
+    let mut column_bytes = vec![0; count * size];
+    for column in 0..columns as usize {
+        let first = (column as u64 * all + rows.start) * size as u64;
+        file.seek(SeekFrom::Start(header.length + first))?;
+        file.read_exact(&mut column_bytes)?;
+        for (row, cell) in column_bytes.chunks_exact(size).enumerate() {
+            let place = (row * columns as usize + column) * size;
+            turned[place..place + size].copy_from_slice(cell);
+        }
+    }
+    Ok(turned)
+}
+
+/// Where the records of a matrix go.
+struct Cells<'a> {
+    path: &'a Path,
+    dtype: Dtype,
+    /// The next row.
+    row: u64,
+    columns: u64,
+    rating: bool,
+    /// Records so far.
+    count: u64,
+}
+
+impl Cells<'_> {
+    /// Passes on the ratings of row-major cells, up to their end.
+    fn rows(&mut self, bytes: &mut impl Read, sink: &mut Sink<'_>) -> Result<()> {
+        let size = self.dtype.size;
+        // A multiple of every size of a number.
+        let mut buffer = vec![0; 64 << 10];
+        let (mut user, mut item, mut column) = (self.row.to_string(), String::new(), 0);
+        loop {
+            let read = fill(bytes, &mut buffer).map_err(|error| failure(self.path, error.into()))?;
+            if read == 0 {
+                return Ok(());
+            }
+            for cell in buffer[..read].chunks_exact(size) {
+                let value = self.dtype.number(cell);
+                if !value.is_nan() {
+                    let place = Place::row(self.row + 1);
+                    let rating = match self.rating.then(|| check_rating(value)) {
+                        Some(Err((what, remedy))) => {
+                            let at = Location::at(self.path, place);
+                            return Err(Error::data_at(at, format!("column {}: {what}", column + 1), remedy));
+                        }
+                        rating => rating.and_then(std::result::Result::ok),
+                    };
+                    item.clear();
+                    write_index(column, &mut item);
+                    sink(Record { user: user.as_bytes(), item: item.as_bytes(), rating, time: None, place })?;
+                    self.count += 1;
+                }
+                column += 1;
+                if column == self.columns {
+                    (self.row, column) = (self.row + 1, 0);
+                    user.clear();
+                    write_index(self.row, &mut user);
+                }
+            }
+        }
+    }
+}
+
+/// Appends an index as decimal text.
+pub(super) fn write_index(index: u64, text: &mut String) {
+    use std::fmt::Write;
+    // Writing to a String can't fail.
+    let _ = write!(text, "{index}");
+}
+
+/// Reads until the buffer is full or the input ends. Returns how many bytes.
+fn fill(bytes: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut read = 0;
+    while read < buffer.len() {
+        match bytes.read(&mut buffer[read..]) {
+            Ok(0) => break,
+            Ok(more) => read += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
+}
+
+fn failure(path: &Path, fault: Fault) -> Error {
+    match fault {
+        Fault::Wrong((what, remedy)) => Error::data(path, what, remedy),
+        Fault::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Error::data(path, "ends within its header", "it is cut short: copy it again")
+        }
+        Fault::Io(source) => Error::Io { path: path.to_owned(), source },
+    }
+}
