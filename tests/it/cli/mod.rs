@@ -10,6 +10,7 @@ mod devices;
 mod endings;
 mod evaluate;
 mod inputs;
+mod fold_in;
 mod names;
 mod recommend;
 mod similar;
