@@ -234,6 +234,13 @@ fn help_tells_what_the_registries_hold() {
     for kind in deltav::config::ModelKind::ALL {
         assert!(help.contains(&format!("{}: {}", kind.name(), kind.formula())), "{}", kind.name());
     }
+    let help = folder.succeed(&["evaluate", "--help"]);
+    for (name, formula) in deltav::model::METRICS.iter().map(|metric| (metric.name, metric.formula)) {
+        assert!(help.contains(name) && help.contains(formula), "{name}: {help}");
+    }
+    for (name, formula) in deltav::model::RANKING_METRICS.iter().map(|metric| (metric.name, metric.formula)) {
+        assert!(help.contains(name) && help.contains(formula), "{name}: {help}");
+    }
     let export = folder.succeed(&["export", "--help"]);
     assert!(deltav::model::EXPORTS.iter().all(|format| export.contains(format.summary)), "{export}");
     assert_eq!(folder.succeed(&["--version"]).trim(), concat!("deltav ", env!("CARGO_PKG_VERSION")));
