@@ -10,6 +10,7 @@ mod devices;
 mod endings;
 mod evaluate;
 mod fold_in;
+mod inputs;
 mod names;
 mod recommend;
 mod similar;
