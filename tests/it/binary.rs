@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::broken::each_ends_in_its_line;
 use deltav::data::{Input, ReadOptions, Triples, read_pairs, read_ratings, read_triples};
 
 pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it");
@@ -126,15 +127,17 @@ fn what_is_packed_or_in_memory_reads_as_the_file() {
 }
 
 #[test]
-fn print_broken() {
-    for kind in ["npy", "npz", "parquet"] {
-        for path in files(&format!("broken/{kind}"), kind) {
-            let name = path.file_stem().unwrap().to_string_lossy().into_owned();
-            let input = Input::bytes(name.clone(), std::fs::read(&path).unwrap());
-            match read_triples([input], &ReadOptions::default()) {
-                Ok(t) => println!("OK!! {kind}/{name} {}", t.value.len()),
-                Err(e) => println!("{} {kind}/{e}", e.exit_code()),
-            }
-        }
-    }
+fn broken_npy() {
+    each_ends_in_its_line("npy", &ReadOptions::default(), &[]);
+}
+
+#[test]
+fn broken_npz() {
+    each_ends_in_its_line("npz", &ReadOptions::default(), &[]);
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn broken_parquet() {
+    each_ends_in_its_line("parquet", &ReadOptions::default(), &[]);
 }

@@ -10,7 +10,7 @@ use deltav::data::formats::Format;
 use deltav::data::{Input, ReadOptions, read_ratings};
 
 /// Reads every file of `broken/FOLDER` and compares with the lines, which must be of all files.
-fn each_ends_in_its_line(folder: &str, options: &ReadOptions, lines: &[&str]) {
+pub fn each_ends_in_its_line(folder: &str, options: &ReadOptions, lines: &[&str]) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/broken").join(folder);
     let entries = std::fs::read_dir(&root).unwrap();
     let there: BTreeSet<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();

@@ -17,6 +17,7 @@ mod average;
 mod binary;
 mod broken;
 mod cli;
+mod corpus;
 mod endings;
 mod epochs;
 mod export;

@@ -223,7 +223,10 @@ fn a_closed_pipe_is_quiet() {
 fn help_tells_what_the_registries_hold() {
     let folder = Folder::new();
     // A terminal's width may break any line.
-    let help = folder.succeed(&["train", "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
+    let help =
+        |command: &str| folder.succeed(&[command, "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
+    let (export, measured) = (help("export"), help("evaluate"));
+    let help = help("train");
     for spec in deltav::optim::OPTIMIZERS {
         assert!(help.contains(&format!("{}: {}", spec.name, spec.summary)), "{}", spec.name);
         assert!(help.contains(&format!("{} for {}", spec.epochs, spec.name)), "{}", spec.name);
@@ -234,14 +237,11 @@ fn help_tells_what_the_registries_hold() {
     for kind in deltav::config::ModelKind::ALL {
         assert!(help.contains(&format!("{}: {}", kind.name(), kind.formula())), "{}", kind.name());
     }
-    let help = folder.succeed(&["evaluate", "--help"]);
-    for (name, formula) in deltav::model::METRICS.iter().map(|metric| (metric.name, metric.formula)) {
-        assert!(help.contains(name) && help.contains(formula), "{name}: {help}");
+    let errors = deltav::model::METRICS.iter().map(|metric| (metric.name, metric.formula));
+    let rankings = deltav::model::RANKING_METRICS.iter().map(|metric| (metric.name, metric.formula));
+    for (name, formula) in errors.chain(rankings) {
+        assert!(measured.contains(name) && measured.contains(formula), "{name}: {measured}");
     }
-    for (name, formula) in deltav::model::RANKING_METRICS.iter().map(|metric| (metric.name, metric.formula)) {
-        assert!(help.contains(name) && help.contains(formula), "{name}: {help}");
-    }
-    let export = folder.succeed(&["export", "--help"]);
     assert!(deltav::model::EXPORTS.iter().all(|format| export.contains(format.summary)), "{export}");
     assert_eq!(folder.succeed(&["--version"]).trim(), concat!("deltav ", env!("CARGO_PKG_VERSION")));
     assert_eq!(folder.run(&[]).code, Some(2), "nothing asked is a usage error, with help");

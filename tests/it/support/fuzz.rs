@@ -1,18 +1,161 @@
 //! What the fuzz targets do with their bytes, one function a target. `fuzz/` feeds them
 //! what it finds; `tests/it/corpus.rs` replays what it kept.
 
-#![allow(dead_code, reason = "the fuzzer and the tests each use a part")]
-
+use deltav::data::formats::Format;
+use deltav::data::{
+    Duplicates, IdMap, Input, ReadOptions, Separator, read_item_names, read_pairs, read_ratings, read_triples,
+};
+use deltav::error::{Error, Result};
 use deltav::model::Model;
 
-/// Keeps caught panics from aborting the fuzzer: those that are not caught still end the run.
+/// A target: takes any bytes and panics if a promise is broken.
+pub type Target = fn(&[u8]);
+
+/// Every target, by name.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("delimited", delimited),
+    ("jsonl", jsonl),
+    ("libmf", libmf),
+    ("model", model),
+    ("mtx", mtx),
+    ("names", names),
+    ("npy", npy),
+    ("npz", npz),
+    ("packed", packed),
+    #[cfg(feature = "parquet")]
+    ("parquet", parquet),
+];
+
+/// More records than this are not read: a few bytes can stand for billions of equal ones.
+const MOST_RECORDS: u64 = 50_000;
+
+/// Keeps caught panics from ending the fuzzer: those that are not caught still do.
 pub fn quiet() {
     std::panic::set_hook(Box::new(|_| {}));
 }
 
+/// An error of data is one line with its exit code; anything else is a bug.
+fn refused(error: &Error) {
+    let text = error.to_string();
+    assert!(matches!(error.exit_code(), 2 | 65), "{} {text}", error.exit_code());
+    assert!(!text.contains(char::is_control), "{text:?}");
+}
+
+fn ok<T>(result: Result<T>) -> Option<T> {
+    result.map_err(|error| refused(&error)).ok()
+}
+
+/// Ratings in every way of reading them.
+fn ratings(name: &str, bytes: &[u8], options: &ReadOptions) {
+    let input = Input::bytes(name, bytes);
+    let mut count = 0;
+    let pairs = read_pairs([&input], options, |pair| {
+        assert!(!pair.user.is_empty() && !pair.item.is_empty());
+        count += 1;
+        if count < MOST_RECORDS { Ok(()) } else { Err(Error::usage("enough", "stop")) }
+    });
+    ok(pairs);
+    if count == MOST_RECORDS {
+        return;
+    }
+    if let Some(triples) = ok(read_triples([&input], options)) {
+        let n = triples.value.len();
+        assert!(n > 0 && triples.user.len() == n && triples.item.len() == n);
+        assert!(triples.user.iter().all(|&user| (user as usize) < triples.users.len()));
+        assert!(triples.item.iter().all(|&item| (item as usize) < triples.items.len()));
+        assert!(triples.value.iter().all(|value| value.is_finite()));
+        assert_eq!(triples.time.map(|time| time.len()), options.time.then_some(n));
+    }
+    if let Some(ratings) = ok(read_ratings([&input], options)) {
+        let mut pairs: Vec<(u32, u32)> =
+            (0..ratings.len()).map(|at| (ratings.user[at], ratings.item[at])).collect();
+        pairs.sort_unstable();
+        let before = pairs.len();
+        pairs.dedup();
+        assert_eq!(pairs.len(), before);
+        assert!(ratings.value.iter().all(|value| value.is_finite()));
+    }
+}
+
+/// Options from a byte, so that the fuzzer chooses them.
+fn options(byte: u8, format: Option<&str>) -> ReadOptions {
+    ReadOptions {
+        format: format.map(|name| Format::by_name(name).unwrap_or_else(|error| panic!("{error}"))),
+        duplicates: Duplicates::ALL[usize::from(byte) % 4],
+        time: byte & 4 != 0,
+        ..ReadOptions::default()
+    }
+}
+
+fn forced(format: &str, bytes: &[u8]) {
+    if let Some((&first, rest)) = bytes.split_first() {
+        ratings("a", rest, &options(first, Some(format)));
+    }
+}
+
+/// Delimited text; the first two bytes choose options, separator, header and columns.
+pub fn delimited(bytes: &[u8]) {
+    let Some((&[first, second], rest)) = bytes.split_first_chunk() else { return };
+    let separators =
+        [Separator::Auto, Separator::DoubleColon].into_iter().chain(b"\t,;| ".map(Separator::Byte));
+    let columns = [None, Some("1,2,3"), Some("3,1,2,4"), Some("userId,movieId,rating,timestamp")];
+    let options = ReadOptions {
+        separator: separators.into_iter().nth(usize::from(second) % 7).unwrap_or_default(),
+        header: [None, Some(true), Some(false)][usize::from(second / 7) % 3],
+        columns: columns[usize::from(first >> 3) % 4].map(|text| text.parse().unwrap_or_else(|_| panic!())),
+        ..options(first, Some("delimited"))
+    };
+    ratings("a.csv", rest, &options);
+}
+
+/// JSON lines; the first byte chooses options, here and below.
+pub fn jsonl(bytes: &[u8]) {
+    forced("jsonl", bytes);
+}
+
+/// MatrixMarket.
+pub fn mtx(bytes: &[u8]) {
+    forced("mtx", bytes);
+}
+
+/// LIBMF's triples.
+pub fn libmf(bytes: &[u8]) {
+    forced("libmf", bytes);
+}
+
+/// Dense matrices.
+pub fn npy(bytes: &[u8]) {
+    forced("npy", bytes);
+}
+
+/// Sparse matrices, and columns.
+pub fn npz(bytes: &[u8]) {
+    forced("npz", bytes);
+}
+
+/// Parquet.
+#[cfg(feature = "parquet")]
+pub fn parquet(bytes: &[u8]) {
+    forced("parquet", bytes);
+}
+
+/// Whatever it is: gzip, zstd, or any format that recognises it.
+pub fn packed(bytes: &[u8]) {
+    ratings("a", bytes, &options(0, None));
+}
+
+/// Names of items.
+pub fn names(bytes: &[u8]) {
+    let mut ids = IdMap::new();
+    for id in ["1", "2", "a", "Ann"] {
+        ids.get_or_insert(id.as_bytes());
+    }
+    ok(read_item_names(Input::bytes("a.csv", bytes), None, &ids.into_ids()));
+}
+
 /// A model file: loads or is refused; what loads predicts finite ratings.
 pub fn model(bytes: &[u8]) {
-    let Ok(model) = Model::from_bytes("a.safetensors", bytes) else { return };
+    let Some(model) = ok(Model::from_bytes("a.safetensors", bytes)) else { return };
     assert_eq!(model.check(), Ok(()));
     let predictor = model.predictor();
     let (users, items) = (model.users.len() as u32, model.items.len() as u32);
