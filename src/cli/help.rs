@@ -80,6 +80,12 @@ pub(super) fn inputs() -> String {
     text
 }
 
+/// The names of the formats that ratings are read from.
+pub(super) fn formats() -> String {
+    let names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
+    format!("Read every file in this format: {} [default: as its content tells]", names.join(", "))
+}
+
 /// What a model is measured by.
 pub(super) fn metrics() -> String {
     let mut text = "Errors, of the ratings r predicted as r̂, in rating units:\n".to_owned();
@@ -100,12 +106,6 @@ pub(super) fn metrics() -> String {
          and popularity, the number of training ratings (rankings).",
     );
     text
-}
-
-/// The names of the formats that ratings are read from.
-pub(super) fn formats() -> String {
-    let names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
-    format!("Read every file in this format: {} [default: as its content tells]", names.join(", "))
 }
 
 /// The formats that models are exported to.
