@@ -80,6 +80,12 @@ pub(super) fn inputs() -> String {
     text
 }
 
+/// The names of the formats that ratings are read from.
+pub(super) fn formats() -> String {
+    let names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
+    format!("Read every file in this format: {} [default: as its content tells]", names.join(", "))
+}
+
 /// What a model is measured by.
 pub(super) fn metrics() -> String {
     let mut text = "Errors, of the ratings r predicted as r̂, in rating units:\n".to_owned();
@@ -102,17 +108,9 @@ pub(super) fn metrics() -> String {
     text
 }
 
-/// The names of the formats that ratings are read from.
-pub(super) fn formats() -> String {
-    let names: Vec<&str> = FORMATS.iter().map(|format| format.name).collect();
-    format!("Read every file in this format: {} [default: as its content tells]", names.join(", "))
-}
-
 /// The formats that models are exported to.
 pub(super) fn exports() -> String {
-    let mut text = "The format:\n".to_owned();
-    for format in EXPORTS {
-        let _ = write!(text, "\n{}: {}", format.name, format.summary);
-    }
-    text
+    let formats: Vec<String> =
+        EXPORTS.iter().map(|format| format!("{}: {}", format.name, format.summary)).collect();
+    format!("The format. {}", formats.join("; "))
 }

@@ -11,6 +11,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 type Triple = (u32, u32, f32);
+/// Files by name.
+type Files = Vec<(String, Vec<u8>)>;
 
 /// Users and items from 1, so that MatrixMarket can say them; not in the order of their numbers.
 fn triples() -> Vec<Triple> {
@@ -87,7 +89,7 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Every dress whole and in three parts, by name, with its options.
-fn all() -> Vec<(Vec<(String, Vec<u8>)>, ReadOptions)> {
+fn all() -> Vec<(Files, ReadOptions)> {
     let triples = triples();
     let parts = [&triples[..100], &triples[100..101], &triples[101..]];
     let mut all = Vec::new();
@@ -116,7 +118,7 @@ fn one_data_set_in_every_format_packing_and_cut() {
     assert!(expected.len() > 500 && expected.users.len() == 41 && expected.items.len() == 29);
     for (files, options) in all() {
         for (packing, pack) in [("", <[u8]>::to_vec as fn(&[u8]) -> Vec<u8>), (".gz", gzip), (".zst", zstd)] {
-            let packed: Vec<(String, Vec<u8>)> =
+            let packed: Files =
                 files.iter().map(|(name, bytes)| (format!("{name}{packing}"), pack(bytes))).collect();
             let inputs = packed.iter().map(|(name, bytes)| Input::bytes(name, bytes.as_slice()));
             let inputs: Vec<Input> = inputs.collect();

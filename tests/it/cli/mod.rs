@@ -9,6 +9,7 @@ mod demo;
 mod devices;
 mod endings;
 mod evaluate;
+mod inputs;
 mod names;
 mod recommend;
 mod similar;
