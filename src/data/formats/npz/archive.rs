@@ -82,7 +82,8 @@ pub(super) struct Archive<'a> {
 impl<'a> Archive<'a> {
     pub(super) fn open(path: &'a Path, file: File) -> Result<Self> {
         let length = file.metadata().map_err(|source| Error::Io { path: path.to_owned(), source })?.len();
-        let shared = Shared { file: Rc::new(RefCell::new(file)), position: 0, length, held: Vec::new(), held_from: 0 };
+        let shared =
+            Shared { file: Rc::new(RefCell::new(file)), position: 0, length, held: Vec::new(), held_from: 0 };
         let zip = ZipArchive::new(shared).map_err(|error| failure(path, "", error))?;
         let archive = Self { path, zip };
         if archive.zip.len() > MOST_ARRAYS {
