@@ -236,7 +236,7 @@ mod tests {
     fn cells_are_streamed_across_the_buffers_end() {
         let (rows, columns) = (300_u64, 333_u64);
         let values = (0..rows * columns).map(|at| at as f32);
-        let bytes: Vec<u8> = values.flat_map(|value| value.to_le_bytes()).collect();
+        let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
         let (mut at, mut matrix) = (0, cells(Dtype::parse(b"<f4").unwrap(), columns));
         let mut sink = |record: Record<'_>| {
             assert_eq!(record.user, (at / columns).to_string().as_bytes());
