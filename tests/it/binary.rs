@@ -128,31 +128,16 @@ fn what_is_packed_or_in_memory_reads_as_the_file() {
 
 #[test]
 fn broken_npy() {
-    each_ends_in_its_line(
-        "npy",
-        &ReadOptions::default(),
-        &[
-        ],
-    );
+    each_ends_in_its_line("npy", &ReadOptions::default(), &[]);
 }
 
 #[test]
 fn broken_npz() {
-    each_ends_in_its_line(
-        "npz",
-        &ReadOptions::default(),
-        &[
-        ],
-    );
+    each_ends_in_its_line("npz", &ReadOptions::default(), &[]);
 }
 
 #[cfg(feature = "parquet")]
 #[test]
 fn broken_parquet() {
-    each_ends_in_its_line(
-        "parquet",
-        &ReadOptions::default(),
-        &[
-        ],
-    );
+    each_ends_in_its_line("parquet", &ReadOptions::default(), &[]);
 }
