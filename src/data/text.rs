@@ -27,9 +27,15 @@ pub(super) fn quoted(bytes: &[u8]) -> String {
     shown
 }
 
-/// What another crate says, which may quote the file, without line breaks and other controls.
-pub(super) fn one_line(error: &impl ToString) -> String {
-    error.to_string().replace(char::is_control, " ")
+/// What may quote the file, such as another crate's error, without line breaks and other controls,
+/// and not too long.
+pub(super) fn one_line(text: &impl ToString) -> String {
+    const MOST: usize = 200;
+    let text = text.to_string().replace(char::is_control, " ");
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 /// The column names of a header, for a message.

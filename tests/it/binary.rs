@@ -127,6 +127,19 @@ fn what_is_packed_or_in_memory_reads_as_the_file() {
 }
 
 #[test]
+fn a_zip_bomb_is_refused_before_it_is_unpacked() {
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let zeros = vec![0; 1 << 20];
+    archive.start_file("data.npy", zip::write::SimpleFileOptions::default()).unwrap();
+    (0..128).for_each(|_| std::io::Write::write_all(&mut archive, &zeros).unwrap());
+    let bytes = archive.finish().unwrap().into_inner();
+    assert!(bytes.len() < 1 << 18);
+    let error = read_ratings([Input::bytes("bomb.npz", bytes)], &ReadOptions::default()).unwrap_err();
+    assert_eq!(error.exit_code(), 65);
+    assert!(error.to_string().starts_with("bomb.npz: would unpack from "), "{error}");
+}
+
+#[test]
 fn broken_npy() {
     each_ends_in_its_line(
         "npy",

@@ -4,7 +4,7 @@
 //! Design*, NISTIR 5935, 1996. Ids are the indices, which count from 1.
 
 use super::super::source::Source;
-use super::super::text::quoted;
+use super::super::text::{one_line, quoted};
 use super::lines::{Lines, whole};
 use super::{Format, Record, Request, Sink, parse_rating};
 use crate::error::{Error, Result};
@@ -66,7 +66,7 @@ fn banner(lines: &mut Lines<'_>, rating: bool) -> Result<bool> {
         _ => return Err(lines.wrong("is not the first line of a MatrixMarket file", general)),
     };
     if object != "matrix" {
-        return Err(lines.wrong(format!("holds a {object}, not a matrix"), general));
+        return Err(lines.wrong(format!("holds a {}, not a matrix", one_line(&object)), general));
     }
     match format {
         "coordinate" => {}
@@ -82,7 +82,7 @@ fn banner(lines: &mut Lines<'_>, rating: bool) -> Result<bool> {
     }
     if symmetry != "general" {
         return Err(lines.wrong(
-            format!("is {symmetry}: the matrix says only half of its entries"),
+            format!("is {}: the matrix says only half of its entries", one_line(&symmetry)),
             "write it as general, with every entry",
         ));
     }
@@ -92,7 +92,7 @@ fn banner(lines: &mut Lines<'_>, rating: bool) -> Result<bool> {
         "pattern" => {
             Err(lines.wrong("is a pattern: its entries have no ratings", "write it with values, as real"))
         }
-        _ => Err(lines.wrong(format!("has {field} entries, which are no ratings"), general)),
+        _ => Err(lines.wrong(format!("has {} entries, which are no ratings", one_line(&field)), general)),
     }
 }
 

@@ -3,7 +3,6 @@
 //! Ids are the row's and the column's index, from 0, as decimal text. What is
 //! not NaN is a rating, a 0 as well.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
@@ -39,7 +38,7 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
     let length = file.metadata().map_err(|source| Error::Io { path: path.to_owned(), source })?.len();
     let mut file = BufReader::new(file);
     let header = Header::read(&mut file).map_err(|fault| failure(path, fault))?;
-    let &[rows, columns] = &header.shape[..] else {
+    let &[_, columns] = &header.shape[..] else {
         return Err(Error::data(
             path,
             format!("holds an array of shape {:?}, not a matrix", header.shape),
@@ -63,13 +62,7 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
     }
     let mut cells = Cells { path, dtype: header.dtype, row: 0, columns, rating: request.rating, count: 0 };
     if header.fortran {
-        // Both at least 1, and their product the file's length.
-        let block = (BLOCK / (columns * header.dtype.size as u64)).clamp(1, rows);
-        let mut file = file.into_inner();
-        (0..rows).step_by(block as usize).try_for_each(|start| {
-            let turned = turn(&mut file, &header, start..(start + block).min(rows), columns);
-            cells.rows(&mut &turned.map_err(|error| failure(path, error.into()))?[..], sink)
-        })?;
+        cells.column_major(&mut file.into_inner(), &header, BLOCK, sink)?;
     } else {
         cells.rows(&mut file, sink)?;
     }
@@ -77,24 +70,6 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
         return Err(Error::data(path, "has no ratings: every cell is NaN", "pass a matrix with ratings"));
     }
     Ok(())
-}
-
-/// Some rows of a column-major matrix, row-major.
-fn turn(file: &mut File, header: &Header, rows: Range<u64>, columns: u64) -> io::Result<Vec<u8>> {
-    let size = header.dtype.size;
-    let (all, count) = (header.shape[0], (rows.end - rows.start) as usize);
-    let mut turned = vec![0; count * columns as usize * size];
-    let mut column_bytes = vec![0; count * size];
-    for column in 0..columns as usize {
-        let first = (column as u64 * all + rows.start) * size as u64;
-        file.seek(SeekFrom::Start(header.length + first))?;
-        file.read_exact(&mut column_bytes)?;
-        for (row, cell) in column_bytes.chunks_exact(size).enumerate() {
-            let place = (row * columns as usize + column) * size;
-            turned[place..place + size].copy_from_slice(cell);
-        }
-    }
-    Ok(turned)
 }
 
 /// Where the records of a matrix go.
@@ -110,6 +85,24 @@ struct Cells<'a> {
 }
 
 impl Cells<'_> {
+    /// Passes on the ratings of a column-major matrix, whose rows are turned so many that they
+    /// fit into `most` bytes, at least one at a time.
+    fn column_major(
+        &mut self,
+        file: &mut (impl Read + Seek),
+        header: &Header,
+        most: u64,
+        sink: &mut Sink<'_>,
+    ) -> Result<()> {
+        // Both at least 1, and their product the file's length.
+        let (rows, columns) = (header.shape[0], self.columns);
+        let block = (most / (columns * self.dtype.size as u64)).clamp(1, rows);
+        (0..rows).step_by(block as usize).try_for_each(|start| {
+            let turned = turn(file, header, start..(start + block).min(rows), columns);
+            self.rows(&mut &turned.map_err(|error| failure(self.path, error.into()))?[..], sink)
+        })
+    }
+
     /// Passes on the ratings of row-major cells, up to their end.
     fn rows(&mut self, bytes: &mut impl Read, sink: &mut Sink<'_>) -> Result<()> {
         let size = self.dtype.size;
@@ -148,6 +141,29 @@ impl Cells<'_> {
     }
 }
 
+/// Some rows of a column-major matrix, row-major.
+fn turn(
+    file: &mut (impl Read + Seek),
+    header: &Header,
+    rows: Range<u64>,
+    columns: u64,
+) -> io::Result<Vec<u8>> {
+    let size = header.dtype.size;
+    let (all, count) = (header.shape[0], (rows.end - rows.start) as usize);
+    let mut turned = vec![0; count * columns as usize * size];
+    let mut column_bytes = vec![0; count * size];
+    for column in 0..columns as usize {
+        let first = (column as u64 * all + rows.start) * size as u64;
+        file.seek(SeekFrom::Start(header.length + first))?;
+        file.read_exact(&mut column_bytes)?;
+        for (row, cell) in column_bytes.chunks_exact(size).enumerate() {
+            let place = (row * columns as usize + column) * size;
+            turned[place..place + size].copy_from_slice(cell);
+        }
+    }
+    Ok(turned)
+}
+
 /// Appends an index as decimal text.
 pub(super) fn write_index(index: u64, text: &mut String) {
     use std::fmt::Write;
@@ -176,5 +192,60 @@ fn failure(path: &Path, fault: Fault) -> Error {
             Error::data(path, "ends within its header", "it is cut short: copy it again")
         }
         Fault::Io(source) => Error::Io { path: path.to_owned(), source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn cells(dtype: Dtype, columns: u64) -> Cells<'static> {
+        Cells { path: Path::new("a.npy"), dtype, row: 0, columns, rating: true, count: 0 }
+    }
+
+    #[test]
+    fn a_column_major_matrix_reads_the_same_in_blocks_of_any_size() {
+        let (rows, columns) = (7_u64, 5_u64);
+        let mut bytes = vec![0; 3]; // what stands before the numbers
+        (0..columns).for_each(|column| {
+            (0..rows).for_each(|row| bytes.extend(((10 * row + column) as u16).to_be_bytes()));
+        });
+        let dtype = Dtype::parse(b">u2").unwrap();
+        let header = Header { dtype, fortran: true, shape: vec![rows, columns], length: 3 };
+        let expected: Vec<_> = (0..rows)
+            .flat_map(|row| (0..columns).map(move |column| (row.to_string(), column.to_string(), row)))
+            .map(|(user, item, row)| (user, item.clone(), (10 * row) as f32 + item.parse::<f32>().unwrap()))
+            .collect();
+        for most in [0, 1, 10, 19, 20, 69, 70, 1_000] {
+            let mut found = Vec::new();
+            let mut sink = |record: Record<'_>| {
+                assert_eq!(record.place, Place::row(found.len() as u64 / columns + 1));
+                let text = |id: &[u8]| String::from_utf8(id.to_vec()).unwrap();
+                found.push((text(record.user), text(record.item), record.rating.unwrap()));
+                Ok(())
+            };
+            let mut matrix = cells(dtype, columns);
+            matrix.column_major(&mut Cursor::new(&bytes), &header, most, &mut sink).unwrap();
+            assert_eq!(found, expected, "{most} bytes");
+        }
+    }
+
+    #[test]
+    fn cells_are_streamed_across_the_buffers_end() {
+        let (rows, columns) = (300_u64, 333_u64);
+        let values = (0..rows * columns).map(|at| at as f32);
+        let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+        let (mut at, mut matrix) = (0, cells(Dtype::parse(b"<f4").unwrap(), columns));
+        let mut sink = |record: Record<'_>| {
+            assert_eq!(record.user, (at / columns).to_string().as_bytes());
+            assert_eq!(record.item, (at % columns).to_string().as_bytes());
+            assert_eq!(record.rating, Some(at as f32));
+            at += 1;
+            Ok(())
+        };
+        matrix.rows(&mut &bytes[..], &mut sink).unwrap();
+        assert_eq!((at, matrix.count), (rows * columns, rows * columns));
     }
 }

@@ -29,11 +29,6 @@ pub const TARGETS: &[(&str, Target)] = &[
 /// More records than this are not read: a few bytes can stand for billions of equal ones.
 const MOST_RECORDS: u64 = 50_000;
 
-/// Keeps caught panics from ending the fuzzer: those that are not caught still do.
-pub fn quiet() {
-    std::panic::set_hook(Box::new(|_| {}));
-}
-
 /// An error of data is one line with its exit code; anything else is a bug.
 fn refused(error: &Error) {
     let text = error.to_string();

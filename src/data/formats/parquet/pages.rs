@@ -2,7 +2,7 @@
 //! since the decoder allocates what it is told.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use bytes::Bytes;
 use parquet::basic::{Encoding, Type};
@@ -30,8 +30,20 @@ impl Length for Bounded {
     }
 }
 
+/// Reads a file whose end is an error: the decoder would pass over billions of values behind it.
+pub(super) struct Endless(BufReader<File>);
+
+impl Read for Endless {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.0.read(buffer)? {
+            0 if !buffer.is_empty() => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => Ok(read),
+        }
+    }
+}
+
 impl ChunkReader for Bounded {
-    type T = BufReader<File>;
+    type T = Endless;
 
     /// The decoder asks for a reader only to read the header of a page.
     fn get_read(&self, start: u64) -> Result<Self::T> {
@@ -43,7 +55,7 @@ impl ChunkReader for Bounded {
             return Err(wrong("a page would unpack to more than a page of ratings can hold"));
         }
         file.seek(SeekFrom::Start(start))?;
-        Ok(BufReader::new(file))
+        Ok(Endless(BufReader::new(file)))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> Result<Bytes> {
