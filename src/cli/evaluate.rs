@@ -97,9 +97,9 @@ impl Evaluate {
         at_most_one_stdin(&[("TEST", &self.test)])?;
         let model = Model::load(&self.model)?;
         let held = read_held(&self.test, &self.reading.options(), &model.users, &model.items)?;
-        let ratings: Vec<_> = (0..held.len()).map(|p| (held.user[p], held.item[p], held.value[p])).collect();
+        let ratings = (0..held.len()).map(|p| (held.user[p], held.item[p], held.value[p]));
         let predictor = model.predictor();
-        let accuracy = evaluate(&predictor, ratings.iter().copied(), self.unknown)?;
+        let accuracy = evaluate(&predictor, ratings.clone(), self.unknown)?;
         let options = RankingOptions { cutoffs: self.k, relevant: self.relevant };
         let report = evaluate_ranking(&predictor, ratings, &options)?;
         let threshold = self.relevant.map_or(Threshold::Mean(report.threshold), Threshold::Given);

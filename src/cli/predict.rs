@@ -1,23 +1,20 @@
 //! `deltav predict`: pairs in, predicted ratings out, one by one.
 
-use std::borrow::Cow;
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 use indicatif::HumanCount;
-use serde::Serialize;
+use rayon::prelude::*;
 
 use super::args::one_of;
 use super::help;
 use super::input::{Reading, at_most_one_stdin, files};
-use super::rows::{Form, Rows};
-use super::streams::{Streams, stdout_error};
+use super::rows::{Cell, Column, Kind, Rows, To};
+use super::streams::Streams;
 use super::table::count;
 use crate::data::{Pair, read_pairs};
-use crate::error::{Error, Result};
-use crate::model::{Level, Model, Part, Unknown, UnknownCounts};
-use crate::output::Output;
+use crate::error::{Error, Place, Result};
+use crate::model::{Level, Model, Part, Prediction, Predictor, Unknown, UnknownCounts};
 
 /// Predict the ratings of pairs of users and items
 #[derive(Debug, Args)]
@@ -46,38 +43,11 @@ pub(super) struct Predict {
     #[arg(long, value_name = "SHARE")]
     interval: Option<Level>,
 
-    /// Write to a file, JSON lines if it ends in .json or .jsonl, else CSV [default: standard output]
-    #[arg(short, long, value_name = "FILE")]
-    out: Option<PathBuf>,
-
-    /// Replace an existing file
-    #[arg(short, long, requires = "out")]
-    force: bool,
-
-    /// JSON, one object a line, instead of CSV
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    to: To,
 
     #[command(flatten, next_help_heading = "Data")]
     reading: Reading,
-}
-
-/// A prediction as JSON.
-#[derive(Serialize)]
-struct Row<'a> {
-    user: Cow<'a, str>,
-    item: Cow<'a, str>,
-    prediction: f32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mean_std: Option<Option<f32>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rating_std: Option<Option<f32>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    low: Option<Option<f32>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    high: Option<Option<f32>>,
-    /// `user`, `item` or `user and item`; null if both are known.
-    unknown: Option<&'static str>,
 }
 
 /// An error where a model knows nothing of its uncertainty.
@@ -95,24 +65,13 @@ impl Predict {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
         at_most_one_stdin(&[("PAIRS", &self.pairs)])?;
         let pairs = files(&self.pairs);
-        let inputs = || pairs.iter().chain([&self.model]).map(|path| &**path);
-        let create = |path| Output::create(path, self.force)?.apart_from(inputs());
-        let output = self.out.as_ref().map(create).transpose()?;
+        let to = self.to.open(pairs.iter().chain([&self.model]).map(|path| &**path))?;
         let mut model = Model::load(&self.model)?;
         model.clip &= !self.no_clip;
         if self.with_std || self.interval.is_some() {
             needs_posterior(&model)?;
         }
-        let counts = match output {
-            None => self.write(&model, streams.out(), &stdout_error)?,
-            Some(mut output) => {
-                let path = output.path().to_owned();
-                let failed = |source| Error::Io { path: path.clone(), source };
-                let counts = self.write(&model, &mut output, &failed)?;
-                output.commit()?;
-                counts
-            }
-        };
+        let counts = to.write(streams, self.columns(), |rows| self.write(&model, rows))?;
         if counts.unknown() > 0 {
             let done = if self.unknown == Unknown::Skip { "left out" } else { "predicted by what is known" };
             let known = [(counts.users, "user"), (counts.items, "item"), (counts.both, "user and item")];
@@ -126,55 +85,126 @@ impl Predict {
         Ok(())
     }
 
-    /// Writes a row for each pair as it is read.
-    fn write(
-        &self,
-        model: &Model,
-        out: &mut impl Write,
-        failed: &dyn Fn(std::io::Error) -> Error,
-    ) -> Result<UnknownCounts> {
-        let predictor = model.predictor();
-        let mut counts = UnknownCounts::default();
-        let mut rows = Rows::new(out, Form::of(self.out.as_deref(), self.json));
-        let mut header = vec!["user", "item", "prediction"];
+    fn columns(&self) -> Vec<Column> {
+        let mut columns = ["user", "item"].map(Column::text).to_vec();
+        columns.push(Column::number("prediction"));
         if self.with_std {
-            header.extend(["mean_std", "rating_std"]);
+            columns.extend(["mean_std", "rating_std"].map(Column::number));
         }
         if self.interval.is_some() {
-            header.extend(["low", "high"]);
+            columns.extend(["low", "high"].map(Column::number));
         }
-        rows.header(&header).map_err(failed)?;
+        // `user`, `item` or `user and item`; missing if both are known.
+        columns.push(Column("unknown".into(), Kind::Remark));
+        columns
+    }
+
+    /// Reads pairs a block at a time and writes a row for each, in their order.
+    fn write(&self, model: &Model, rows: &mut Rows<'_>) -> Result<UnknownCounts> {
+        let predictor = model.predictor();
+        let mut counts = UnknownCounts::default();
+        let mut answer = |block: &mut Block| {
+            let predictions = block.predictions(&predictor);
+            for (pair, prediction) in block.pairs().zip(&predictions) {
+                let applied = self.unknown.apply(*prediction, &mut counts);
+                if let Some(rating) = applied.map_err(|part| refused(&pair, part))? {
+                    self.row(&predictor, &pair, (prediction, rating), rows)?;
+                }
+            }
+            block.clear();
+            Ok(())
+        };
+        let mut block = Block::default();
         read_pairs(&self.pairs, &self.reading.options(), |pair| {
-            let Pair { user, item, .. } = pair;
-            let prediction = predictor.predict_ids(user, item);
-            let applied = self.unknown.apply(prediction, &mut counts);
-            let Some(rating) = applied.map_err(|part| refused(&pair, part))? else {
-                return Ok(());
-            };
-            let rating = rating as f32;
-            let interval = self.interval.map(|level| predictor.interval(&prediction, level));
-            let std = |value: Option<f64>| self.with_std.then_some(value.map(|x| x as f32));
-            let object = Row {
-                user: String::from_utf8_lossy(user),
-                item: String::from_utf8_lossy(item),
-                prediction: rating,
-                mean_std: std(prediction.mean_std),
-                rating_std: std(prediction.rating_std),
-                low: interval.map(|ends| ends.map(|ends| ends.low as f32)),
-                high: interval.map(|ends| ends.map(|ends| ends.high as f32)),
-                unknown: prediction.unknown.map(Part::name),
-            };
-            // A value that was not asked for has no column, one that is not known an empty cell.
-            let more = [object.mean_std, object.rating_std, object.low, object.high];
-            let numbers: Vec<String> = std::iter::once(rating.to_string())
-                .chain(more.into_iter().flatten().map(|x| x.map_or_else(String::new, |x| x.to_string())))
-                .collect();
-            let cells: Vec<&[u8]> =
-                [user, item].into_iter().chain(numbers.iter().map(String::as_bytes)).collect();
-            rows.row(&cells, &object).map_err(failed)
+            block.push(&pair);
+            if block.is_full() { answer(&mut block) } else { Ok(()) }
         })?;
-        rows.finish().map_err(failed)?;
+        answer(&mut block)?;
         Ok(counts)
+    }
+
+    fn row(
+        &self,
+        predictor: &Predictor<'_>,
+        pair: &Pair<'_>,
+        (prediction, rating): (&Prediction, f64),
+        rows: &mut Rows<'_>,
+    ) -> Result<()> {
+        let number = |value: Option<f64>| Cell::Number(value.map(|x| x as f32));
+        let mut cells = vec![Cell::id(pair.user), Cell::id(pair.item), number(Some(rating))];
+        if self.with_std {
+            cells.extend([number(prediction.mean_std), number(prediction.rating_std)]);
+        }
+        if let Some(level) = self.interval {
+            let ends = predictor.interval(prediction, level);
+            cells.extend([number(ends.map(|ends| ends.low)), number(ends.map(|ends| ends.high))]);
+        }
+        cells.push(Cell::Text(prediction.unknown.map(|part| part.name().as_bytes())));
+        rows.row(&cells)
+    }
+}
+
+/// Pairs that are predicted side by side.
+const BLOCK: usize = 1 << 14;
+
+/// Their ids together, at most about: ids may be long.
+const BLOCK_BYTES: usize = 4 << 20;
+
+/// Pairs that wait for their turn.
+#[derive(Default)]
+struct Block {
+    ids: Vec<u8>,
+    pairs: Vec<Waiting>,
+    files: Vec<PathBuf>,
+}
+
+/// Where a pair's user and item end in the ids, and where it was read.
+struct Waiting {
+    user: usize,
+    item: usize,
+    file: usize,
+    place: Place,
+}
+
+impl Block {
+    fn push(&mut self, pair: &Pair<'_>) {
+        if self.files.last().is_none_or(|file| file != pair.path) {
+            self.files.push(pair.path.to_owned());
+        }
+        self.ids.extend_from_slice(pair.user);
+        let user = self.ids.len();
+        self.ids.extend_from_slice(pair.item);
+        let file = self.files.len() - 1;
+        self.pairs.push(Waiting { user, item: self.ids.len(), file, place: pair.place });
+    }
+
+    fn is_full(&self) -> bool {
+        self.pairs.len() >= BLOCK || self.ids.len() >= BLOCK_BYTES
+    }
+
+    fn clear(&mut self) {
+        self.ids.clear();
+        self.pairs.clear();
+        self.files.clear();
+    }
+
+    fn pair(&self, at: usize) -> Pair<'_> {
+        let start = if at == 0 { 0 } else { self.pairs[at - 1].item };
+        let Waiting { user, item, file, place } = self.pairs[at];
+        Pair { user: &self.ids[start..user], item: &self.ids[user..item], path: &self.files[file], place }
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = Pair<'_>> {
+        (0..self.pairs.len()).map(|at| self.pair(at))
+    }
+
+    /// A prediction for each pair, in their order.
+    fn predictions(&self, predictor: &Predictor<'_>) -> Vec<Prediction> {
+        let predict = |at| {
+            let pair = self.pair(at);
+            predictor.predict_ids(pair.user, pair.item)
+        };
+        (0..self.pairs.len()).into_par_iter().with_min_len(256).map(predict).collect()
     }
 }
 

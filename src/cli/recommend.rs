@@ -1,23 +1,20 @@
 //! `deltav recommend`: the best items for users.
 
-use std::borrow::Cow;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::Args;
 use indicatif::ProgressBar;
-use serde::Serialize;
 
 use super::choice::{What, Who, one_stdin};
 use super::predict::needs_posterior;
 use super::render::progress;
-use super::rows::{Form, Rows};
-use super::streams::{Streams, stdout_error};
+use super::rows::{Cell, Column, Rows, To};
+use super::streams::Streams;
 use super::train::Device;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::model::{Explore, Model, Predictor, TopN};
-use crate::output::Output;
 
 /// Recommend the items that users would rate highest
 #[derive(Debug, Args)]
@@ -52,31 +49,11 @@ pub(super) struct Recommend {
     #[arg(long, value_name = "SEED", default_value_t = 0, requires = "explore")]
     seed: u64,
 
-    /// Write to a file, JSON lines if it ends in .json or .jsonl, else CSV [default: standard output]
-    #[arg(short, long, value_name = "FILE")]
-    out: Option<PathBuf>,
-
-    /// Replace an existing file
-    #[arg(short, long, requires = "out")]
-    force: bool,
-
-    /// JSON, one object a line, instead of CSV
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    to: To,
 
     #[command(flatten, next_help_heading = "Device")]
     device: Device,
-}
-
-/// A recommendation as JSON.
-#[derive(Serialize)]
-struct Row<'a> {
-    user: Cow<'a, str>,
-    item: Cow<'a, str>,
-    rank: usize,
-    score: f32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ranked_by: Option<f32>,
 }
 
 /// An item of a list, with what ranked it where that is not the score.
@@ -104,8 +81,7 @@ impl Recommend {
         let [candidates, exclude] = self.what.inputs();
         let inputs = [Some(&*self.model), self.who.input(), candidates, exclude];
         one_stdin(inputs)?;
-        let create = |path| Output::create(path, self.force)?.apart_from(inputs.into_iter().flatten());
-        let output = self.out.as_ref().map(create).transpose()?;
+        let to = self.to.open(inputs.into_iter().flatten())?;
         let explore = self.explore()?;
         self.device.limit_threads();
 
@@ -128,16 +104,9 @@ impl Recommend {
         };
         let job = Job { predictor: &predictor, users, query };
         // Rows that scroll by show progress enough.
-        let watched = output.is_some() || !io::stdout().is_terminal();
+        let watched = to.is_file() || !io::stdout().is_terminal();
         let bar = if watched { progress(streams, job.users.len(), "users") } else { ProgressBar::hidden() };
-        let done = match output {
-            None => self.write(&job, rank, &bar, streams.out(), &stdout_error),
-            Some(mut output) => {
-                let path = output.path().to_owned();
-                let failed = |source| Error::Io { path: path.clone(), source };
-                self.write(&job, rank, &bar, &mut output, &failed).and_then(|()| output.commit().map(|_| ()))
-            }
-        };
+        let done = to.write(streams, columns(&model, &rank), |rows| job.write(rank, &bar, rows));
         bar.finish_and_clear();
         done?;
         notes.into_iter().for_each(|note| streams.note(note));
@@ -155,21 +124,13 @@ impl Recommend {
             Some(_) => Ok(Some(Explore::Thompson { seed: self.seed })),
         }
     }
+}
 
+impl Job<'_> {
     /// Writes the lists as they come, a block of users at a time.
-    fn write(
-        &self,
-        job: &Job<'_>,
-        rank: Rank,
-        bar: &ProgressBar,
-        out: &mut impl Write,
-        failed: &dyn Fn(io::Error) -> Error,
-    ) -> Result<()> {
-        let Job { predictor, users, query } = job;
+    fn write(&self, rank: Rank, bar: &ProgressBar, rows: &mut Rows<'_>) -> Result<()> {
+        let Job { predictor, users, query } = self;
         let model = predictor.model();
-        let mut rows = Rows::new(out, Form::of(self.out.as_deref(), self.json));
-        let header = ["user", "item", "rank", "score", "ranked_by"];
-        rows.header(&header[..if matches!(rank, Rank::Explore(_)) { 5 } else { 4 }]).map_err(failed)?;
         match rank {
             Rank::Best(mut backend) => {
                 predictor.top_n(users, query, &mut *backend, |block| {
@@ -179,7 +140,7 @@ impl Recommend {
                             score: best.score as f32,
                             ranked_by: None,
                         });
-                        write(model, list.user, entries, &mut rows).map_err(failed)?;
+                        write(model, list.user, entries, rows)?;
                     }
                     bar.inc(block.len() as u64);
                     Ok(())
@@ -192,31 +153,34 @@ impl Recommend {
                         score: found.score as f32,
                         ranked_by: Some(found.ranked_by as f32),
                     });
-                    write(model, list.user, entries, &mut rows).map_err(failed)?;
+                    write(model, list.user, entries, rows)?;
                 }
                 bar.inc(block.len() as u64);
                 Ok(())
             })?,
         }
-        rows.finish().map_err(failed)
+        Ok(())
     }
 }
 
-/// A user's list as rows: the one place that knows their columns.
-fn write<W: Write>(
-    model: &Model,
-    user: u32,
-    list: impl Iterator<Item = Entry>,
-    rows: &mut Rows<'_, W>,
-) -> io::Result<()> {
+/// The columns of lists: what ranked them if that is not the score, names if there are any.
+fn columns(model: &Model, rank: &Rank) -> Vec<Column> {
+    let mut columns = ["user", "item"].map(Column::text).to_vec();
+    columns.extend([Column::count("rank"), Column::number("score")]);
+    columns.extend(matches!(rank, Rank::Explore(_)).then(|| Column::number("ranked_by")));
+    columns.extend(model.item_names.is_some().then(|| Column::text("name")));
+    columns
+}
+
+/// A user's list as rows.
+fn write(model: &Model, user: u32, list: impl Iterator<Item = Entry>, rows: &mut Rows<'_>) -> Result<()> {
     for (rank, Entry { item, score, ranked_by }) in (1..).zip(list) {
-        let object =
-            Row { user: model.users.text(user), item: model.items.text(item), rank, score, ranked_by };
-        let (rank, score) = (rank.to_string(), score.to_string());
-        let ranked_by = ranked_by.map(|x| x.to_string());
-        let cells = [model.users.get(user), model.items.get(item), rank.as_bytes(), score.as_bytes()];
-        let cells: Vec<&[u8]> = cells.into_iter().chain(ranked_by.as_deref().map(str::as_bytes)).collect();
-        rows.row(&cells, &object)?;
+        let name = model.item_names.is_some().then(|| model.item_name(item));
+        let mut cells = vec![Cell::id(model.users.get(user)), Cell::id(model.items.get(item))];
+        cells.extend([Cell::Count(rank), Cell::Number(Some(score))]);
+        cells.extend(ranked_by.map(|number| Cell::Number(Some(number))));
+        cells.extend(name.as_ref().map(|name| Cell::Text(name.as_deref().map(str::as_bytes))));
+        rows.row(&cells)?;
     }
     Ok(())
 }

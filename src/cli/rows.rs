@@ -1,74 +1,349 @@
-//! Rows of data: CSV with ids byte for byte, or JSON lines.
+//! Rows of data, on stdout or into a file: CSV with ids byte for byte, JSON
+//! lines, or a Parquet table.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use serde::Serialize;
+
+use super::streams::{STDOUT, Streams};
+use crate::error::{Error, Result};
+use crate::output::Output;
+#[cfg(feature = "parquet")]
+use crate::output::parquet::{self, ParquetWriter};
+
+/// Where rows go and in which form.
+#[derive(Debug, Args)]
+pub(super) struct To {
+    /// Write to a file: Parquet if it ends in .parquet, JSON lines if in .json or .jsonl, else CSV [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Replace an existing file
+    #[arg(short, long, requires = "out")]
+    force: bool,
+
+    /// JSON, one object a line, instead of CSV
+    #[arg(long)]
+    json: bool,
+}
 
 /// The forms of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Csv,
     Json,
+    Parquet,
 }
 
-impl Form {
-    /// What a flag asks for, else what the extension of the file says, else CSV.
-    pub(super) fn of(out: Option<&Path>, json: bool) -> Self {
-        let extension = out.and_then(Path::extension).map(std::ffi::OsStr::to_ascii_lowercase);
-        match extension {
-            _ if json => Form::Json,
-            Some(extension) if extension == "json" || extension == "jsonl" => Form::Json,
-            _ => Form::Csv,
+impl To {
+    /// Opens the output, before any work, and sees that it is none of the inputs.
+    pub(super) fn open<'i>(&self, inputs: impl IntoIterator<Item = &'i Path>) -> Result<Opened> {
+        let form = form(self.out.as_deref(), self.json)?;
+        let create = |path| Output::create(path, self.force)?.apart_from(inputs);
+        Ok(Opened { form, output: self.out.as_ref().map(create).transpose()? })
+    }
+}
+
+/// What a flag asks for, else what the extension of the file says, else CSV.
+fn form(out: Option<&Path>, json: bool) -> Result<Form> {
+    let extension = out.and_then(Path::extension).map(std::ffi::OsStr::to_ascii_lowercase);
+    match extension.as_ref().and_then(|text| text.to_str()) {
+        Some("parquet") if cfg!(not(feature = "parquet")) => Err(Error::usage(
+            "this build of deltav does not write Parquet",
+            "name the file .csv or .jsonl, or build it with the feature parquet",
+        )),
+        Some("parquet") if json => {
+            Err(Error::usage("a .parquet file holds no JSON", "name it .jsonl, or leave --json out"))
+        }
+        Some("parquet") => Ok(Form::Parquet),
+        Some("json" | "jsonl") => Ok(Form::Json),
+        _ if json => Ok(Form::Json),
+        _ => Ok(Form::Csv),
+    }
+}
+
+/// An output that is open.
+pub(super) struct Opened {
+    form: Form,
+    output: Option<Output>,
+}
+
+impl Opened {
+    pub(super) fn form(&self) -> Form {
+        self.form
+    }
+
+    /// Whether it is a file, not stdout.
+    pub(super) fn is_file(&self) -> bool {
+        self.output.is_some()
+    }
+
+    /// Writes rows with these columns and, if all went well, puts the file in its place.
+    pub(super) fn write<T>(
+        self,
+        streams: &mut Streams,
+        columns: Vec<Column>,
+        body: impl FnOnce(&mut Rows<'_>) -> Result<T>,
+    ) -> Result<T> {
+        match self.output {
+            None => {
+                let mut rows = Rows::new(streams.out(), STDOUT.into(), self.form, columns)?;
+                let done = body(&mut rows)?;
+                rows.finish()?;
+                Ok(done)
+            }
+            Some(mut output) => {
+                let path = output.path().to_owned();
+                let mut rows = Rows::new(&mut output, path, self.form, columns)?;
+                let done = body(&mut rows)?;
+                rows.finish()?;
+                output.commit()?;
+                Ok(done)
+            }
         }
     }
 }
 
-/// Writes each row in the form that was asked for.
-pub(super) enum Rows<'a, W: Write> {
-    Csv(Box<csv::Writer<&'a mut W>>),
-    Json(&'a mut W),
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Ids, names, words.
+    Text,
+    /// Whole numbers.
+    Count,
+    /// Numbers.
+    Number,
+    /// Words that CSV does without.
+    Remark,
 }
 
-impl<'a, W: Write> Rows<'a, W> {
-    pub(super) fn new(out: &'a mut W, form: Form) -> Self {
-        match form {
-            Form::Csv => Rows::Csv(Box::new(csv::Writer::from_writer(out))),
-            Form::Json => Rows::Json(out),
+/// A column: its name, a word, and what it holds.
+#[derive(Debug, Clone)]
+pub(super) struct Column(pub(super) Cow<'static, str>, pub(super) Kind);
+
+impl Column {
+    pub(super) const fn text(name: &'static str) -> Self {
+        Column(Cow::Borrowed(name), Kind::Text)
+    }
+
+    pub(super) const fn count(name: &'static str) -> Self {
+        Column(Cow::Borrowed(name), Kind::Count)
+    }
+
+    pub(super) const fn number(name: &'static str) -> Self {
+        Column(Cow::Borrowed(name), Kind::Number)
+    }
+}
+
+/// A cell, of the kind of its column. What is missing is empty in CSV, null otherwise.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Cell<'a> {
+    /// Of [`Kind::Text`] and [`Kind::Remark`].
+    Text(Option<&'a [u8]>),
+    Count(u64),
+    Number(Option<f32>),
+}
+
+impl<'a> Cell<'a> {
+    /// An id, byte for byte.
+    pub(super) fn id(id: &'a [u8]) -> Self {
+        Cell::Text(Some(id))
+    }
+}
+
+/// What rows are written to.
+type Stream = dyn Write + Send;
+
+/// Rows that are being written. The header goes out with the first of them, so that a call that
+/// fails at once leaves nothing.
+pub(super) struct Rows<'a> {
+    path: PathBuf, // for messages
+    columns: Vec<Column>,
+    begun: bool,
+    scratch: Vec<u8>,
+    sink: Sink<'a>,
+}
+
+enum Sink<'a> {
+    Csv(Box<csv::Writer<&'a mut Stream>>),
+    Json(&'a mut Stream),
+    #[cfg(feature = "parquet")]
+    Parquet(Box<ParquetWriter<&'a mut Stream>>),
+}
+
+impl<'a> Rows<'a> {
+    fn new(out: &'a mut Stream, path: PathBuf, form: Form, columns: Vec<Column>) -> Result<Self> {
+        let sink = match form {
+            Form::Csv => Sink::Csv(Box::new(csv::Writer::from_writer(out))),
+            #[cfg(feature = "parquet")]
+            Form::Parquet => {
+                let types: Vec<_> =
+                    columns.iter().map(|Column(name, kind)| (&**name, kind.type_of())).collect();
+                let writer = ParquetWriter::new(out, &types);
+                let failed = |source| Error::Io { path: path.clone(), source };
+                Sink::Parquet(Box::new(writer.map_err(failed)?))
+            }
+            _ => Sink::Json(out),
+        };
+        Ok(Self { path, columns, begun: false, scratch: Vec::new(), sink })
+    }
+
+    /// A row, a cell for each column.
+    pub(super) fn row(&mut self, cells: &[Cell<'_>]) -> Result<()> {
+        #[cfg(feature = "parquet")]
+        if matches!(self.sink, Sink::Parquet(_)) {
+            self.check_text(cells)?;
         }
+        self.try_row(cells).map_err(|source| self.failed(source))
+    }
+
+    /// A row that is an object of its own; only where the form is JSON.
+    pub(super) fn object(&mut self, object: &impl Serialize) -> Result<()> {
+        let written = match &mut self.sink {
+            Sink::Json(out) => json_line(&mut **out, object),
+            _ => Err(io::Error::other("an object where rows have columns")),
+        };
+        written.map_err(|source| self.failed(source))
+    }
+
+    /// Hands on what was written so far, to whoever reads along.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        let flushed = match &mut self.sink {
+            Sink::Csv(writer) => writer.flush(),
+            Sink::Json(out) => out.flush(),
+            // A row group is written when it is full.
+            #[cfg(feature = "parquet")]
+            Sink::Parquet(_) => Ok(()),
+        };
+        flushed.map_err(|source| self.failed(source))
+    }
+
+    fn finish(mut self) -> Result<()> {
+        let path = self.path.clone();
+        let finished = self.begin().and_then(|()| match self.sink {
+            Sink::Csv(mut writer) => writer.flush(),
+            Sink::Json(out) => out.flush(),
+            #[cfg(feature = "parquet")]
+            Sink::Parquet(writer) => writer.finish(),
+        });
+        finished.map_err(|source| Error::Io { path, source })
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        Error::Io { path: self.path.clone(), source }
     }
 
     /// The names of the columns; JSON has its keys.
-    pub(super) fn header(&mut self, names: &[&str]) -> io::Result<()> {
-        match self {
-            Rows::Csv(writer) => writer.write_record(names).map_err(io_error),
-            Rows::Json(_) => Ok(()),
+    fn begin(&mut self) -> io::Result<()> {
+        if let (false, Sink::Csv(writer)) = (self.begun, &mut self.sink) {
+            let shown = self.columns.iter().filter(|Column(_, kind)| *kind != Kind::Remark);
+            writer.write_record(shown.map(|Column(name, _)| name.as_bytes())).map_err(io_error)?;
         }
+        self.begun = true;
+        Ok(())
     }
 
-    /// One row: `cells` for CSV, `object` for JSON.
-    pub(super) fn row(&mut self, cells: &[&[u8]], object: &impl Serialize) -> io::Result<()> {
-        match self {
-            Rows::Csv(writer) => writer.write_record(cells).map_err(io_error),
-            Rows::Json(out) => {
-                serde_json::to_writer(&mut **out, object)?;
-                out.write_all(b"\n")
+    fn try_row(&mut self, cells: &[Cell<'_>]) -> io::Result<()> {
+        self.begin()?;
+        if cells.len() != self.columns.len() {
+            return Err(io::Error::other("a row without a cell for each column"));
+        }
+        match &mut self.sink {
+            Sink::Csv(writer) => {
+                for (Column(_, kind), cell) in self.columns.iter().zip(cells) {
+                    if *kind != Kind::Remark {
+                        self.scratch.clear();
+                        writer.write_field(cell.text(&mut self.scratch)?).map_err(io_error)?;
+                    }
+                }
+                writer.write_record(None::<&[u8]>).map_err(io_error)
+            }
+            Sink::Json(out) => {
+                let mut before = b'{';
+                for (Column(name, _), cell) in self.columns.iter().zip(cells) {
+                    out.write_all(&[before])?;
+                    before = b',';
+                    serde_json::to_writer(&mut **out, name)?;
+                    out.write_all(b":")?;
+                    cell.write_json(&mut **out)?;
+                }
+                out.write_all(b"}\n")
+            }
+            #[cfg(feature = "parquet")]
+            Sink::Parquet(writer) => {
+                let cells: Vec<parquet::Cell<'_>> = cells.iter().map(Cell::of_table).collect();
+                writer.row(&cells)
             }
         }
     }
 
-    /// Hands on what was written so far, to whoever reads along.
-    pub(super) fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Rows::Csv(writer) => writer.flush(),
-            Rows::Json(out) => out.flush(),
+    /// Text in Parquet is UTF-8; ids may be any bytes.
+    #[cfg(feature = "parquet")]
+    fn check_text(&self, cells: &[Cell<'_>]) -> Result<()> {
+        for cell in cells {
+            if let Cell::Text(Some(text)) = cell
+                && std::str::from_utf8(text).is_err()
+            {
+                let text = String::from_utf8_lossy(text).escape_debug().to_string();
+                return Err(Error::CantCreate {
+                    path: self.path.clone(),
+                    what: format!("can't hold '{text}': text in Parquet must be UTF-8"),
+                    remedy: "write CSV, which keeps any bytes".to_owned(),
+                });
+            }
         }
+        Ok(())
+    }
+}
+
+impl Cell<'_> {
+    /// The cell in CSV.
+    fn text<'s>(&'s self, scratch: &'s mut Vec<u8>) -> io::Result<&'s [u8]> {
+        match self {
+            Cell::Text(text) => return Ok(text.unwrap_or_default()),
+            Cell::Count(count) => write!(scratch, "{count}")?,
+            Cell::Number(None) => {}
+            Cell::Number(Some(number)) => write!(scratch, "{number}")?,
+        }
+        Ok(scratch)
     }
 
-    /// Hands everything to the stream below.
-    pub(super) fn finish(mut self) -> io::Result<()> {
-        self.flush()
+    fn write_json(&self, out: &mut Stream) -> io::Result<()> {
+        match self {
+            Cell::Text(text) => serde_json::to_writer(out, &text.map(String::from_utf8_lossy))?,
+            Cell::Count(count) => serde_json::to_writer(out, count)?,
+            Cell::Number(number) => serde_json::to_writer(out, number)?,
+        }
+        Ok(())
     }
+
+    #[cfg(feature = "parquet")]
+    fn of_table(&self) -> parquet::Cell<'_> {
+        match *self {
+            Cell::Text(text) => parquet::Cell::Bytes(text),
+            Cell::Count(count) => parquet::Cell::Count(i64::try_from(count).unwrap_or(i64::MAX)),
+            Cell::Number(number) => parquet::Cell::Number(number),
+        }
+    }
+}
+
+#[cfg(feature = "parquet")]
+impl Kind {
+    fn type_of(self) -> parquet::Kind {
+        match self {
+            Kind::Text | Kind::Remark => parquet::Kind::Text,
+            Kind::Count => parquet::Kind::Count,
+            Kind::Number => parquet::Kind::Number,
+        }
+    }
+}
+
+fn json_line(out: &mut Stream, object: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, object)?;
+    out.write_all(b"\n")
 }
 
 /// The system's error with its kind, by which a closed pipe is known.
@@ -83,25 +358,73 @@ fn io_error(error: csv::Error) -> io::Error {
 mod tests {
     use super::*;
 
+    const COLUMNS: [Column; 5] = [
+        Column::text("user"),
+        Column::text("item"),
+        Column::count("rank"),
+        Column::number("score"),
+        Column(Cow::Borrowed("unknown"), Kind::Remark),
+    ];
+
+    fn written(form: Form, rows: &[[Cell<'_>; 5]]) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut writer = Rows::new(&mut out, "out".into(), form, COLUMNS.to_vec()).unwrap();
+        rows.iter().for_each(|row| writer.row(row).unwrap());
+        writer.finish().unwrap();
+        out
+    }
+
+    fn row<'a>(user: &'a [u8], item: &'a [u8]) -> [Cell<'a>; 5] {
+        [Cell::id(user), Cell::id(item), Cell::Count(7), Cell::Number(Some(0.1)), Cell::Text(None)]
+    }
+
     #[test]
     fn ids_are_quoted_only_where_csv_needs_it_and_kept_byte_for_byte() {
+        let rows = [row(b"007", b"a,b"), row(b"say \"hi\"", b"\xff\xfe"), row(b" x ", "Zoë".as_bytes())];
+        assert_eq!(
+            written(Form::Csv, &rows),
+            b"user,item,rank,score\n007,\"a,b\",7,0.1\n\"say \"\"hi\"\"\",\xff\xfe,7,0.1\n x ,Zo\xc3\xab,7,0.1\n"
+        );
+        let missing =
+            [[Cell::Text(None), Cell::id(b""), Cell::Count(0), Cell::Number(None), Cell::id(b"user")]];
+        assert_eq!(written(Form::Csv, &missing), b"user,item,rank,score\n,,0,\n");
+    }
+
+    #[test]
+    fn json_has_an_object_a_line_with_null_for_what_is_missing() {
+        let rows = [
+            row(b"a\"b", "Zoë".as_bytes()),
+            [Cell::Text(None), Cell::id(b"i"), Cell::Count(1), Cell::Number(None), Cell::id(b"user")],
+        ];
+        assert_eq!(
+            String::from_utf8(written(Form::Json, &rows)).unwrap(),
+            "{\"user\":\"a\\\"b\",\"item\":\"Zoë\",\"rank\":7,\"score\":0.1,\"unknown\":null}\n\
+             {\"user\":null,\"item\":\"i\",\"rank\":1,\"score\":null,\"unknown\":\"user\"}\n"
+        );
+        assert_eq!(written(Form::Json, &[]), b"");
+        assert_eq!(written(Form::Csv, &[]), b"user,item,rank,score\n", "a header even without rows");
+    }
+
+    #[cfg(feature = "parquet")]
+    #[test]
+    fn parquet_refuses_text_that_is_none() {
         let mut out = Vec::new();
-        let mut rows = Rows::new(&mut out, Form::Csv);
-        rows.header(&["user", "item"]).unwrap();
-        for cells in [[&b"007"[..], b"a,b"], [b"say \"hi\"", b"\xff\xfe"], [b" x ", "Zoë".as_bytes()]] {
-            rows.row(&cells, &()).unwrap();
-        }
-        rows.finish().unwrap();
-        assert_eq!(out, b"user,item\n007,\"a,b\"\n\"say \"\"hi\"\"\",\xff\xfe\n x ,Zo\xc3\xab\n");
+        let mut rows = Rows::new(&mut out, "a.parquet".into(), Form::Parquet, COLUMNS.to_vec()).unwrap();
+        rows.row(&row(b"1", b"2")).unwrap();
+        let error = rows.row(&row(b"\xff", b"2")).unwrap_err();
+        assert_eq!(error.exit_code(), 73);
+        assert!(error.to_string().starts_with("a.parquet: can't hold "), "{error}");
     }
 
     #[test]
     fn a_file_s_name_says_its_form_unless_a_flag_does() {
-        let form = |out: &str, json| Form::of(Some(Path::new(out)), json);
-        assert_eq!((Form::of(None, false), Form::of(None, true)), (Form::Csv, Form::Json));
+        let of = |out: &str, json| form(Some(Path::new(out)), json).unwrap();
+        assert_eq!((form(None, false).unwrap(), form(None, true).unwrap()), (Form::Csv, Form::Json));
         for out in ["a.csv", "a", "a.txt", "json"] {
-            assert_eq!((form(out, false), form(out, true)), (Form::Csv, Form::Json), "{out}");
+            assert_eq!((of(out, false), of(out, true)), (Form::Csv, Form::Json), "{out}");
         }
-        assert_eq!((form("a.jsonl", false), form("b/a.JSON", false)), (Form::Json, Form::Json));
+        assert_eq!((of("a.jsonl", false), of("b/a.JSON", false)), (Form::Json, Form::Json));
+        assert_eq!(form(Some(Path::new("a.Parquet")), false).is_ok(), cfg!(feature = "parquet"));
+        assert_eq!(form(Some(Path::new("a.parquet")), true).unwrap_err().exit_code(), 2);
     }
 }

@@ -1,17 +1,14 @@
 //! `deltav similar`: the nearest items, or the nearest users.
 
-use std::borrow::Cow;
 use std::ffi::OsString;
-use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
 use rayon::prelude::*;
-use serde::Serialize;
 
 use super::args::one_of;
-use super::rows::{Form, Rows};
-use super::streams::{Streams, stdout_error};
+use super::rows::{Cell, Column, Rows, To};
+use super::streams::Streams;
 use super::table::count;
 use crate::error::Result;
 use crate::model::{Model, Neighbor, Neighborhood, Predictor, Similarity};
@@ -41,9 +38,8 @@ pub(super) struct Similar {
     #[arg(long, value_name = "N", default_value_t = 1)]
     min_ratings: u64,
 
-    /// JSON, one object a line, instead of CSV
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    to: To,
 }
 
 /// Whose neighbors.
@@ -67,23 +63,9 @@ struct Of {
     all_users: bool,
 }
 
-/// A neighbor as JSON.
-#[derive(Serialize)]
-struct Row<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    item: Option<Cow<'a, str>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<Cow<'a, str>>,
-    neighbor: Cow<'a, str>,
-    rank: usize,
-    similarity: f32,
-    /// Null where the neighbor has none; not there if the model has no names.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<Option<Cow<'a, str>>>,
-}
-
 impl Similar {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
+        let to = self.to.open([&*self.model])?;
         let model = Model::load(&self.model)?;
         let predictor = model.predictor();
         let wanted = Neighborhood { n: self.count, similarity: self.metric, min_ratings: self.min_ratings };
@@ -94,18 +76,20 @@ impl Similar {
             false => predictor.similar_items(row, &wanted),
         };
 
-        let mut rows = Rows::new(streams.out(), Form::of(None, self.json));
         let named = !users && model.item_names.is_some();
         let side = if users { "user" } else { "item" };
-        let header = [side, "neighbor", "rank", "similarity", "name"];
-        rows.header(&header[..if named { 5 } else { 4 }]).map_err(stdout_error)?;
-        for block in of.chunks(BLOCK) {
-            let lists = block.par_iter().map(nearest).collect::<Result<Vec<Vec<Neighbor>>>>()?;
-            for (&row, list) in block.iter().zip(&lists) {
-                write(&model, (row, users), list, &mut rows).map_err(stdout_error)?;
+        let mut columns = [side, "neighbor"].map(Column::text).to_vec();
+        columns.extend([Column::count("rank"), Column::number("similarity")]);
+        columns.extend(named.then(|| Column::text("name")));
+        to.write(streams, columns, |rows| {
+            for block in of.chunks(BLOCK) {
+                let lists = block.par_iter().map(nearest).collect::<Result<Vec<Vec<Neighbor>>>>()?;
+                for (&row, list) in block.iter().zip(&lists) {
+                    write(&model, (row, users), list, rows)?;
+                }
             }
-        }
-        rows.finish().map_err(stdout_error)?;
+            Ok(())
+        })?;
         if unknown > 0 {
             streams.note(format!("note: {} without a training rating left out", count(unknown, side)));
         }
@@ -134,29 +118,14 @@ impl Similar {
     }
 }
 
-fn write<W: io::Write>(
-    model: &Model,
-    (row, users): (u32, bool),
-    list: &[Neighbor],
-    rows: &mut Rows<'_, W>,
-) -> io::Result<()> {
+fn write(model: &Model, (row, users): (u32, bool), list: &[Neighbor], rows: &mut Rows<'_>) -> Result<()> {
     let ids = if users { &model.users } else { &model.items };
     for (rank, neighbor) in (1..).zip(list) {
-        let similarity = neighbor.similarity as f32;
         let name = (!users && model.item_names.is_some()).then(|| model.item_name(neighbor.index));
-        let object = Row {
-            item: (!users).then(|| ids.text(row)),
-            user: users.then(|| ids.text(row)),
-            neighbor: ids.text(neighbor.index),
-            rank,
-            similarity,
-            name,
-        };
-        let (rank, similarity) = (rank.to_string(), similarity.to_string());
-        let cells = [ids.get(row), ids.get(neighbor.index), rank.as_bytes(), similarity.as_bytes()];
-        let name = object.name.as_ref().map(|name| name.as_deref().unwrap_or_default().as_bytes());
-        let cells: Vec<&[u8]> = cells.into_iter().chain(name).collect();
-        rows.row(&cells, &object)?;
+        let [own, other] = [row, neighbor.index].map(|index| Cell::id(ids.get(index)));
+        let mut cells = vec![own, other, Cell::Count(rank), Cell::Number(Some(neighbor.similarity as f32))];
+        cells.extend(name.as_ref().map(|name| Cell::Text(name.as_deref().map(str::as_bytes))));
+        rows.row(&cells)?;
     }
     Ok(())
 }

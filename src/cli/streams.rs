@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 
 /// What errors call stdout.
-const STDOUT: &str = "standard output";
+pub(super) const STDOUT: &str = "standard output";
 
 /// Data on stdout, everything else on stderr.
 pub(super) struct Streams {
@@ -29,7 +29,7 @@ impl Streams {
     }
 
     /// Stdout, buffered.
-    pub(super) fn out(&mut self) -> &mut impl Write {
+    pub(super) fn out(&mut self) -> &mut (impl Write + Send + use<>) {
         &mut self.out
     }
 

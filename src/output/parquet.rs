@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Count,
     /// Numbers of 32 bits.
     Float,
+    /// Numbers of 32 bits; may be missing.
+    Number,
     /// A list of numbers of 32 bits, never empty.
     Floats,
 }
@@ -44,6 +46,8 @@ pub(crate) enum Cell<'a> {
     Count(i64),
     /// For [`Kind::Float`].
     Float(f32),
+    /// For [`Kind::Number`]; `None` is null.
+    Number(Option<f32>),
     /// For [`Kind::Floats`].
     Floats(&'a [f32]),
 }
@@ -53,6 +57,7 @@ enum Buffer {
     Bytes { values: Vec<ByteArray>, present: Vec<i16> },
     Counts(Vec<i64>),
     Floats(Vec<f32>),
+    Numbers { values: Vec<f32>, present: Vec<i16> },
     Lists { values: Vec<f32>, repeated: Vec<i16> },
 }
 
@@ -111,6 +116,9 @@ impl<W: Write + Send> ParquetWriter<W> {
                 (Buffer::Floats(values), ColumnWriter::FloatColumnWriter(writer)) => {
                     write::<FloatType>(writer, values, None, None)?;
                 }
+                (Buffer::Numbers { values, present }, ColumnWriter::FloatColumnWriter(writer)) => {
+                    write::<FloatType>(writer, values, Some(present), None)?;
+                }
                 (Buffer::Lists { values, repeated }, ColumnWriter::FloatColumnWriter(writer)) => {
                     // No list is empty, so that every element is defined.
                     let defined = vec![1; values.len()];
@@ -133,6 +141,7 @@ fn field(name: &str, kind: Kind) -> String {
         Kind::Bytes => format!("OPTIONAL BYTE_ARRAY {name}; "),
         Kind::Count => format!("REQUIRED INT64 {name}; "),
         Kind::Float => format!("REQUIRED FLOAT {name}; "),
+        Kind::Number => format!("OPTIONAL FLOAT {name}; "),
         Kind::Floats => {
             format!("REQUIRED GROUP {name} (LIST) {{ REPEATED GROUP list {{ REQUIRED FLOAT element; }} }} ")
         }
@@ -154,6 +163,7 @@ impl Buffer {
             Kind::Text | Kind::Bytes => Buffer::Bytes { values: Vec::new(), present: Vec::new() },
             Kind::Count => Buffer::Counts(Vec::new()),
             Kind::Float => Buffer::Floats(Vec::new()),
+            Kind::Number => Buffer::Numbers { values: Vec::new(), present: Vec::new() },
             Kind::Floats => Buffer::Lists { values: Vec::new(), repeated: Vec::new() },
         }
     }
@@ -175,6 +185,11 @@ impl Buffer {
                 values.push(value);
                 Ok(4)
             }
+            (Buffer::Numbers { values, present }, Cell::Number(value)) => {
+                present.push(i16::from(value.is_some()));
+                values.extend(value);
+                Ok(6)
+            }
             (Buffer::Lists { values, repeated }, Cell::Floats(list)) if !list.is_empty() => {
                 repeated.push(0);
                 repeated.resize(repeated.len() + list.len() - 1, 1);
@@ -193,6 +208,10 @@ impl Buffer {
             }
             Buffer::Counts(values) => values.clear(),
             Buffer::Floats(values) => values.clear(),
+            Buffer::Numbers { values, present } => {
+                values.clear();
+                present.clear();
+            }
             Buffer::Lists { values, repeated } => {
                 values.clear();
                 repeated.clear();
@@ -226,6 +245,7 @@ mod tests {
             ("raw", Kind::Bytes),
             ("n", Kind::Count),
             ("x", Kind::Float),
+            ("y", Kind::Number),
             ("v", Kind::Floats),
         ];
         let mut file = tempfile::tempfile().unwrap();
@@ -240,6 +260,7 @@ mod tests {
                 Cell::Bytes(raw),
                 Cell::Count(row as i64 - 7),
                 Cell::Float(row as f32 / 3.0),
+                Cell::Number((row % 5 > 0).then_some(2.5)),
                 Cell::Floats(&[[0.5, -1.5, 0.25], [row as f32; 3]][row % 2][..1 + row % 3]),
             ];
             writer.row(&cells).unwrap();
@@ -257,7 +278,8 @@ mod tests {
                 (row.get_long(2).unwrap(), row.get_float(3).unwrap()),
                 (at as i64 - 7, at as f32 / 3.0)
             );
-            assert_eq!(row.get_list(4).unwrap().len(), 1 + at % 3);
+            assert_eq!(row.get_float(4).ok(), (at % 5 > 0).then_some(2.5));
+            assert_eq!(row.get_list(5).unwrap().len(), 1 + at % 3);
             read += 1;
         }
         assert_eq!(read, rows);

@@ -100,3 +100,63 @@ fn the_page_s_commands_and_its_python_run() {
     folder.succeed(&["predict", "ratings.safetensors", "test.csv", "--no-clip", "-o", "predicted.csv"]);
     assert_eq!(python(folder.path(), AGREE).trim(), "agree");
 }
+
+/// Answers as CSV, JSON lines and Parquet are one table.
+const SAME: &str = r#"
+import polars as pl
+from polars.testing import assert_frame_equal
+
+for name, ids in [("lists", 2), ("alike", 2), ("pairs", 2), ("new", 1)]:
+    texts = {f: pl.String for f in ["user", "item", "neighbor", "name"]}
+    table = pl.read_parquet(f"{name}.parquet")
+    plain = pl.read_csv(f"{name}.csv", schema_overrides=texts)
+    columns = plain.columns
+    assert table.height > 20 and columns[:ids] == table.columns[:ids], (name, table)
+    kinds = {c: pl.Float32 for c in columns if plain[c].dtype == pl.Float64}
+    assert_frame_equal(table.select(columns), plain.cast(kinds))
+    if name != "new":
+        lines = pl.read_ndjson(f"{name}.jsonl")
+        assert lines.columns == table.columns, (name, lines.columns, table.columns)
+        assert_frame_equal(table, lines.cast(dict(table.schema)))
+print("same")
+"#;
+
+#[test]
+fn answers_are_one_table_in_every_form() {
+    let folder = Folder::planted();
+    let names: String = (0..75).map(|i| format!("i{i},\"Film {i}, the Ω\"\n")).collect();
+    folder.write("names.csv", format!("item,title\n{names}"));
+    folder.succeed(&[
+        "train",
+        "ratings.csv",
+        "--rank",
+        "3",
+        "--epochs",
+        "9",
+        "--device",
+        "cpu",
+        "--names",
+        "names.csv",
+        "-q",
+    ]);
+    let model = "ratings.safetensors";
+    for form in ["csv", "jsonl", "parquet"] {
+        let out = |name: &str| format!("{name}.{form}");
+        folder.succeed(&["recommend", model, "--all", "-n", "4", "--device", "cpu", "-o", &out("lists")]);
+        folder.succeed(&["similar", model, "--all", "-n", "3", "-o", &out("alike")]);
+        folder.succeed(&[
+            "predict",
+            model,
+            "test.csv",
+            "--with-std",
+            "--interval",
+            "0.9",
+            "-o",
+            &out("pairs"),
+        ]);
+        if form != "jsonl" {
+            folder.succeed(&["fold-in", model, "ratings.csv", "--factors", "-q", "-o", &out("new")]);
+        }
+    }
+    assert_eq!(python(folder.path(), SAME).trim(), "same");
+}

@@ -1,12 +1,12 @@
 //! The answers' rows.
 
 use std::borrow::Cow;
-use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::super::rows::Rows;
+use super::super::rows::{Cell, Column, Form, Kind, Rows};
 use super::newcomers::Newcomer;
+use crate::error::Result;
 use crate::model::{FoldedIn, Model, Scored, Side};
 
 /// A new row's factors and what is best for it.
@@ -19,8 +19,9 @@ pub(super) struct Answer {
 pub(super) struct Layout<'m> {
     pub(super) model: &'m Model,
     pub(super) side: Side,
-    /// Factors rather than lists, where it is CSV.
+    /// Factors rather than lists, where it is a table.
     pub(super) factors: bool,
+    pub(super) form: Form,
 }
 
 /// An answer as JSON.
@@ -55,19 +56,21 @@ struct Best<'a> {
 }
 
 impl<'m> Layout<'m> {
-    /// The names of the columns.
-    pub(super) fn header(&self) -> Vec<String> {
+    /// The columns of a table; JSON has objects of its own.
+    pub(super) fn columns(&self) -> Vec<Column> {
         let [own, other] = match self.side {
             Side::Users => ["user", "item"],
             Side::Items => ["item", "user"],
         };
-        let names: Vec<&str> = match (self.factors, self.has_names()) {
-            (true, _) => vec![own, "bias"],
-            (false, false) => vec![own, other, "rank", "score"],
-            (false, true) => vec![own, other, "rank", "score", "name"],
-        };
-        let factors = if self.factors { self.model.rank } else { 0 };
-        names.into_iter().map(str::to_owned).chain((1..=factors).map(|f| format!("f{f}"))).collect()
+        let mut columns = vec![Column::text(own)];
+        if self.factors {
+            columns.push(Column::number("bias"));
+            columns.extend((1..=self.model.rank).map(|f| Column(format!("f{f}").into(), Kind::Number)));
+        } else {
+            columns.extend([Column::text(other), Column::count("rank"), Column::number("score")]);
+            columns.extend(self.has_names().then(|| Column::text("name")));
+        }
+        columns
     }
 
     /// Whether what is listed has names: items alone do.
@@ -99,30 +102,29 @@ impl<'m> Layout<'m> {
 }
 
 /// Writes an answer: one object, or a row of factors, or a row for each of the list.
-pub(super) fn write<W: Write>(
+pub(super) fn write(
     layout: &Layout<'_>,
     newcomer: &Newcomer,
     answer: &Answer,
-    rows: &mut Rows<'_, W>,
-) -> io::Result<()> {
-    let csv = match rows {
-        Rows::Json(_) => return rows.row(&[], &layout.object(newcomer, answer)),
-        csv => csv,
-    };
-    let id = &newcomer.id[..];
+    rows: &mut Rows<'_>,
+) -> Result<()> {
+    if layout.form == Form::Json {
+        return rows.object(&layout.object(newcomer, answer));
+    }
+    let id = Cell::id(&newcomer.id);
     if layout.factors {
         let numbers = std::iter::once(&answer.row.bias).chain(&answer.row.factors);
-        let numbers: Vec<String> = numbers.map(ToString::to_string).collect();
-        let cells: Vec<&[u8]> = std::iter::once(id).chain(numbers.iter().map(String::as_bytes)).collect();
-        return csv.row(&cells, &());
+        let cells: Vec<Cell<'_>> =
+            std::iter::once(id).chain(numbers.map(|&x| Cell::Number(Some(x)))).collect();
+        return rows.row(&cells);
     }
     let others = if layout.side == Side::Users { &layout.model.items } else { &layout.model.users };
-    for (at, &Scored { index, score }) in answer.best.iter().enumerate() {
-        let (rank, score) = ((at + 1).to_string(), (score as f32).to_string());
-        let name = layout.name(index).map(Option::unwrap_or_default);
-        let cells = [id, others.get(index), rank.as_bytes(), score.as_bytes()];
-        let cells: Vec<&[u8]> = cells.into_iter().chain(name.as_deref().map(str::as_bytes)).collect();
-        csv.row(&cells, &())?;
+    for (rank, &Scored { index, score }) in (1..).zip(&answer.best) {
+        let name = layout.name(index);
+        let mut cells =
+            vec![id, Cell::id(others.get(index)), Cell::Count(rank), Cell::Number(Some(score as f32))];
+        cells.extend(name.as_ref().map(|name| Cell::Text(name.as_deref().map(str::as_bytes))));
+        rows.row(&cells)?;
     }
     Ok(())
 }

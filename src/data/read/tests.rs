@@ -150,6 +150,43 @@ fn columns_by_number_and_by_name() {
 }
 
 #[test]
+fn a_line_with_more_columns_than_the_first_is_refused() {
+    let expected = ratings(&[("1", "2", 3.0), ("1", "3", 4.0)]);
+    for text in [
+        "1,2,3\n1,3,4,\n",
+        "1;2;3;\n1;3;4;;; ;\n",
+        "1,2,3\n\"1\",3,4,\"\",\n",
+        "1::2::3\n1::3::4::\n",
+        "1 2 3\n1 3 4  \n",
+    ] {
+        assert_eq!(auto(text), expected, "separators alone are no columns: {text:?}");
+    }
+    let options = ReadOptions::default();
+    for text in ["1,2,3\n1,3,4,5\n", "1,2,3\n1,\"3\",4,,5\n", "1::2::3\n1::3::4::5\n", "1 2 3\n1 3 4 5\n"] {
+        let found = refused(text, &options);
+        assert!(
+            found.starts_with("r.csv:2: has more columns than the 3 of the first line; "),
+            "{text:?}: {found}"
+        );
+    }
+    // A title with a comma in it has moved the rating: 5 is not what was rated.
+    let found = refused("user,title,rating,ts\na,Alien,4,9\nb,Ready, 5,1,9\n", &columns("user,title,rating"));
+    assert!(found.starts_with("r.csv:3: has more columns than the 4 "), "{found}");
+}
+
+#[test]
+fn a_name_that_two_columns_have_is_refused_where_it_is_read() {
+    let text = "user,item,stars,stars,note,note\n1,2,3,4,,\n";
+    let found = refused(text, &columns("user,item,stars"));
+    assert!(found.starts_with("r.csv:1: more than one column is called \"stars\"; "), "{found}");
+    assert_eq!(read(text, &columns("1,2,4")).unwrap(), ratings(&[("1", "2", 4.0)]));
+    // Letter by letter they differ, so a name that is given is clear; one that is known is not.
+    let text = "user,item,rating,Rating\n1,2,3,4\n";
+    assert_eq!(read(text, &columns("user,item,Rating")).unwrap(), ratings(&[("1", "2", 4.0)]));
+    assert!(refused(text, &ReadOptions::default()).contains("more than one column is called \"rating\""));
+}
+
+#[test]
 fn duplicates_are_refused_unless_a_rule_is_given() {
     let text = "user,item,rating\n1,a,1\n2,a,2\n\n1,a,4\n";
     let found = refused(text, &ReadOptions::default());

@@ -28,6 +28,22 @@ fn names_go_into_the_model_and_what_is_odd_is_noted() {
 }
 
 #[test]
+fn recommendations_have_the_names_last() {
+    let folder = Folder::planted();
+    folder.write("movies.csv", "itemId,title\ni1,\"Postman, The\"\n");
+    folder.succeed(&[&TRAIN[..], &["--names", "movies.csv", "-q"]].concat());
+    let call = ["recommend", MODEL, "--user", "u1", "-n", "100", "--include-seen"];
+    let text = folder.succeed(&call);
+    assert!(text.starts_with("user,item,rank,score,name\n"), "{text}");
+    let mut lines = text.lines().skip(1);
+    assert!(lines.all(|line| line.ends_with(if line.contains(",i1,") { ",\"Postman, The\"" } else { "," })));
+    let objects = folder.json(&[&call[..], &["--json"]].concat());
+    assert!(objects.iter().all(|row| row["name"].is_null() != (row["item"] == "i1")));
+    let text = folder.succeed(&[&call[..], &["--explore", "ucb"]].concat());
+    assert!(text.starts_with("user,item,rank,score,ranked_by,name\n"), "{text}");
+}
+
+#[test]
 fn a_names_file_that_fits_nothing_is_refused_before_training() {
     let folder = Folder::planted();
     folder.write("movies.csv", "itemId,title\n1,Heat\n");
