@@ -246,7 +246,7 @@ fn broken_parquet() {
             "null-rating.parquet: row 7: column \"rating\" (rating) is null; fill it in or remove the row",
             "null-user.parquet: row 16: column \"userId\" (user) is null; fill it in or remove the row",
             "packed-damaged.parquet: is a Parquet file that can't be read (External: Data corruption detected); it is cut short or damaged: copy it again",
-            "pages-zeros.parquet: is a Parquet file that can't be read (Parquet error: Required field type_ is missing); it is cut short or damaged: copy it again",
+            "pages-zeros.parquet: is a Parquet file that can't be read (Parquet error: a page's header is damaged); it is cut short or damaged: copy it again",
             "struct-item.parquet: column \"movieId\" (item) is nested; write each part of a rating as a column of its own",
             "text-rating.parquet: row 16: rating \"good\" is not a number; correct it, or name the right column with --columns",
             "too-large-rating.parquet: row 16: rating 1e39 is too large for a 32-bit float; correct or remove it",

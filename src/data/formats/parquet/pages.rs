@@ -14,6 +14,9 @@ use parquet::schema::types::ColumnDescPtr;
 /// What a page may unpack to beyond ten times the file. Writers make pages of about a megabyte.
 const ALWAYS: u64 = 64 << 20;
 
+/// The last bytes of a file: the length of its footer, and `PAR1`.
+const END: u64 = 8;
+
 fn wrong(what: &str) -> ParquetError {
     ParquetError::General(what.to_owned())
 }
@@ -45,13 +48,16 @@ impl Read for Endless {
 impl ChunkReader for Bounded {
     type T = Endless;
 
-    /// The decoder asks for a reader only to read the header of a page.
+    /// The decoder asks for a reader only to read the header of a page, and the file's last bytes.
     fn get_read(&self, start: u64) -> Result<Self::T> {
         let mut file = self.file.try_clone()?;
         file.seek(SeekFrom::Start(start))?;
         let mut head = Vec::new();
         (&mut file).take(24).read_to_end(&mut head)?;
-        if unpacked_size(&head).is_some_and(|size| size > ALWAYS.saturating_add(self.length * 10)) {
+        let end = start >= self.length.saturating_sub(END);
+        let size = if end { Some(0) } else { unpacked_size(&head) };
+        let size = size.ok_or_else(|| wrong("a page's header is damaged"))?;
+        if size > ALWAYS.saturating_add(self.length.saturating_mul(10)) {
             return Err(wrong("a page would unpack to more than a page of ratings can hold"));
         }
         file.seek(SeekFrom::Start(start))?;
@@ -71,6 +77,7 @@ impl ChunkReader for Bounded {
 }
 
 /// The unpacked size that a page's header states: in Thrift's compact protocol, its second field.
+/// The first three are required numbers, which every writer puts first and in their order.
 fn unpacked_size(head: &[u8]) -> Option<u64> {
     const NEXT_I32: u8 = 0x15;
     let mut rest = head;
