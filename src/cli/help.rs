@@ -110,7 +110,9 @@ pub(super) fn metrics() -> String {
 
 /// The formats that models are exported to.
 pub(super) fn exports() -> String {
-    let formats: Vec<String> =
-        EXPORTS.iter().map(|format| format!("{}: {}", format.name, format.summary)).collect();
-    format!("The format. {}", formats.join("; "))
+    let mut text = "The format:\n".to_owned();
+    for format in EXPORTS {
+        let _ = write!(text, "\n{}: {}", format.name, format.summary);
+    }
+    text
 }

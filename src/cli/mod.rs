@@ -14,6 +14,7 @@ mod evaluate;
 mod events;
 mod export;
 mod failure;
+mod fold_in;
 mod help;
 mod input;
 mod inspect;
@@ -59,6 +60,7 @@ enum Command {
     Cv(Box<cv::Cv>),
     Recommend(Box<recommend::Recommend>),
     Similar(similar::Similar),
+    FoldIn(fold_in::FoldIn),
     Inspect(inspect::Inspect),
     Export(export::Export),
     Devices(devices::Devices),
@@ -92,6 +94,7 @@ impl Command {
             Command::Cv(command) => command.run(streams),
             Command::Recommend(command) => command.run(streams),
             Command::Similar(command) => command.run(streams),
+            Command::FoldIn(command) => command.run(streams),
             Command::Inspect(command) => command.run(streams),
             Command::Export(command) => command.run(streams),
             Command::Devices(command) => command.run(streams),

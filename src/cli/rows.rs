@@ -57,12 +57,17 @@ impl<'a, W: Write> Rows<'a, W> {
         }
     }
 
-    /// Hands everything to the stream below.
-    pub(super) fn finish(self) -> io::Result<()> {
+    /// Hands on what was written so far, to whoever reads along.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
         match self {
-            Rows::Csv(mut writer) => writer.flush(),
+            Rows::Csv(writer) => writer.flush(),
             Rows::Json(out) => out.flush(),
         }
+    }
+
+    /// Hands everything to the stream below.
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.flush()
     }
 }
 

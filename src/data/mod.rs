@@ -30,6 +30,9 @@ pub use ids::{IdMap, Ids, MAX_IDS};
 pub use input::Input;
 pub use range::RatingRange;
 pub use ratings::{Ratings, Stats};
-pub use read::{Duplicates, Pair, ReadOptions, Separator, Triples, read_pairs, read_ratings, read_triples};
+pub use read::{
+    Duplicates, Pair, Rated, ReadOptions, Separator, Triples, read_pairs, read_ratings, read_triples,
+    stream_ratings,
+};
 pub use sparse::{Compressed, gather};
 pub use split::{HOLDOUT_STREAM, HoldoutBy};

@@ -204,11 +204,53 @@ pub fn read_pairs(
     mut each: impl FnMut(Pair<'_>) -> Result<()>,
 ) -> Result<u64> {
     let mut count = 0;
-    each_record(inputs, options, false, &mut |_, path, Record { user, item, place, .. }| {
-        count += 1;
-        each(Pair { user, item, path, place })
-    })?;
+    each_record(
+        inputs,
+        options,
+        Wanted { rating: false, live: false },
+        &mut |_, path, Record { user, item, place, .. }| {
+            count += 1;
+            each(Pair { user, item, path, place })
+        },
+    )?;
     Ok(count)
+}
+
+/// A rating as it stands in a file.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rated<'a> {
+    /// The pair.
+    pub pair: Pair<'a>,
+    /// The rating, finite.
+    pub rating: f32,
+}
+
+/// Reads ratings one after the other: `each` gets every one as it is read, from standard input as
+/// soon as its line is there, and none is kept in memory. Returns their number.
+///
+/// # Errors
+/// As [`read_triples`], and whatever `each` returns.
+pub fn stream_ratings(
+    inputs: impl IntoIterator<Item = impl Into<Input>>,
+    options: &ReadOptions,
+    mut each: impl FnMut(Rated<'_>) -> Result<()>,
+) -> Result<u64> {
+    let mut count = 0;
+    each_record(
+        inputs,
+        options,
+        Wanted { rating: true, live: true },
+        &mut |_, path, Record { user, item, rating, place, .. }| {
+            count += 1;
+            let rating = rating.ok_or_else(without_rating)?;
+            each(Rated { pair: Pair { user, item, path, place }, rating })
+        },
+    )?;
+    Ok(count)
+}
+
+fn without_rating() -> Error {
+    Error::Internal("a record without its rating".to_owned())
 }
 
 fn collect(
@@ -219,36 +261,44 @@ fn collect(
     let (mut user, mut item, mut value) = (Vec::new(), Vec::new(), Vec::new());
     let mut time = options.time.then(Vec::new);
     let mut places = Places::default();
-    let files = each_record(inputs, options, true, &mut |file, path, record| {
-        let full = |side: &str| {
-            Error::data_at(
-                Location::at(path, record.place),
-                format!("has more than {MAX_IDS} {side}"),
-                "split the file into parts with fewer",
-            )
-        };
-        let rating =
-            record.rating.ok_or_else(|| Error::Internal("a record without its rating".to_owned()))?;
-        user.push(users.get_or_insert(record.user).ok_or_else(|| full("users"))?);
-        item.push(items.get_or_insert(record.item).ok_or_else(|| full("items"))?);
-        value.push(rating);
-        if let (Some(times), Some(time)) = (&mut time, record.time) {
-            times.push(time);
-        }
-        places.push(file, record.place);
-        Ok(())
-    })?;
+    let files =
+        each_record(inputs, options, Wanted { rating: true, live: false }, &mut |file, path, record| {
+            let full = |side: &str| {
+                Error::data_at(
+                    Location::at(path, record.place),
+                    format!("has more than {MAX_IDS} {side}"),
+                    "split the file into parts with fewer",
+                )
+            };
+            let rating = record.rating.ok_or_else(without_rating)?;
+            user.push(users.get_or_insert(record.user).ok_or_else(|| full("users"))?);
+            item.push(items.get_or_insert(record.item).ok_or_else(|| full("items"))?);
+            value.push(rating);
+            if let (Some(times), Some(time)) = (&mut time, record.time) {
+                times.push(time);
+            }
+            places.push(file, record.place);
+            Ok(())
+        })?;
     Ok((
         Triples { users: users.into_ids(), items: items.into_ids(), user, item, value, time },
         places.of(files),
     ))
 }
 
+/// What is wanted of each record.
+struct Wanted {
+    /// Its rating.
+    rating: bool,
+    /// Each as soon as it is there.
+    live: bool,
+}
+
 /// Every record of every file of every input, with its file by number and name. Returns the files.
 fn each_record(
     inputs: impl IntoIterator<Item = impl Into<Input>>,
     options: &ReadOptions,
-    rating: bool,
+    wanted: Wanted,
     each: &mut dyn FnMut(usize, &Path, Record<'_>) -> Result<()>,
 ) -> Result<Vec<Input>> {
     // All are looked up before the first is read, so that a wrong name costs no time.
@@ -259,9 +309,10 @@ fn each_record(
     if files.is_empty() {
         return Err(Error::usage("there is no input", "pass a file with one rating a line"));
     }
-    let request = Request::new(options, rating);
+    let request = Request::new(options, wanted.rating);
     for (number, file) in files.iter().enumerate() {
-        formats::read(Source::open(file)?, options.format, &request, &mut |record: Record<'_>| {
+        let source = if wanted.live { Source::live(file)? } else { Source::open(file)? };
+        formats::read(source, options.format, &request, &mut |record: Record<'_>| {
             if let (Some(rating), Some(range)) = (record.rating, options.rating_range)
                 && !range.contains(rating)
             {

@@ -43,13 +43,22 @@ pub(super) struct Source<'a> {
 impl<'a> Source<'a> {
     /// Opens one of [`Input::files`].
     pub(super) fn open(input: &'a Input) -> Result<Self> {
+        Self::opened(input, false)
+    }
+
+    /// The same for whoever answers line by line: of standard input only the first line is waited for.
+    pub(super) fn live(input: &'a Input) -> Result<Self> {
+        Self::opened(input, true)
+    }
+
+    fn opened(input: &'a Input, live: bool) -> Result<Self> {
         let path = input.path();
         let missing = |source| Error::NoInput { path: path.to_owned(), source };
         if let Some(bytes) = input.in_memory() {
             return Self::new(path, Box::new(bytes));
         }
         if input.is_stdin() {
-            return Self::new(path, Box::new(io::stdin().lock()));
+            return Self::begun(path, Box::new(io::stdin().lock()), live);
         }
         // Unix opens a directory without complaint and fails at the first read.
         if fs::metadata(path).map_err(missing)?.is_dir() {
@@ -65,10 +74,17 @@ impl<'a> Source<'a> {
 
     /// Takes bytes from anywhere; `path` is for messages.
     pub(super) fn new(path: &'a Path, raw: Box<dyn Read + 'a>) -> Result<Self> {
+        Self::begun(path, raw, false)
+    }
+
+    fn begun(path: &'a Path, raw: Box<dyn Read + 'a>, live: bool) -> Result<Self> {
         let (packing, mut reader) =
             unpack::unpack(raw).map_err(|error| unpack::failure(path, None, error))?;
         let mut head = Vec::new();
-        let read = (&mut reader).take(HEAD).read_to_end(&mut head);
+        let read = match live {
+            true => first_line(&mut reader, &mut head),
+            false => (&mut reader).take(HEAD).read_to_end(&mut head).map(|_| ()),
+        };
         let mut source = Self { path, head: Vec::new(), reader: Box::new(io::empty()), packing, file: None };
         read.map_err(|error| source.failure(error))?;
         if head.starts_with(UTF8_BOM) {
@@ -84,7 +100,8 @@ impl<'a> Source<'a> {
         self.path
     }
 
-    /// The first bytes, unpacked and without a byte order mark; less than 8 KiB only if there is no more.
+    /// The first bytes, unpacked and without a byte order mark; less than 8 KiB only if there is no
+    /// more, or if only the first line was waited for.
     pub(super) fn head(&self) -> &[u8] {
         &self.head
     }
@@ -142,6 +159,26 @@ impl<'a> Source<'a> {
     fn failure(&self, error: io::Error) -> Error {
         unpack::failure(self.path, self.packing, error)
     }
+}
+
+/// Reads until there is a line that says something, and no more than what came with it.
+fn first_line(reader: &mut dyn BufRead, head: &mut Vec<u8>) -> io::Result<()> {
+    while (head.len() as u64) < HEAD {
+        let bytes = match reader.fill_buf() {
+            Ok([]) => break,
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let length = bytes.len().min(HEAD as usize - head.len());
+        head.extend_from_slice(&bytes[..length]);
+        reader.consume(length);
+        let whole = head.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        if !head[..whole].trim_ascii().is_empty() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -128,16 +128,117 @@ fn what_is_packed_or_in_memory_reads_as_the_file() {
 
 #[test]
 fn broken_npy() {
-    each_ends_in_its_line("npy", &ReadOptions::default(), &[]);
+    each_ends_in_its_line(
+        "npy",
+        &ReadOptions::default(),
+        &[
+            "bool-dtype.npy: holds booleans, which say who rated, not how; write it as numbers, such as array.astype('int8')",
+            "complex-dtype.npy: holds elements of type \"<c16\", which are no ratings; write it as float or integer numbers, such as array.astype(float)",
+            "cut-in-header.npy: ends within its header; it is cut short: copy it again",
+            "cut-in-magic.npy: ends within its header; it is cut short: copy it again",
+            "cut-in-numbers.npy: holds 279 bytes of numbers where its header says 280; it is cut short or damaged: copy it again",
+            "huge-header.npy: has a header of 4294967295 bytes; it is damaged: write it anew with numpy.save",
+            "huge-shape.npy: holds 280 bytes of numbers where its header says 34567209880; it is cut short or damaged: copy it again",
+            "infinite.npy: row 2: column 2: rating -inf is not finite; correct or remove it",
+            "negative-shape.npy: has a header that can't be read: \"{'descr': '<f8', 'fortran_order': False,…\"; it is damaged: write it anew with numpy.save",
+            "no-columns.npy: is a matrix without cells; pass a matrix with ratings",
+            "no-dictionary.npy: has a header that can't be read: \"['descr': '<f8', 'fortran_order': False,…\"; it is damaged: write it anew with numpy.save",
+            "no-rows.npy: is a matrix without cells; pass a matrix with ratings",
+            "object-dtype.npy: holds Python objects, which only Python can unpickle and which may be code; write it as numbers, such as numpy.save(file, array.astype(float))",
+            "one-dimension.npy: holds an array of shape [5], not a matrix; save a matrix, users × items, with NaN where there is no rating",
+            "only-nan.npy: has no ratings: every cell is NaN; pass a matrix with ratings",
+            "overflowing-shape.npy: holds 280 bytes of numbers where its header says more than 64 bits count; it is cut short or damaged: copy it again",
+            "structured.npy: holds records of several fields, not numbers; save its fields as 1-D arrays user, item, rating with numpy.savez",
+            "text-dtype.npy: holds text, not ratings; save a matrix of numbers",
+            "three-dimensions.npy: holds an array of shape [2, 2, 2], not a matrix; save a matrix, users × items, with NaN where there is no rating",
+            "too-large.npy: row 2: column 1: rating 1e39 is too large for a 32-bit float; correct or remove it",
+            "too-long.npy: holds 288 bytes of numbers where its header says 280; it is cut short or damaged: copy it again",
+            "version-9.npy: is a NumPy array of format 9, which does not exist yet; update deltav, or write it with numpy.save",
+        ],
+    );
 }
 
 #[test]
 fn broken_npz() {
-    each_ends_in_its_line("npz", &ReadOptions::default(), &[]);
+    each_ends_in_its_line(
+        "npz",
+        &ReadOptions::default(),
+        &[
+            "checksum.npz: array \"data\" is damaged (Invalid checksum); it is cut short or damaged: copy it again",
+            "columns-empty-id.npz: row 2: the user id is empty; save ids as whole numbers or as text",
+            "columns-float-ids.npz: array \"user\" holds float64, not ids; save ids as whole numbers or as text",
+            "columns-nan.npz: row 3: rating NaN is not finite; correct or remove it",
+            "columns-none.npz: has no ratings; pass a file with ratings",
+            "columns-of-two-lengths.npz: array \"item\" has length 4 where 3 is expected; save it with scipy.sparse.save_npz",
+            "coo-col-negative.npz: entry 1: array \"col\" holds index -3, and the shape has 5 columns; indices count from 0: save the matrix with scipy.sparse.save_npz",
+            "coo-row-too-large.npz: entry 5: array \"row\" holds index 7, and the shape has 7 rows; indices count from 0: save the matrix with scipy.sparse.save_npz",
+            "coo-short-col.npz: array \"col\" has length 15 where 16 is expected; save it with scipy.sparse.save_npz",
+            "csc-index-too-large.npz: entry 4: array \"indices\" holds index 7, and the shape has 7 rows; indices count from 0: save the matrix with scipy.sparse.save_npz",
+            "cut-in-arrays.npz: is no whole zip archive (invalid Zip archive: Could not find EOCD); it is cut short or damaged: copy it again",
+            "cut-in-directory.npz: is no whole zip archive (invalid Zip archive: Unexpected end of zip::format::blocks::Zip32CDEBlock); it is cut short or damaged: copy it again",
+            "data-bool.npz: array \"data\" holds booleans, which say who rated, not how; write it as numbers, such as array.astype('int8')",
+            "data-infinite.npz: entry 1: rating inf is not finite; correct or remove it",
+            "data-nan.npz: entry 7: rating NaN is not finite; correct or remove it",
+            "data-object.npz: array \"data\" holds Python objects, which only Python can unpickle and which may be code; write it as numbers, such as numpy.save(file, array.astype(float))",
+            "data-text.npz: array \"data\" holds U32 where numbers are expected; save it with scipy.sparse.save_npz",
+            "format-bsr.npz: is a sparse matrix of format \"bsr\"; save it with scipy.sparse.save_npz(file, matrix.tocsr())",
+            "format-dia.npz: is a sparse matrix of format \"dia\"; save it with scipy.sparse.save_npz(file, matrix.tocsr())",
+            "format-number.npz: array \"format\" is not the name of a sparse format; save it with scipy.sparse.save_npz",
+            "format-unknown.npz: is a sparse matrix of format \"lil\"; save it with scipy.sparse.save_npz(file, matrix.tocsr())",
+            "index-negative.npz: entry 16: array \"indices\" holds index -1, and the shape has 5 columns; indices count from 0: save the matrix with scipy.sparse.save_npz",
+            "index-too-large.npz: entry 4: array \"indices\" holds index 5, and the shape has 5 columns; indices count from 0: save the matrix with scipy.sparse.save_npz",
+            "indices-matrix.npz: array \"indices\" has shape [4, 4] where one dimension is expected; save it with scipy.sparse.save_npz",
+            "indices-short.npz: array \"indices\" has length 15 where 16 is expected; save it with scipy.sparse.save_npz",
+            "indptr-begins-late.npz: array \"indptr\" begins with 1 where 0 is expected; save it with scipy.sparse.save_npz",
+            "indptr-beyond.npz: array \"indptr\" holds 99 behind 2 at position 2, of 16; save it with scipy.sparse.save_npz",
+            "indptr-ends-early.npz: array \"indptr\" ends at 15 where there are 16 entries; save it with scipy.sparse.save_npz",
+            "indptr-falls.npz: array \"indptr\" holds 1 behind 2 at position 2, of 16; save it with scipy.sparse.save_npz",
+            "indptr-float.npz: array \"indptr\" holds float64 where whole numbers are expected; save it with scipy.sparse.save_npz",
+            "indptr-short.npz: array \"indptr\" has length 7 where 8 is expected; save it with scipy.sparse.save_npz",
+            "no-entries.npz: has no ratings: no entry is stored; pass a matrix with ratings",
+            "no-indptr.npz: has no array indptr; save it with scipy.sparse.save_npz",
+            "other-arrays.npz: holds neither a sparse matrix nor columns of ratings, but \"user_factors\" (7×2 float32), \"item_factors\" (5×2 float32), \"mean\" (float64); save it with scipy.sparse.save_npz, or as 1-D arrays user, item and rating",
+            "packed-otherwise.npz: array \"format\" is neither stored nor deflated; save it with scipy.sparse.save_npz",
+            "shape-huge.npz: array \"shape\" holds 1099511627776, which is no number of users or items; save it with scipy.sparse.save_npz",
+            "shape-more-rows.npz: array \"indptr\" has length 8 where 2147483649 is expected; save it with scipy.sparse.save_npz",
+            "shape-negative.npz: array \"shape\" holds -7, which is no number of users or items; save it with scipy.sparse.save_npz",
+            "shape-three.npz: array \"shape\" does not have a number of users and one of items; save it with scipy.sparse.save_npz",
+        ],
+    );
 }
 
 #[cfg(feature = "parquet")]
 #[test]
 fn broken_parquet() {
-    each_ends_in_its_line("parquet", &ReadOptions::default(), &[]);
+    each_ends_in_its_line(
+        "parquet",
+        &ReadOptions::default(),
+        &[
+            "bool-rating.parquet: column \"rating\" (rating) has a type that no part of a rating has; write it as numbers or as text",
+            "cut-in-footer.parquet: is a Parquet file without its end; it is cut short or damaged: copy it again",
+            "cut-in-magic.parquet: is a Parquet file without its end; it is cut short or damaged: copy it again",
+            "cut-in-pages.parquet: is a Parquet file without its end; it is cut short or damaged: copy it again",
+            "date-item.parquet: column \"movieId\" (item) holds no ids; write ids as whole numbers or as text",
+            "delta-byte-array.parquet: is a Parquet file that can't be read (Parquet error: texts are encoded by DELTA_BYTE_ARRAY, which is not read: write them as PLAIN or by a dictionary); it is cut short or damaged: copy it again",
+            "empty-user.parquet: row 4: the user id is empty; fill it in or remove the row",
+            "encrypted-end.parquet: is encrypted; write it without encryption, or as CSV",
+            "float-user.parquet: column \"userId\" (user) holds no ids; write ids as whole numbers or as text",
+            "footer-too-long.parquet: is a Parquet file without its end; it is cut short or damaged: copy it again",
+            "footer-zeros.parquet: is a Parquet file that can't be read (Parquet error: Required field version is missing); it is cut short or damaged: copy it again",
+            "infinite-rating.parquet: row 1: rating inf is not finite; correct or remove it",
+            "missing-rating.parquet: the names do not tell the rating: \"timestamp\", \"userId\", \"movieId\"; name the columns with --columns",
+            "nan-rating.parquet: row 10: rating NaN is not finite; correct or remove it",
+            "nested-user.parquet: column \"userId\" (user) is nested; write each part of a rating as a column of its own",
+            "no-rows.parquet: has columns but no rows; pass a file with ratings",
+            "null-rating.parquet: row 7: column \"rating\" (rating) is null; fill it in or remove the row",
+            "null-user.parquet: row 16: column \"userId\" (user) is null; fill it in or remove the row",
+            "packed-damaged.parquet: is a Parquet file that can't be read (External: Data corruption detected); it is cut short or damaged: copy it again",
+            "pages-zeros.parquet: is a Parquet file that can't be read (Parquet error: Required field type_ is missing); it is cut short or damaged: copy it again",
+            "struct-item.parquet: column \"movieId\" (item) is nested; write each part of a rating as a column of its own",
+            "text-rating.parquet: row 16: rating \"good\" is not a number; correct it, or name the right column with --columns",
+            "too-large-rating.parquet: row 16: rating 1e39 is too large for a 32-bit float; correct or remove it",
+            "two-columns.parquet: the names do not tell the user: \"a\", \"b\"; name the columns with --columns",
+            "wrong-end.parquet: is a Parquet file without its end; it is cut short or damaged: copy it again",
+        ],
+    );
 }

@@ -225,8 +225,7 @@ fn help_tells_what_the_registries_hold() {
     // A terminal's width may break any line.
     let help =
         |command: &str| folder.succeed(&[command, "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
-    let export = help("export");
-    let help = help("train");
+    let (export, measures, help) = (help("export"), help("evaluate"), help("train"));
     for spec in deltav::optim::OPTIMIZERS {
         assert!(help.contains(&format!("{}: {}", spec.name, spec.summary)), "{}", spec.name);
         assert!(help.contains(&format!("{} for {}", spec.epochs, spec.name)), "{}", spec.name);
@@ -236,6 +235,11 @@ fn help_tells_what_the_registries_hold() {
     }
     for kind in deltav::config::ModelKind::ALL {
         assert!(help.contains(&format!("{}: {}", kind.name(), kind.formula())), "{}", kind.name());
+    }
+    let metrics = deltav::model::METRICS.iter().map(|metric| (metric.name, metric.formula));
+    let ranking = deltav::model::RANKING_METRICS.iter().map(|metric| (metric.name, metric.formula));
+    for (name, formula) in metrics.chain(ranking) {
+        assert!(measures.contains(name) && measures.contains(formula), "{name}: {measures}");
     }
     assert!(deltav::model::EXPORTS.iter().all(|format| export.contains(format.summary)), "{export}");
     assert_eq!(folder.succeed(&["--version"]).trim(), concat!("deltav ", env!("CARGO_PKG_VERSION")));

@@ -9,6 +9,7 @@ mod demo;
 mod devices;
 mod endings;
 mod evaluate;
+mod fold_in;
 mod inputs;
 mod names;
 mod recommend;

@@ -186,7 +186,7 @@ def broken_npy():
     (to / "too-long.npy").write_bytes(whole + b"\0" * 8)
     (to / "version-9.npy").write_bytes(whole[:6] + b"\x09" + whole[7:])
     (to / "huge-shape.npy").write_bytes(whole.replace(b"(7, 5), }        ", b"(77777, 55555), }"))
-    (to / "overflowing-shape.npy").write_bytes(whole.replace(b"(7, 5), }" + b" " * 40, b"(%d, %d), }  " % (2**62, 2**62)))
+    (to / "overflowing-shape.npy").write_bytes(whole.replace(b"(7, 5), }" + b" " * 40, (b"(%d, %d), }" % (2**62, 2**62)).ljust(49)))
     (to / "huge-header.npy").write_bytes(b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**32 - 1) + whole[10:])
     (to / "no-dictionary.npy").write_bytes(whole.replace(b"{'descr'", b"['descr'"))
     (to / "negative-shape.npy").write_bytes(whole.replace(b"(7, 5), } ", b"(-7, 5), }"))

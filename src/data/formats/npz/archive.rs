@@ -24,19 +24,37 @@ const MOST_ARRAYS: usize = 1_000;
 const DAMAGED: &str = "it is cut short or damaged: copy it again";
 const RESAVE: &str = "save it with scipy.sparse.save_npz";
 
+/// Bytes that a reader takes from the file at a time.
+const HELD: u64 = 16 << 10;
+
 /// A file with several readers, each at a place of its own.
 #[derive(Clone)]
 pub(super) struct Shared {
     file: Rc<RefCell<File>>,
     position: u64,
     length: u64,
+    /// Bytes of the file from `held_from` on: headers are read a few bytes at a time.
+    held: Vec<u8>,
+    held_from: u64,
 }
 
 impl Read for Shared {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut file = self.file.borrow_mut();
-        file.seek(SeekFrom::Start(self.position))?;
-        let read = file.read(buffer)?;
+        let within = |held: &[u8], from: u64| {
+            (from..from + held.len() as u64).contains(&self.position).then(|| (self.position - from) as usize)
+        };
+        let at = match within(&self.held, self.held_from) {
+            Some(at) => at,
+            None => {
+                let mut file = self.file.borrow_mut();
+                file.seek(SeekFrom::Start(self.position))?;
+                self.held.clear();
+                (&mut *file).take(HELD).read_to_end(&mut self.held)?;
+                self.held_from = self.position;
+                0
+            }
+        };
+        let read = (&self.held[at..]).read(buffer)?;
         self.position += read as u64;
         Ok(read)
     }
@@ -64,7 +82,8 @@ pub(super) struct Archive<'a> {
 impl<'a> Archive<'a> {
     pub(super) fn open(path: &'a Path, file: File) -> Result<Self> {
         let length = file.metadata().map_err(|source| Error::Io { path: path.to_owned(), source })?.len();
-        let shared = Shared { file: Rc::new(RefCell::new(file)), position: 0, length };
+        let shared =
+            Shared { file: Rc::new(RefCell::new(file)), position: 0, length, held: Vec::new(), held_from: 0 };
         let zip = ZipArchive::new(shared).map_err(|error| failure(path, "", error))?;
         let archive = Self { path, zip };
         if archive.zip.len() > MOST_ARRAYS {

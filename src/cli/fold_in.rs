@@ -1,0 +1,177 @@
+//! `deltav fold-in`: ratings of new users in, their factors and their best items out.
+
+mod newcomers;
+mod write;
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use rayon::prelude::*;
+
+use self::newcomers::{Newcomer, Tally, grouped, whole};
+use self::write::{Answer, Layout, write};
+use super::args::{one_of, threads};
+use super::help;
+use super::input::{RatingsReading, at_most_one_stdin, files};
+use super::rows::{Form, Rows};
+use super::streams::{Streams, stdout_error};
+use crate::data::{Duplicates, ReadOptions};
+use crate::error::{Error, Result};
+use crate::model::{Model, Predictor, Side};
+use crate::output::Output;
+
+/// Rows that are folded in side by side before they are written.
+const BLOCK: usize = 512;
+
+/// Answer new users, or place new items, from their ratings alone, without training anew
+#[derive(Debug, Args)]
+pub(super) struct FoldIn {
+    /// A model that `deltav train` wrote
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+
+    /// The new users' ratings: files, folders, or - for standard input
+    #[arg(value_name = "RATINGS", required = true, long_help = help::inputs())]
+    ratings: Vec<PathBuf>,
+
+    /// The ratings are of new items, by users of the model: who would rate them highest?
+    #[arg(long)]
+    items: bool,
+
+    /// Items a user, or users an item
+    #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 10)]
+    count: usize,
+
+    /// Also what was rated in RATINGS
+    #[arg(long)]
+    include_seen: bool,
+
+    /// Bias and factors, a row a user, instead of a list
+    #[arg(long, conflicts_with = "json")]
+    factors: bool,
+
+    /// A user's lines stand together: answer each user as soon as the next one begins, in constant memory
+    #[arg(long)]
+    grouped: bool,
+
+    /// Where a user rates an item twice
+    #[arg(long, value_name = "WHICH", default_value = "error", value_parser = one_of(&Duplicates::ALL, Duplicates::name))]
+    duplicates: Duplicates,
+
+    /// Write to a file, JSON lines if it ends in .json or .jsonl, else CSV [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+
+    /// Replace an existing file
+    #[arg(short, long, requires = "out")]
+    force: bool,
+
+    /// JSON, one object a user with both, instead of CSV
+    #[arg(long)]
+    json: bool,
+
+    /// Threads of the CPU [default: one a core]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<usize>,
+
+    #[command(flatten, next_help_heading = "Data")]
+    reading: RatingsReading,
+}
+
+impl FoldIn {
+    pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
+        at_most_one_stdin(&[("RATINGS", &self.ratings)])?;
+        let mut inputs = files(&self.ratings);
+        inputs.push(self.model.clone());
+        let create = |path| Output::create(path, self.force)?.apart_from(inputs.iter().map(|path| &**path));
+        let output = self.out.as_ref().map(create).transpose()?;
+        if let Some(threads) = self.threads {
+            // Refused only where a pool exists already.
+            let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        }
+        let model = Model::load(&self.model)?;
+        let predictor = model.predictor();
+        // A model that can't fold in is refused before anything is read or written.
+        predictor.fold_in_user(&[])?;
+        let tally = match output {
+            None => self.answer(&predictor, streams.out(), &stdout_error)?,
+            Some(mut output) => {
+                let path = output.path().to_owned();
+                let failed = |source| Error::Io { path: path.clone(), source };
+                let tally = self.answer(&predictor, &mut output, &failed)?;
+                output.commit()?;
+                tally
+            }
+        };
+        tally.notes(self.side()).into_iter().for_each(|note| streams.note(note));
+        Ok(())
+    }
+
+    fn side(&self) -> Side {
+        if self.items { Side::Items } else { Side::Users }
+    }
+
+    fn answer(
+        &self,
+        predictor: &Predictor<'_>,
+        out: &mut impl Write,
+        failed: &dyn Fn(io::Error) -> Error,
+    ) -> Result<Tally> {
+        let (model, side) = (predictor.model(), self.side());
+        let form = Form::of(self.out.as_deref(), self.json);
+        let factors = match (self.factors, form) {
+            (true, Form::Json) => {
+                let what = "--factors is for CSV: JSON has both";
+                return Err(Error::usage(what, "leave it out, or name the output otherwise"));
+            }
+            (factors, _) => factors,
+        };
+        let layout = Layout { model, side, factors };
+        let mut rows = Rows::new(out, form);
+        let header = layout.header();
+        let header: Vec<&str> = header.iter().map(String::as_str).collect();
+        // With the first answer, so that a call that fails at once leaves nothing.
+        let mut begun = false;
+        let mut begin = |rows: &mut Rows<'_, _>| match std::mem::replace(&mut begun, true) {
+            true => Ok(()),
+            false => rows.header(&header).map_err(failed),
+        };
+
+        let options = ReadOptions { duplicates: self.duplicates, ..self.reading.options() };
+        let mut tally = Tally::default();
+        let lists = !self.factors;
+        let fold = |newcomer: &Newcomer| -> Result<Answer> {
+            let row = match side {
+                Side::Users => predictor.fold_in_user(&newcomer.ratings)?,
+                Side::Items => predictor.fold_in_item(&newcomer.ratings)?,
+            };
+            let best = match lists {
+                true => predictor.recommend_for(&row, self.count, self.include_seen),
+                false => Vec::new(),
+            };
+            Ok(Answer { row, best })
+        };
+        if self.grouped {
+            grouped(predictor, side, &self.ratings, &options, |newcomer| {
+                let answer = fold(newcomer)?;
+                tally.count(newcomer, &answer.row);
+                begin(&mut rows)?;
+                write(&layout, newcomer, &answer, &mut rows).map_err(failed)?;
+                rows.flush().map_err(failed)
+            })?;
+        } else {
+            whole(predictor, side, &self.ratings, &options, BLOCK, |block| {
+                let answers = block.par_iter().map(fold).collect::<Result<Vec<_>>>()?;
+                begin(&mut rows)?;
+                for (newcomer, answer) in block.iter().zip(&answers) {
+                    tally.count(newcomer, &answer.row);
+                    write(&layout, newcomer, answer, &mut rows).map_err(failed)?;
+                }
+                Ok(())
+            })?;
+        }
+        rows.finish().map_err(failed)?;
+        Ok(tally)
+    }
+}

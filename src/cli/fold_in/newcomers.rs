@@ -1,0 +1,205 @@
+//! New users, or items, with their ratings: from files that are read whole, or one by one as they come.
+
+use std::path::PathBuf;
+
+use indicatif::HumanCount;
+
+use super::super::table::count;
+use crate::data::{Duplicates, Rated, ReadOptions, read_ratings, stream_ratings};
+use crate::error::{Error, Location, Place, Result};
+use crate::model::{FoldedIn, Predictor, Side};
+
+/// The index of what the model does not have.
+const UNKNOWN: u32 = u32::MAX;
+
+/// A new row.
+pub(super) struct Newcomer {
+    /// Its id.
+    pub(super) id: Vec<u8>,
+    /// Ratings by indices of the other side.
+    pub(super) ratings: Vec<(u32, f32)>,
+    /// Whether the model has a row with training ratings and this id.
+    pub(super) known: bool,
+}
+
+/// What there is to say at the end.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    ratings: u64,
+    unknown: u64,
+    /// Rows of which no rating took part.
+    empty: u64,
+    known: u64,
+}
+
+impl Tally {
+    pub(super) fn count(&mut self, newcomer: &Newcomer, row: &FoldedIn) {
+        self.ratings += newcomer.ratings.len() as u64;
+        self.unknown += row.unknown;
+        self.empty += u64::from(row.rated.is_empty());
+        self.known += u64::from(newcomer.known);
+    }
+
+    pub(super) fn notes(&self, side: Side) -> Vec<String> {
+        let (own, other) = words(side);
+        let is = |number: u64| if number == 1 { "is" } else { "are" };
+        let mut notes = Vec::new();
+        if self.known > 0 {
+            notes.push(format!(
+                "note: {} {} in the model already: answered from these ratings alone",
+                count(self.known, own),
+                is(self.known)
+            ));
+        }
+        if self.unknown > 0 {
+            let of = count(self.ratings, "rating");
+            notes.push(format!(
+                "note: of {of}, {} with an unknown {other}: passed over",
+                HumanCount(self.unknown)
+            ));
+        }
+        if self.empty > 0 {
+            let rows = count(self.empty, own);
+            notes.push(format!("note: {rows} without a known {other}: answered by the biases alone"));
+        }
+        notes
+    }
+}
+
+/// What a row and a row of the other side are called.
+fn words(side: Side) -> (&'static str, &'static str) {
+    match side {
+        Side::Users => ("user", "item"),
+        Side::Items => ("item", "user"),
+    }
+}
+
+fn is_known(predictor: &Predictor<'_>, side: Side, id: &[u8]) -> bool {
+    match side {
+        Side::Users => predictor.user(id).is_some_and(|user| predictor.knows_user(user)),
+        Side::Items => predictor.item(id).is_some_and(|item| predictor.knows_item(item)),
+    }
+}
+
+fn other(predictor: &Predictor<'_>, side: Side, id: &[u8]) -> u32 {
+    let index = match side {
+        Side::Users => predictor.item(id),
+        Side::Items => predictor.user(id),
+    };
+    index.unwrap_or(UNKNOWN)
+}
+
+/// Reads all ratings and hands out the rows in the order of their first ratings, a block at a time.
+pub(super) fn whole(
+    predictor: &Predictor<'_>,
+    side: Side,
+    inputs: &[PathBuf],
+    options: &ReadOptions,
+    block: usize,
+    mut each: impl FnMut(&[Newcomer]) -> Result<()>,
+) -> Result<()> {
+    let ratings = read_ratings(inputs, options)?;
+    let ((rows, order), ids, others) = match side {
+        Side::Users => (ratings.by_user(), &ratings.users, &ratings.items),
+        Side::Items => (ratings.by_item(), &ratings.items, &ratings.users),
+    };
+    // Each id is looked up once, not once for each of its ratings.
+    let indices: Vec<u32> = others.iter().map(|id| other(predictor, side, id)).collect();
+    let newcomer = |row: usize| {
+        let range = rows.offsets[row] as usize..rows.offsets[row + 1] as usize;
+        let cells = rows.columns[range.clone()].iter().zip(&order[range]);
+        let id = ids.get(row as u32);
+        Newcomer {
+            id: id.to_vec(),
+            ratings: cells.map(|(&at, &p)| (indices[at as usize], ratings.value[p as usize])).collect(),
+            known: is_known(predictor, side, id),
+        }
+    };
+    for first in (0..ids.len()).step_by(block) {
+        let block: Vec<Newcomer> = (first..ids.len().min(first + block)).map(newcomer).collect();
+        each(&block)?;
+    }
+    Ok(())
+}
+
+/// Hands out each row when its last rating was read: when another one's first comes, or the end.
+pub(super) fn grouped(
+    predictor: &Predictor<'_>,
+    side: Side,
+    inputs: &[PathBuf],
+    options: &ReadOptions,
+    mut each: impl FnMut(&Newcomer) -> Result<()>,
+) -> Result<()> {
+    let mut group: Option<Group> = None;
+    stream_ratings(inputs, options, |Rated { pair, rating }| {
+        let (own, with) = match side {
+            Side::Users => (pair.user, pair.item),
+            Side::Items => (pair.item, pair.user),
+        };
+        if let Some(done) = group.take_if(|group| group.id != own) {
+            each(&done.newcomer(predictor, side, options.duplicates)?)?;
+        }
+        let group = group.get_or_insert_with(|| Group { id: own.to_vec(), ..Group::default() });
+        if group.files.last().is_none_or(|file| file != pair.path) {
+            group.files.push(pair.path.to_owned());
+        }
+        let file = group.files.len() - 1;
+        group.cells.push(Cell { with: with.to_vec(), rating, file, place: pair.place });
+        Ok(())
+    })?;
+    match group {
+        Some(done) => each(&done.newcomer(predictor, side, options.duplicates)?),
+        None => Ok(()),
+    }
+}
+
+/// A row whose ratings are being read.
+#[derive(Default)]
+struct Group {
+    id: Vec<u8>,
+    cells: Vec<Cell>,
+    files: Vec<PathBuf>,
+}
+
+struct Cell {
+    with: Vec<u8>,
+    rating: f32,
+    file: usize,
+    place: Place,
+}
+
+impl Group {
+    fn newcomer(mut self, predictor: &Predictor<'_>, side: Side, duplicates: Duplicates) -> Result<Newcomer> {
+        // Stable: equal ids stay in the order of the file.
+        self.cells.sort_by(|a, b| a.with.cmp(&b.with));
+        let mut ratings = Vec::with_capacity(self.cells.len());
+        for cells in self.cells.chunk_by(|a, b| a.with == b.with) {
+            let rating = match (cells, duplicates) {
+                ([only], _) => only.rating,
+                ([_, second, ..], Duplicates::Error) => return Err(self.twice(side, second)),
+                ([first, ..], Duplicates::First) => first.rating,
+                ([.., last], Duplicates::Last) => last.rating,
+                (all, _) => {
+                    let sum: f64 = all.iter().map(|cell| f64::from(cell.rating)).sum();
+                    (sum / all.len() as f64) as f32
+                }
+            };
+            ratings.push((other(predictor, side, &cells[0].with), rating));
+        }
+        let known = is_known(predictor, side, &self.id);
+        Ok(Newcomer { id: self.id, ratings, known })
+    }
+
+    fn twice(&self, side: Side, cell: &Cell) -> Error {
+        let text = |id: &[u8]| String::from_utf8_lossy(id).escape_debug().to_string();
+        let (user, item) = match side {
+            Side::Users => (text(&self.id), text(&cell.with)),
+            Side::Items => (text(&cell.with), text(&self.id)),
+        };
+        Error::data_at(
+            Location::at(self.files[cell.file].clone(), cell.place),
+            format!("user '{user}' rated item '{item}' already"),
+            "remove one of the two, or pass --duplicates first, last or mean",
+        )
+    }
+}
