@@ -287,6 +287,7 @@ fn collect(
 }
 
 /// What is wanted of each record.
+#[derive(Clone, Copy)]
 struct Wanted {
     /// Its rating.
     rating: bool,

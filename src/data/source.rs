@@ -174,7 +174,8 @@ fn first_line(reader: &mut dyn BufRead, head: &mut Vec<u8>) -> io::Result<()> {
         head.extend_from_slice(&bytes[..length]);
         reader.consume(length);
         let whole = head.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-        if !head[..whole].trim_ascii().is_empty() {
+        let lines = head[..whole].strip_prefix(UTF8_BOM).unwrap_or(&head[..whole]);
+        if !lines.trim_ascii().is_empty() {
             break;
         }
     }

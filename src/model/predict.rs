@@ -101,14 +101,6 @@ impl UnknownCounts {
         self.users + self.items + self.both
     }
 
-    /// Adds the counts of other pairs.
-    pub fn add(&mut self, other: UnknownCounts) {
-        self.pairs += other.pairs;
-        self.users += other.users;
-        self.items += other.items;
-        self.both += other.both;
-    }
-
     fn count(&mut self, unknown: Option<Part>) {
         self.pairs += 1;
         match unknown {
@@ -346,8 +338,6 @@ mod tests {
         assert_eq!(Unknown::Error.apply(unknown(Part::Both), &mut counts), Err(Part::Both));
         assert_eq!(counts, UnknownCounts { pairs: 6, users: 1, items: 1, both: 1 });
         assert_eq!(counts.unknown(), 3);
-        counts.add(UnknownCounts { pairs: 9, users: 1, items: 2, both: 4 });
-        assert_eq!(counts, UnknownCounts { pairs: 15, users: 2, items: 3, both: 5 });
         assert_eq!(Unknown::ALL.map(Unknown::name), ["mean", "error", "skip"]);
     }
 }

@@ -108,7 +108,7 @@ fn users_left_out_of_the_training_are_predicted_nearly_as_well_as_those_in_it() 
     let all = Planted::new(600, 150, 24_000).rank(4).seed(3).generate().unwrap().ratings;
     // Every tenth rating is for the test, and every sixth user is new.
     let tested = |p: usize| p.is_multiple_of(10);
-    let new = |user: u32| user % 6 == 0;
+    let new = |user: u32| user.is_multiple_of(6);
     let shown = part(&all, |p| !tested(p));
     let train = part(&all, |p| !tested(p) && !new(all.user[p]));
     let baseline = BiasBaseline::fit(&train, BiasBaseline::DAMPING);

@@ -211,3 +211,30 @@ fn an_error_of_the_disk_is_not_one_of_the_packing() {
         assert_eq!(error.exit_code(), 74, "{error}");
     }
 }
+
+#[test]
+fn live_input_is_not_waited_for_beyond_its_first_line() {
+    /// Hands out one piece a call, and fails when asked for more.
+    struct Pieces(Vec<&'static [u8]>);
+    impl Read for Pieces {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            assert!(!self.0.is_empty(), "this would wait");
+            let piece = self.0.remove(0);
+            buffer[..piece.len()].copy_from_slice(piece);
+            Ok(piece.len())
+        }
+    }
+    let pieces = vec![&b"\xef\xbb\xbf"[..], b" ", b"\r\n", b"user,it", b"em,rating\na,"];
+    let mut source = Source::begun(Path::new("-"), Box::new(Pieces(pieces)), true).unwrap();
+    assert_eq!(source.head(), b" \r\nuser,item,rating\na,");
+    let mut lines = Vec::new();
+    for _ in 0..2 {
+        source.read_until(b'\n', 1 << 20, &mut lines).unwrap();
+    }
+    assert_eq!(lines, b" \r\nuser,item,rating\n");
+    // A line without an end is read to the end of the input.
+    let source = Source::begun(Path::new("-"), Box::new(&b"a,b"[..]), true).unwrap();
+    assert_eq!(source.head(), b"a,b");
+    let long = vec![b'x'; 20_000];
+    assert_eq!(Source::begun(Path::new("-"), Box::new(&long[..]), true).unwrap().head().len(), 8 << 10);
+}

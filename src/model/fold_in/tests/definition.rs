@@ -1,5 +1,7 @@
 //! The objective of a row and its minimum, from the definition, in dense f64.
 
+#![expect(clippy::needless_range_loop, reason = "formulas read as formulas")]
+
 use crate::model::{Model, Side};
 
 /// The other side of a row: factors, variances, bias, and the bias's variance.
