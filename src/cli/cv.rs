@@ -123,7 +123,7 @@ impl Cv {
     ) -> Result<(Ratings, Held)> {
         let train = self.read(std::slice::from_ref(train), streams)?;
         let test = std::slice::from_ref(test);
-        let test = read_held(test, &self.reading.options(), &train.users, &train.items)?;
+        let test = read_held(test, &self.reading.options(), [&train.users, &train.items], &train.known())?;
         Ok((train, test))
     }
 

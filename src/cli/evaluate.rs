@@ -96,7 +96,8 @@ impl Evaluate {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
         at_most_one_stdin(&[("TEST", &self.test)])?;
         let model = Model::load(&self.model)?;
-        let held = read_held(&self.test, &self.reading.options(), &model.users, &model.items)?;
+        let held =
+            read_held(&self.test, &self.reading.options(), [&model.users, &model.items], &model.known())?;
         let ratings = (0..held.len()).map(|p| (held.user[p], held.item[p], held.value[p]));
         let predictor = model.predictor();
         let accuracy = evaluate(&predictor, ratings.clone(), self.unknown)?;

@@ -9,8 +9,8 @@ use super::help;
 use super::table::count;
 use crate::data::formats::Format;
 use crate::data::{
-    Columns, Duplicates, Held, IdMap, Ids, Input, RatingRange, Ratings, ReadOptions, Separator, read_ratings,
-    read_triples,
+    Columns, Duplicates, Held, IdMap, Ids, Input, Known, RatingRange, Ratings, ReadOptions, Separator,
+    read_ratings, read_triples,
 };
 use crate::error::{Error, Result};
 
@@ -182,15 +182,21 @@ pub(super) fn at_most_one_stdin(inputs: &[(&str, &[PathBuf])]) -> Result<()> {
 /// # Errors
 /// As [`read_triples`], and [`Error::Data`] if no rating has a user and an item
 /// of the training set: whatever is measured then says nothing of the model.
-pub(super) fn read_held(inputs: &[PathBuf], options: &ReadOptions, users: &Ids, items: &Ids) -> Result<Held> {
+pub(super) fn read_held(
+    inputs: &[PathBuf],
+    options: &ReadOptions,
+    [users, items]: [&Ids; 2],
+    known: &Known,
+) -> Result<Held> {
     let triples = read_triples(inputs, options)?;
     let map = |ids: &Ids| IdMap::from(ids.clone());
     let held = Held::from_triples(&triples, &map(users), &map(items));
-    if held.unknown() < held.len() as u64 {
+    if held.unknown(known) < held.len() as u64 {
         return Ok(held);
     }
-    let any = |side: &[Option<u32>]| side.iter().any(Option::is_some);
-    let what = match (any(&held.user), any(&held.item)) {
+    let any_user = held.user.iter().any(|&user| known.user(user).is_some());
+    let any_item = held.item.iter().any(|&item| known.item(item).is_some());
+    let what = match (any_user, any_item) {
         (false, false) => "none of its users and items is among those trained on",
         (false, true) => "none of its users is among those trained on",
         (true, false) => "none of its items is among those trained on",

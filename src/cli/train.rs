@@ -254,7 +254,7 @@ impl Train {
         };
         let options = self.reading.options();
         let read = |inputs: &[PathBuf]| {
-            let held = || read_held(inputs, &options, &train.users, &train.items);
+            let held = || read_held(inputs, &options, [&train.users, &train.items], &train.known());
             (!inputs.is_empty()).then(held).transpose()
         };
         let valid = valid.or(read(&self.valid)?);

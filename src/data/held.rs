@@ -3,6 +3,38 @@
 use super::ids::{IdMap, Ids};
 use super::read::Triples;
 
+/// How many training ratings everyone has. Whoever has none is unknown: an id alone teaches
+/// nothing. That is decided here, for losses, predictions and messages alike.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Training ratings of each user, `[m]`.
+    pub user_counts: Vec<u64>,
+    /// Training ratings of each item, `[n]`.
+    pub item_counts: Vec<u64>,
+}
+
+impl Known {
+    /// Training ratings of a user; 0 where the index is out of range.
+    pub fn user_ratings(&self, user: u32) -> u64 {
+        self.user_counts.get(user as usize).copied().unwrap_or(0)
+    }
+
+    /// Training ratings of an item; 0 where the index is out of range.
+    pub fn item_ratings(&self, item: u32) -> u64 {
+        self.item_counts.get(item as usize).copied().unwrap_or(0)
+    }
+
+    /// The user, unless unknown.
+    pub fn user(&self, user: Option<u32>) -> Option<u32> {
+        user.filter(|&user| self.user_ratings(user) > 0)
+    }
+
+    /// The item, unless unknown.
+    pub fn item(&self, item: Option<u32>) -> Option<u32> {
+        item.filter(|&item| self.item_ratings(item) > 0)
+    }
+}
+
 /// Ratings to be predicted: indices into a training set's ids, `None` where
 /// the training set does not know the id.
 ///
@@ -43,9 +75,11 @@ impl Held {
     }
 
     /// Ratings whose user or item is unknown.
-    pub fn unknown(&self) -> u64 {
-        self.user.iter().zip(&self.item).filter(|(user, item)| user.is_none() || item.is_none()).count()
-            as u64
+    pub fn unknown(&self, known: &Known) -> u64 {
+        let unknown = |(user, item): (&Option<u32>, &Option<u32>)| {
+            known.user(*user).is_none() || known.item(*item).is_none()
+        };
+        self.user.iter().zip(&self.item).filter(|pair| unknown(*pair)).count() as u64
     }
 }
 
@@ -74,6 +108,12 @@ mod tests {
         let held = Held::from_triples(&test, &map(&["a", "b"]), &map(&["x", "y", "z"]));
         assert_eq!(held.user, [Some(1), None, Some(0), Some(1)]);
         assert_eq!(held.item, [Some(1), Some(0), None, Some(0)]);
-        assert_eq!((held.value.as_slice(), held.len(), held.unknown()), (&test.value[..], 4, 2));
+        assert_eq!((held.value.as_slice(), held.len()), (&test.value[..], 4));
+
+        let all = Known { user_counts: vec![1, 2], item_counts: vec![1, 1, 1] };
+        assert_eq!(held.unknown(&all), 2);
+        // b has an id, and nothing was learned of it.
+        let known = Known { user_counts: vec![2, 0], ..all };
+        assert_eq!((held.unknown(&known), known.user(Some(1)), known.user(Some(9))), (4, None, None));
     }
 }

@@ -25,7 +25,7 @@ mod unpack;
 pub use columns::{Column, Columns};
 pub use folds::FOLD_STREAM;
 pub use formats::{ItemNames, read_item_ids, read_item_names, read_user_ids};
-pub use held::Held;
+pub use held::{Held, Known};
 pub use ids::{IdMap, Ids, MAX_IDS};
 pub use input::Input;
 pub use range::RatingRange;

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
+use super::held::Known;
 use super::ids::Ids;
 use super::sparse::{self, Compressed};
 
@@ -102,6 +103,11 @@ impl Ratings {
     /// Number of ratings of each item, `[n]`.
     pub fn item_counts(&self) -> Vec<u64> {
         sparse::count(self.items.len(), &self.item)
+    }
+
+    /// Who has ratings, to whoever is trained on these.
+    pub fn known(&self) -> Known {
+        Known { user_counts: self.user_counts(), item_counts: self.item_counts() }
     }
 }
 

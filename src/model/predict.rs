@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use super::Model;
 use super::interval::Spread;
-use crate::data::IdMap;
+use crate::data::{IdMap, Known};
 
 /// What to do about a pair whose user or item has no training ratings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -116,7 +116,7 @@ impl UnknownCounts {
 #[derive(Debug)]
 pub struct Predictor<'a> {
     pub(super) model: &'a Model,
-    item_counts: Vec<u64>, // [n], training ratings
+    known: Known,
     // Only questions by id need them.
     user_map: OnceLock<IdMap>,
     item_map: OnceLock<IdMap>,
@@ -132,19 +132,25 @@ impl Model {
     ///
     /// The model must pass [`Model::check`], as a loaded one does.
     pub fn predictor(&self) -> Predictor<'_> {
-        let mut item_counts = vec![0; self.items.len()];
-        for &item in &self.seen.columns {
-            item_counts[item as usize] += 1;
-        }
         Predictor {
             model: self,
-            item_counts,
+            known: self.known(),
             user_map: OnceLock::new(),
             item_map: OnceLock::new(),
             user_norms: OnceLock::new(),
             item_norms: OnceLock::new(),
             spread: OnceLock::new(),
         }
+    }
+
+    /// Who has training ratings.
+    pub fn known(&self) -> Known {
+        let mut item_counts = vec![0; self.items.len()];
+        for &item in &self.seen.columns {
+            item_counts[item as usize] += 1;
+        }
+        let user_counts = self.seen.offsets.windows(2).map(|ends| ends[1] - ends[0]).collect();
+        Known { user_counts, item_counts }
     }
 
     /// The items that a user rated in the training part, ascending.
@@ -182,12 +188,12 @@ impl<'a> Predictor<'a> {
 
     /// Training ratings of an item; 0 where the index is not the model's.
     pub fn item_ratings(&self, item: u32) -> u64 {
-        self.item_counts.get(item as usize).copied().unwrap_or(0)
+        self.known.item_ratings(item)
     }
 
     /// Training ratings of a user; 0 where the index is not the model's.
     pub fn user_ratings(&self, user: u32) -> u64 {
-        if (user as usize) < self.model.users.len() { self.model.seen_by(user).len() as u64 } else { 0 }
+        self.known.user_ratings(user)
     }
 
     /// The predicted rating of a pair of indices; `None` is an id that the model does not have.
@@ -196,8 +202,8 @@ impl<'a> Predictor<'a> {
     /// with nothing known, or without biases, it is the mean training rating.
     pub fn predict(&self, user: Option<u32>, item: Option<u32>) -> Prediction {
         let model = self.model;
-        let user = user.filter(|&user| self.knows_user(user)).map(|user| user as usize);
-        let item = item.filter(|&item| self.knows_item(item)).map(|item| item as usize);
+        let (user, item) = (self.known.user(user), self.known.item(item));
+        let (user, item) = (user.map(|user| user as usize), item.map(|item| item as usize));
         let (bias, mean) = (model.kind.has_bias(), model.metadata.rating_mean);
         let one_sided = |bias: f32| model.mean + model.scale * f64::from(bias);
         let (rating, unknown) = match (user, item) {

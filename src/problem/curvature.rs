@@ -2,7 +2,7 @@
 
 use super::Setup;
 use crate::config::ModelKind;
-use crate::data::Stats;
+use crate::data::{Known, Stats};
 
 /// An upper estimate of the largest eigenvalue of the Hessian of `½ Σ e² + L2`
 /// near a solution, for step sizes.
@@ -15,7 +15,8 @@ use crate::data::Stats;
 /// The bound is loose on real, skewed data, so a part of it is taken back: on
 /// MovieLens the loss never rose at 4 times 1/bound and biased diverged from 7
 /// to 9 times on; with one rating it diverges at 4 times, plain oscillates at 2.
-pub(super) fn curvature(setup: &Setup<'_>, stats: &Stats, user_counts: &[u64], item_counts: &[u64]) -> f64 {
+pub(super) fn curvature(setup: &Setup<'_>, stats: &Stats, known: &Known) -> f64 {
+    let Known { user_counts, item_counts } = known;
     let (m, n) = (user_counts.len() as f64, item_counts.len() as f64);
     let (size, bias) = match setup.kind {
         // u·v must reach the ratings themselves: one direction carries their size.

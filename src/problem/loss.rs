@@ -3,7 +3,7 @@
 
 use super::{DeviceCells, Problem, Setup, Shards, Standard, upload};
 use crate::backend::{Backend, Buffer, read_f32};
-use crate::data::{Held, Stats};
+use crate::data::{Held, Known, Stats};
 use crate::error::Result;
 use crate::kernel::residual::UNCLIPPED;
 use crate::kernel::sum_squares::{SumSquares, partials};
@@ -31,12 +31,6 @@ pub struct Losses {
     pub test: Option<f64>,
 }
 
-/// How many training ratings each user and each item has: none means unknown.
-pub(super) struct Known<'a> {
-    pub(super) user_counts: &'a [u64],
-    pub(super) item_counts: &'a [u64],
-}
-
 #[derive(Debug)]
 struct PartPlan {
     part: Part,
@@ -62,7 +56,7 @@ impl LossPlan {
         stats: &Stats,
         standard: Standard,
         shards: &Shards,
-        known: &Known<'_>,
+        known: &Known,
         train: &[DeviceCells],
         backend: &mut dyn Backend,
     ) -> Result<Self> {
@@ -131,15 +125,14 @@ fn held_cells(
     stats: &Stats,
     standard: Standard,
     shards: &Shards,
-    known: &Known<'_>,
+    known: &Known,
     held: &Held,
     backend: &mut dyn Backend,
 ) -> Result<(Vec<DeviceCells>, f64)> {
-    let find = |index: Option<u32>, counts: &[u64]| index.filter(|&i| counts[i as usize] > 0);
     let (mut users, mut items, mut targets) = (Vec::new(), Vec::new(), Vec::new());
     let mut constant = 0.0;
     for ((&user, &item), &value) in held.user.iter().zip(&held.item).zip(&held.value) {
-        let (user, item) = (find(user, known.user_counts), find(item, known.item_counts));
+        let (user, item) = (known.user(user), known.item(item));
         if !setup.kind.has_bias() && (user.is_none() || item.is_none()) {
             constant += (f64::from(value) - stats.mean).powi(2);
             continue;

@@ -34,7 +34,7 @@ use self::loss::LossPlan;
 use self::tiles::longest_row;
 use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32, read_f32};
 use crate::config::{ModelKind, RegScaling};
-use crate::data::{Held, Ratings};
+use crate::data::{Held, Known, Ratings};
 use crate::error::Result;
 use crate::kernel::Dispatch;
 use crate::kernel::gradient::Gradient;
@@ -164,9 +164,9 @@ impl Problem {
         let standard = Standard::of(kind, &stats);
         let width = rank + if kind.has_bias() { 2 } else { 0 };
         let (mut by_user, order) = train.by_user();
-        let by_item_counts = train.item_counts();
         let ratings: Vec<f32> = order.iter().map(|&p| standard.target(train.value[p as usize])).collect();
-        let user_counts: Vec<u64> = by_user.offsets.windows(2).map(|w| w[1] - w[0]).collect();
+        let user_counts = by_user.offsets.windows(2).map(|w| w[1] - w[0]).collect();
+        let known = Known { user_counts, item_counts: train.item_counts() };
         // The unknown user's row: no cell.
         by_user.offsets.push(by_user.len() as u64);
 
@@ -178,8 +178,8 @@ impl Problem {
         let unit = setup.bias_unit();
         let (u, v) = factors(setup.seed, train.users.len(), train.items.len(), rank);
         let sides = [
-            (Role::Users, &shards.users, u, &user_counts, rank + 1, rank),
-            (Role::Items, &shards.items, v, &by_item_counts, rank, rank + 1),
+            (Role::Users, &shards.users, u, &known.user_counts, rank + 1, rank),
+            (Role::Items, &shards.items, v, &known.item_counts, rank, rank + 1),
         ];
         let [users, items] = sides.map(|(role, ranges, factors, counts, frozen, bias)| {
             let has_bias = kind.has_bias();
@@ -216,9 +216,8 @@ impl Problem {
             });
         }
         let train_cells: Vec<DeviceCells> = tiles.iter().map(|tile| tile.cells).collect();
-        let known = loss::Known { user_counts: &user_counts, item_counts: &by_item_counts };
         let losses = LossPlan::new(setup, &stats, standard, &shards, &known, &train_cells, backend)?;
-        let curvature = curvature(setup, &stats, &user_counts, &by_item_counts);
+        let curvature = curvature(setup, &stats, &known);
         Ok(Self {
             width,
             rank,

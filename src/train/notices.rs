@@ -3,7 +3,7 @@
 use super::Dataset;
 use crate::backend::Backend;
 use crate::config::Checked;
-use crate::data::{Held, Ratings};
+use crate::data::Held;
 use crate::event::Loaded;
 
 pub(super) fn loaded(data: &Dataset, backend: &dyn Backend) -> Loaded {
@@ -14,17 +14,9 @@ pub(super) fn loaded(data: &Dataset, backend: &dyn Backend) -> Loaded {
         ratings: data.train.len() as u64,
         valid: count(&data.valid),
         test: count(&data.test),
-        test_unknown: data.test.as_ref().map_or(0, |test| unknown(&data.train, test)),
+        test_unknown: data.test.as_ref().map_or(0, |test| test.unknown(&data.train.known())),
         device: backend.describe().to_owned(),
     }
-}
-
-/// Held ratings whose user or item has no training rating.
-fn unknown(train: &Ratings, held: &Held) -> u64 {
-    let (users, items) = (train.user_counts(), train.item_counts());
-    let rated = |index: Option<u32>, counts: &[u64]| index.is_some_and(|i| counts[i as usize] > 0);
-    let known = |(&user, &item): (&Option<u32>, &Option<u32>)| rated(user, &users) && rated(item, &items);
-    held.user.iter().zip(&held.item).filter(|pair| !known(*pair)).count() as u64
 }
 
 /// What may surprise in these settings on these data.

@@ -24,7 +24,7 @@ pub(super) struct Table<'a> {
 impl<'a> Table<'a> {
     /// Refuses a model whose numbers in rating units don't fit into f32.
     pub(super) fn new(model: &'a Model, side: Side) -> Result<Self, Failure> {
-        let predictor = model.predictor();
+        let known = model.known();
         let table = match side {
             Side::Users => Table {
                 ids: &model.users,
@@ -32,7 +32,7 @@ impl<'a> Table<'a> {
                 rank: model.rank,
                 factors: &model.user_factors,
                 biases: &model.user_bias,
-                ratings: model.seen.offsets.windows(2).map(|ends| ends[1] - ends[0]).collect(),
+                ratings: known.user_counts,
                 factor_scale: model.scale,
                 bias_scale: model.scale,
             },
@@ -42,7 +42,7 @@ impl<'a> Table<'a> {
                 rank: model.rank,
                 factors: &model.item_factors,
                 biases: &model.item_bias,
-                ratings: (0..model.items.len() as u32).map(|item| predictor.item_ratings(item)).collect(),
+                ratings: known.item_counts,
                 factor_scale: 1.0,
                 bias_scale: model.scale,
             },
