@@ -15,9 +15,9 @@ use super::help;
 use super::input::{RatingsReading, at_most_one_stdin, files};
 use super::rows::{Form, Rows, To};
 use super::streams::Streams;
-use crate::data::{Duplicates, ReadOptions};
+use crate::data::{Duplicates, ReadOptions, Side};
 use crate::error::{Error, Result};
-use crate::model::{Model, Predictor, Side};
+use crate::model::{Model, Predictor};
 
 /// Rows that are folded in side by side before they are written.
 const BLOCK: usize = 512;

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::super::rows::{Cell, Column, Form, Kind, Rows};
 use super::newcomers::Newcomer;
+use crate::data::Side;
 use crate::error::Result;
-use crate::model::{FoldedIn, Model, Scored, Side};
+use crate::model::{FoldedIn, Model, Scored};
 
 /// A new row's factors and what is best for it.
 pub(super) struct Answer {
