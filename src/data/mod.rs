@@ -19,7 +19,7 @@ mod side;
 mod source;
 mod sparse;
 mod split;
-mod text;
+pub(crate) mod text;
 mod time;
 mod unpack;
 

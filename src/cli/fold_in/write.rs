@@ -110,6 +110,9 @@ pub(super) fn write(
     rows: &mut Rows<'_>,
 ) -> Result<()> {
     if layout.form == Form::Json {
+        let others = if layout.side == Side::Users { &layout.model.items } else { &layout.model.users };
+        let listed = answer.best.iter().map(|best| others.get(best.index));
+        rows.check_text(listed.chain([&newcomer.id[..]]))?;
         return rows.object(&layout.object(newcomer, answer));
     }
     let id = Cell::id(&newcomer.id);
