@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::args::{fraction, key_value, one_of, threads};
 use super::help;
-use super::input::{self, TrainingReading, at_most_one_stdin, named, read_held};
+use super::input::{self, TrainingReading, at_most_one_stdin, named, not_read, read_held};
 use super::render::Renderer;
 use super::streams::Streams;
 use super::table::count;
@@ -242,8 +242,7 @@ impl Train {
     /// Reads and splits; the second part is what the user should know of it.
     fn data(&self) -> Result<(Dataset, Vec<String>)> {
         let by = self.holdout_by.unwrap_or_default();
-        let (ratings, left_out) = self.reading.read(&self.files, by == HoldoutBy::Time)?;
-        let mut notices = Vec::from_iter(left_out);
+        let (ratings, mut notices) = self.reading.read(&self.files, by == HoldoutBy::Time)?;
         let (train, valid) = match self.holdout {
             None => (ratings, None),
             Some(fraction) => {
@@ -259,6 +258,8 @@ impl Train {
         };
         let valid = valid.or(read(&self.valid)?);
         let test = read(&self.test)?;
+        notices.extend(not_read(&self.valid)?);
+        notices.extend(not_read(&self.test)?);
         Ok((Dataset { train, valid, test }, notices))
     }
 }

@@ -85,10 +85,14 @@ impl Format {
     }
 }
 
-/// Whether a file with this extension, without the dot, may hold ratings.
+/// Those of Parquet, which a build without it refuses to read: it must not pass them over.
+const PARQUET_EXTENSIONS: &[&str] = &["parquet", "pq"];
+
+/// Whether a file with this extension, without the dot, may hold ratings, in this build or another.
 pub(crate) fn is_known_extension(extension: &str) -> bool {
     let extension = extension.to_ascii_lowercase();
-    let mut known = FORMATS.iter().flat_map(|format| format.extensions).chain(unpack::EXTENSIONS);
+    let formats = FORMATS.iter().flat_map(|format| format.extensions);
+    let mut known = formats.chain(PARQUET_EXTENSIONS).chain(unpack::EXTENSIONS);
     known.any(|known| *known == extension)
 }
 
