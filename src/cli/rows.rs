@@ -78,23 +78,8 @@ fn form(out: Option<&Path>, json: bool) -> Result<Form> {
 
 /// Extensions of forms that rows don't have.
 const ELSEWHERE: &[&str] = &[
-    "gz",
-    "zst",
-    "zip",
-    "bz2",
-    "xz",
-    "xls",
-    "xlsx",
-    "ods",
-    "npy",
-    "npz",
-    "mtx",
-    "arrow",
-    "feather",
-    "pkl",
-    "safetensors",
-    "db",
-    "sqlite",
+    "gz", "zst", "zip", "bz2", "xz", "xls", "xlsx", "ods", "npy", "npz", "mtx", "arrow", "feather", "pkl",
+    "db", "sqlite",
 ];
 
 /// An output that is open.
