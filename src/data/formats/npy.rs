@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::super::source::Source;
-use super::{Format, Record, Request, Sink, check_rating, refuse_columns};
+use super::{Format, Record, Request, Sink, check_rating};
 use crate::error::{Error, Location, Place, Result};
 
 mod element;
@@ -33,7 +33,7 @@ const BLOCK: u64 = 64 << 20;
 
 fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Result<()> {
     let path = source.path();
-    refuse_columns(request, path)?;
+    request.indices_only("a matrix", path)?;
     let file = source.into_file()?;
     let length = file.metadata().map_err(|source| Error::Io { path: path.to_owned(), source })?.len();
     let mut file = BufReader::new(file);

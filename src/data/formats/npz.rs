@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::super::source::Source;
 use super::npy::write_index;
-use super::{Format, Record, Request, Sink, check_rating, refuse_columns};
+use super::{Format, Record, Request, Sink, check_rating};
 use crate::error::{Error, Location, Place, Result};
 
 mod archive;
@@ -40,7 +40,7 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
     if !(archive.has("format") && archive.has("shape")) {
         return table::read(&archive, request, sink);
     }
-    refuse_columns(request, path)?;
+    request.indices_only("a matrix", path)?;
     let mut format = Vec::new();
     let mut array = archive.array("format")?;
     if !array.header.shape.is_empty() || array.header.dtype.is_number() || !array.text(&mut format)? {
