@@ -23,6 +23,8 @@ pub(crate) mod text;
 mod time;
 mod unpack;
 
+pub(crate) use duplicates::{counting, rated_twice};
+
 pub use columns::{Column, Columns};
 pub use folds::FOLD_STREAM;
 pub use formats::{ItemNames, read_item_ids, read_item_names, read_user_ids};
