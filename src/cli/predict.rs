@@ -50,17 +50,6 @@ pub(super) struct Predict {
     reading: Reading,
 }
 
-/// An error where a model knows nothing of its uncertainty.
-pub(super) fn needs_posterior(model: &Model) -> Result<()> {
-    match model.posterior {
-        Some(_) => Ok(()),
-        None => Err(Error::usage(
-            "the model knows nothing of its uncertainty",
-            "train it with --reg auto and more epochs than the warm-up, without --average",
-        )),
-    }
-}
-
 impl Predict {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
         at_most_one_stdin(&[("PAIRS", &self.pairs)])?;
@@ -69,7 +58,7 @@ impl Predict {
         let mut model = Model::load(&self.model)?;
         model.clip &= !self.no_clip;
         if self.with_std || self.interval.is_some() {
-            needs_posterior(&model)?;
+            model.known_posterior()?;
         }
         let counts = to.write(streams, self.columns(), |rows| self.write(&model, rows))?;
         if counts.unknown() > 0 {

@@ -18,7 +18,7 @@ mod read;
 mod source;
 mod sparse;
 mod split;
-mod text;
+pub(crate) mod text;
 mod time;
 mod unpack;
 

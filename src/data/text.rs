@@ -5,7 +5,7 @@ use std::fmt::Write;
 const LONGEST: usize = 40;
 
 /// The bytes in quotes: controls and what is not UTF-8 escaped, long ones cut.
-pub(super) fn quoted(bytes: &[u8]) -> String {
+pub(crate) fn quoted(bytes: &[u8]) -> String {
     let mut shown = String::from("\"");
     let parts = bytes.utf8_chunks().flat_map(|chunk| {
         let invalid = chunk.invalid().iter().copied().map(Part::Byte);
@@ -29,7 +29,7 @@ pub(super) fn quoted(bytes: &[u8]) -> String {
 
 /// What may quote the file, such as another crate's error, without line breaks and other controls,
 /// and not too long.
-pub(super) fn one_line(text: &impl ToString) -> String {
+pub(crate) fn one_line(text: &impl ToString) -> String {
     const MOST: usize = 200;
     let text = text.to_string().replace(char::is_control, " ");
     match text.char_indices().nth(MOST) {

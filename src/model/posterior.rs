@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Model;
+use crate::error::{Error, Result};
+
 /// The posterior of a model, around the means that are its factors and biases.
 ///
 /// Every factor and every bias is independent and normal: user u's f-th factor
@@ -59,6 +62,21 @@ pub struct Calibration {
     pub factor: f64,
     /// Ratings that it was measured on.
     pub ratings: u64,
+}
+
+impl Model {
+    /// The posterior, for whoever can't do without.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the model has none.
+    pub fn known_posterior(&self) -> Result<&Posterior> {
+        self.posterior.as_ref().ok_or_else(|| {
+            Error::usage(
+                "the model knows nothing of its uncertainty",
+                "train it with --reg auto and more epochs than the warm-up, without --average",
+            )
+        })
+    }
 }
 
 impl Posterior {

@@ -13,6 +13,14 @@ impl Side {
     /// Both, users first.
     pub const ALL: [Side; 2] = [Side::Users, Side::Items];
 
+    /// The one that this one's ratings are of.
+    pub fn other(self) -> Side {
+        match self {
+            Side::Users => Side::Items,
+            Side::Items => Side::Users,
+        }
+    }
+
     /// The name on the command line.
     pub fn name(self) -> &'static str {
         match self {
