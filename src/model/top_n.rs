@@ -8,12 +8,12 @@
 //! those of [`Predictor::recommend_index`], bit for bit, on every device.
 
 mod bound;
-mod scorer;
+mod device_items;
 
 use rayon::prelude::*;
 
 use self::bound::Bound;
-use self::scorer::Scorer;
+use self::device_items::DeviceItems;
 use super::recommend::Candidate;
 use super::{Predictor, Recommendation, Side};
 use crate::backend::Backend;
@@ -102,7 +102,7 @@ impl Predictor<'_> {
         let keep = query.n.saturating_add(16 + query.n / 8);
         // A scale of 0 makes all ratings equal: nothing to choose by.
         let pays = users.len() >= MANY && keep <= MAX_KEEP && query.n > 0 && self.model.scale > 0.0;
-        let scorer = if pays { Scorer::new(self, users, items, keep, query, backend)? } else { None };
+        let scorer = if pays { DeviceItems::new(self, users, items, keep, query, backend)? } else { None };
         let mut counts = TopNCounts::default();
         let mut rest = users;
         let Some(mut scorer) = scorer else {
@@ -177,7 +177,7 @@ impl Predictor<'_> {
         &self,
         user: u32,
         n: usize,
-        list: &scorer::List<'_>,
+        list: &device_items::List<'_>,
         items: &[u32],
         bound: &Bound<'_>,
     ) -> Option<Vec<Recommendation>> {
