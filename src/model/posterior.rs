@@ -64,6 +64,18 @@ pub struct Calibration {
     pub ratings: u64,
 }
 
+/// Floors that keep a precision finite where a factor or the noise dies out,
+/// in units of the standardised rating's variance.
+pub(crate) const LEAST_VARIANCE: f64 = 1e-8;
+
+/// Ratings that the common noise counts as when a user's own is estimated.
+const NOISE_SHRINKAGE: f64 = 10.0;
+
+/// σ_u² of a user with n ratings whose `Σ E[e²]` is `energy`: their own mean, shrunk to the common `noise`.
+pub(crate) fn shrunk_noise(noise: f64, energy: f64, n: f64) -> f64 {
+    (NOISE_SHRINKAGE * noise + energy) / (NOISE_SHRINKAGE + n)
+}
+
 impl Model {
     /// The posterior, for whoever can't do without.
     ///
