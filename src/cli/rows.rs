@@ -287,10 +287,12 @@ impl<'a> Rows<'a> {
             if let Cell::Text(Some(text)) = cell
                 && std::str::from_utf8(text).is_err()
             {
-                let text = String::from_utf8_lossy(text).escape_debug().to_string();
                 return Err(Error::CantCreate {
                     path: self.path.clone(),
-                    what: format!("can't hold '{text}': text in Parquet must be UTF-8"),
+                    what: format!(
+                        "can't hold {}: text in Parquet must be UTF-8",
+                        crate::data::text::quoted(text)
+                    ),
                     remedy: "write CSV, which keeps any bytes".to_owned(),
                 });
             }
