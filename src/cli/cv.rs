@@ -109,10 +109,8 @@ impl Cv {
     }
 
     fn read(&self, inputs: &[PathBuf], streams: &mut Streams) -> Result<Ratings> {
-        let (ratings, left_out) = self.reading.read(inputs, false)?;
-        if let Some(left_out) = left_out {
-            streams.note(format!("note: {left_out}"));
-        }
+        let (ratings, notices) = self.reading.read(inputs, false)?;
+        notices.into_iter().for_each(|notice| streams.note(format!("note: {notice}")));
         Ok(ratings)
     }
 

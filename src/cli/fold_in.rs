@@ -17,9 +17,9 @@ use super::input::{RatingsReading, at_most_one_stdin, files, named};
 use super::rows::{Form, Rows, To};
 use super::streams::Streams;
 use crate::data::text::quoted;
-use crate::data::{Duplicates, ReadOptions};
+use crate::data::{Duplicates, ReadOptions, Side};
 use crate::error::{Error, Result};
-use crate::model::{Model, Predictor, Side, TopN, lists_at_once};
+use crate::model::{Model, Predictor, TopN, lists_at_once};
 
 /// Answer new users, or place new items, from their ratings alone, without training anew
 #[derive(Debug, Args)]
@@ -37,7 +37,13 @@ pub(super) struct FoldIn {
     items: bool,
 
     /// Items a user, or users an item
-    #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 10)]
+    #[arg(
+        short = 'n',
+        long = "count",
+        value_name = "N",
+        allow_negative_numbers = true,
+        default_value_t = 10
+    )]
     count: usize,
 
     /// Also what was rated in RATINGS
@@ -63,7 +69,7 @@ pub(super) struct FoldIn {
     to: To,
 
     /// Threads of the CPU [default: one a core]
-    #[arg(long, value_name = "N", value_parser = threads)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = threads)]
     threads: Option<usize>,
 
     #[command(flatten, next_help_heading = "Data")]

@@ -71,8 +71,8 @@ pub(super) fn models() -> String {
 
 /// The formats that ratings are read from.
 pub(super) fn inputs() -> String {
-    let mut text = "Ratings: files, folders (all their files), or - for standard input; gzip and zstd are \
-                    unpacked. A file's content tells its format:\n"
+    let mut text = "Ratings: files, folders (their files with an extension below, or .gz or .zst), or - for \
+                    standard input; gzip and zstd are unpacked. A file's content tells its format:\n"
         .to_owned();
     for format in FORMATS {
         let _ = write!(text, "\n{} (.{}): {}", format.name, format.extensions.join(", ."), format.summary);

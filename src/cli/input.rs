@@ -113,14 +113,15 @@ impl TrainingReading {
         ReadOptions { duplicates: self.duplicates, ..self.ratings.options() }
     }
 
-    /// Reads ratings to train on, and says how many were left out.
+    /// Reads ratings to train on, and says what was left out.
     ///
     /// # Errors
     /// As [`read_ratings`], and [`Error::Data`] if `--min-ratings` leaves none.
-    pub(super) fn read(&self, inputs: &[PathBuf], time: bool) -> Result<(Ratings, Option<String>)> {
+    pub(super) fn read(&self, inputs: &[PathBuf], time: bool) -> Result<(Ratings, Vec<String>)> {
         let all = read_ratings(inputs, &ReadOptions { time, ..self.options() })?;
+        let mut notices = not_read(inputs)?;
         let Some(MinRatings { user, item }) = self.min_ratings else {
-            return Ok((all, None));
+            return Ok((all, notices));
         };
         let kept = all.k_core(user, item);
         if kept.is_empty() {
@@ -130,14 +131,36 @@ impl TrainingReading {
                 "pass a lower --min-ratings",
             ));
         }
-        let notice = format!(
+        notices.push(format!(
             "--min-ratings leaves out {}, {} and {}",
             count((all.users.len() - kept.users.len()) as u64, "user"),
             count((all.items.len() - kept.items.len()) as u64, "item"),
             count((all.len() - kept.len()) as u64, "rating"),
-        );
-        Ok((kept, Some(notice)))
+        ));
+        Ok((kept, notices))
     }
+}
+
+/// A line for each folder that holds what is not read.
+///
+/// # Errors
+/// [`Error::NoInput`] if an input does not exist.
+pub(super) fn not_read(inputs: &[PathBuf]) -> Result<Vec<String>> {
+    let mut notices = Vec::new();
+    for folder in inputs {
+        let left_out = Input::from(folder).left_out()?;
+        if let [first, more @ ..] = &left_out[..] {
+            let (which, are, those) = match more.len() {
+                0 => (String::new(), "is", "it if it holds"),
+                n => (format!(" and {n} more in {}", folder.display()), "are", "those that hold"),
+            };
+            notices.push(format!(
+                "{}{which} {are} not read, without a format's extension or a folder: name {those} ratings",
+                first.display()
+            ));
+        }
+    }
+    Ok(notices)
 }
 
 /// All inputs in one name, for a message.

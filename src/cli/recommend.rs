@@ -27,7 +27,13 @@ pub(super) struct Recommend {
     who: Who,
 
     /// Items a user
-    #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 10)]
+    #[arg(
+        short = 'n',
+        long = "count",
+        value_name = "N",
+        allow_negative_numbers = true,
+        default_value_t = 10
+    )]
     count: usize,
 
     /// Also items that the user rated in the training part
@@ -42,11 +48,11 @@ pub(super) struct Recommend {
     explore: Option<String>,
 
     /// Standard deviations that ucb adds [default: 1]
-    #[arg(long, value_name = "Z", requires = "explore")]
+    #[arg(long, value_name = "Z", allow_negative_numbers = true, requires = "explore")]
     explore_z: Option<f64>,
 
     /// Seed of thompson's draws [default: 0]
-    #[arg(long, value_name = "SEED", requires = "explore")]
+    #[arg(long, value_name = "SEED", allow_negative_numbers = true, requires = "explore")]
     seed: Option<u64>,
 
     #[command(flatten)]

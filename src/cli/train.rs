@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::args::{fraction, key_value, one_of, threads};
 use super::help;
-use super::input::{self, TrainingReading, at_most_one_stdin, named, read_held};
+use super::input::{self, TrainingReading, at_most_one_stdin, named, not_read, read_held};
 use super::render::Renderer;
 use super::streams::Streams;
 use super::table::count;
@@ -103,14 +103,14 @@ pub(super) struct Method {
     #[arg(long, value_name = "MODEL", value_parser = one_of(&ModelKind::ALL, ModelKind::name), long_help = help::models())]
     model: Option<ModelKind>,
 
-    #[arg(long, value_name = "K", default_value_t = TrainConfig::default().rank, help = help::rank())]
+    #[arg(long, value_name = "K", allow_negative_numbers = true, default_value_t = TrainConfig::default().rank, help = help::rank())]
     rank: usize,
 
-    #[arg(long, value_name = "N", help = help::epochs())]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help = help::epochs())]
     epochs: Option<u32>,
 
     /// Seed of the initial factors and of the hold-out
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    #[arg(long, value_name = "SEED", allow_negative_numbers = true, default_value_t = 0)]
     seed: u64,
 
     /// How the factors are found
@@ -160,7 +160,7 @@ pub(super) struct Device {
     device: DeviceChoice,
 
     /// Threads of the CPU [default: one a core]
-    #[arg(long, value_name = "N", value_parser = threads)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = threads)]
     threads: Option<usize>,
 
     /// Cut the data into buffers of at most this many bytes, as on a small GPU
@@ -242,8 +242,7 @@ impl Train {
     /// Reads and splits; the second part is what the user should know of it.
     fn data(&self) -> Result<(Dataset, Vec<String>)> {
         let by = self.holdout_by.unwrap_or_default();
-        let (ratings, left_out) = self.reading.read(&self.files, by == HoldoutBy::Time)?;
-        let mut notices = Vec::from_iter(left_out);
+        let (ratings, mut notices) = self.reading.read(&self.files, by == HoldoutBy::Time)?;
         let (train, valid) = match self.holdout {
             None => (ratings, None),
             Some(fraction) => {
@@ -259,6 +258,8 @@ impl Train {
         };
         let valid = valid.or(read(&self.valid)?);
         let test = read(&self.test)?;
+        notices.extend(not_read(&self.valid)?);
+        notices.extend(not_read(&self.test)?);
         Ok((Dataset { train, valid, test }, notices))
     }
 }

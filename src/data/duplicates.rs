@@ -7,32 +7,47 @@ use super::sparse::Compressed;
 use super::text::quoted;
 use crate::error::{Error, Location, Place, Result, Unit};
 
-/// The place of each record, kept as the few where a record is not on the line
-/// (or row, or entry) after the one before it.
+/// The place of each record, kept as the few where a record is neither on the line (or row, or
+/// entry) after the one before it nor, as the cells of a dense row, on the same.
 #[derive(Debug, Default)]
 pub(super) struct Places {
     files: Vec<Input>,
-    breaks: Vec<Break>,
+    runs: Vec<Run>,
     records: u64,
 }
 
-/// From `record` on, places are in `file` and follow each other from `place`.
+/// From `record` on, places are in `file` and follow each other from `number` in equal steps.
 #[derive(Debug, Clone, Copy)]
-struct Break {
+struct Run {
     record: u64,
-    file: usize,
-    place: Place,
+    number: u64,
+    file: u32,
+    unit: Unit,
+    /// 0 or 1, as the run's second record says.
+    step: u8,
+}
+
+impl Run {
+    /// The number of the record that is `index` behind the first.
+    fn number(&self, index: u64) -> u64 {
+        self.number + u64::from(self.step) * index
+    }
 }
 
 impl Places {
     /// Adds the next record; `file` numbers the files from 0.
     pub(super) fn push(&mut self, file: usize, place: Place) {
-        let follows = self.breaks.last().is_some_and(|last| {
-            let number = last.place.number + (self.records - last.record);
-            last.file == file && place == Place { number, ..last.place }
+        let (file, Place { unit, number }) = (file as u32, place);
+        let last = self.runs.last_mut().filter(|last| (last.file, last.unit) == (file, unit));
+        let follows = last.is_some_and(|last| {
+            let index = self.records - last.record;
+            if index == 1 {
+                last.step = u8::from(number != last.number);
+            }
+            number == last.number(index)
         });
         if !follows {
-            self.breaks.push(Break { record: self.records, file, place });
+            self.runs.push(Run { record: self.records, number, file, unit, step: 1 });
         }
         self.records += 1;
     }
@@ -44,9 +59,9 @@ impl Places {
 
     /// The file, by its place among the files, and the place in it of a record that was added.
     fn get(&self, record: u64) -> (usize, Place) {
-        let after = self.breaks.partition_point(|entry| entry.record <= record);
-        let Break { record: first, file, place } = self.breaks[after - 1];
-        (file, Place { number: place.number + (record - first), ..place })
+        let run = &self.runs[self.runs.partition_point(|run| run.record <= record) - 1];
+        let number = run.number(record - run.record);
+        (run.file as usize, Place { unit: run.unit, number })
     }
 
     /// The same for a message.
@@ -78,31 +93,19 @@ pub(super) fn distinct(triples: Triples, places: &Places, rule: Duplicates) -> R
     if rule == Duplicates::Error
         && let Some(positions) = repeats.iter().min_by_key(|positions| positions[1])
     {
-        let [first, second] = [positions[0], positions[1]];
-        let (file, place) = places.get(first);
-        let before = match place.unit {
-            _ if file != places.get(second).0 => format!("at {}", places.location(first)),
-            Unit::Line => format!("on {place}"),
-            _ => format!("in {place}"),
-        };
-        return Err(Error::data_at(
-            places.location(second),
-            format!(
-                "user {} rated item {} {before} already",
-                quoted(users.get(user[second as usize])),
-                quoted(items.get(item[second as usize])),
-            ),
-            "remove one of the two, or pass --duplicates first, last or mean",
-        ));
+        let at = |position: u64| (places.get(position).0, places.location(position));
+        let second = positions[1] as usize;
+        let pair = [users.get(user[second]), items.get(item[second])];
+        return Err(rated_twice(pair, at(positions[0]), at(positions[1])));
     }
     if !repeats.is_empty() {
         let mut keep = vec![true; value.len()];
         for positions in repeats {
-            let kept = positions[if rule == Duplicates::Last { positions.len() - 1 } else { 0 }];
-            if rule == Duplicates::Mean {
-                let sum: f64 = positions.iter().map(|&position| f64::from(value[position as usize])).sum();
-                value[kept as usize] = (sum / positions.len() as f64) as f32;
-            }
+            let all = positions.iter().map(|&position| value[position as usize]);
+            // Refused above where the rule has none.
+            let Some((index, rating)) = counting(all, rule) else { continue };
+            let kept = positions[index];
+            value[kept as usize] = rating;
             positions.iter().for_each(|&position| keep[position as usize] = position == kept);
         }
         retain(&mut user, &keep);
@@ -113,6 +116,44 @@ pub(super) fn distinct(triples: Triples, places: &Places, rule: Duplicates) -> R
         }
     }
     Ok(Ratings { users, items, user, item, value, time })
+}
+
+/// Which of all ratings of a pair, in the order of the files, stands for them, and the rating that
+/// counts; `None` where `rule` wants no more than one and there are more, or none.
+pub(crate) fn counting(
+    ratings: impl ExactSizeIterator<Item = f32>,
+    rule: Duplicates,
+) -> Option<(usize, f32)> {
+    let count = ratings.len();
+    let mut ratings = ratings.enumerate();
+    match rule {
+        Duplicates::Error => ratings.next().filter(|_| count == 1),
+        Duplicates::First => ratings.next(),
+        Duplicates::Last => ratings.last(),
+        Duplicates::Mean => {
+            let sum: f64 = ratings.map(|(_, rating)| f64::from(rating)).sum();
+            (count > 0).then(|| (0, (sum / count as f64) as f32))
+        }
+    }
+}
+
+/// The error for a pair, user and item, that is rated twice: where first and where again, each
+/// with its file by its place among the files, since a file may be named twice.
+pub(crate) fn rated_twice(
+    [user, item]: [&[u8]; 2],
+    (first_file, first): (usize, Location),
+    (file, at): (usize, Location),
+) -> Error {
+    let before = match first.place {
+        Some(place) if file == first_file && place.unit == Unit::Line => format!("on {place}"),
+        Some(place) if file == first_file => format!("in {place}"),
+        _ => format!("at {first}"),
+    };
+    Error::data_at(
+        at,
+        format!("user {} rated item {} {before} already", quoted(user), quoted(item)),
+        "remove one of the two, or pass --duplicates first, last or mean",
+    )
 }
 
 fn retain<T>(values: &mut Vec<T>, keep: &[bool]) {
@@ -188,16 +229,24 @@ mod tests {
     fn places_are_found_again() {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let (mut places, mut naive, mut number) = (Places::default(), Vec::new(), 0);
-        for record in 0..5_000 {
+        for record in 0..5_000_u64 {
             if record % 2_000 == 0 {
                 number = 0; // and at 1,000 and 3,000 a file goes on where the last one ended
             }
-            number += if rng.random_range(0..50) == 0 { rng.random_range(2..9) } else { 1 };
+            number += match record {
+                // The cells of dense rows; then rows of one cell, and of two.
+                3_500..4_500 => u64::from(record % 40 == 0),
+                4_500..4_600 => 1,
+                4_600..4_640 => record % 2,
+                _ if rng.random_range(0..50) == 0 => rng.random_range(2..9),
+                _ => 1,
+            };
             let place = if record < 2_500 { Place::line(number) } else { Place::row(number) };
-            places.push(record / 1_000, place);
-            naive.push((record / 1_000, place));
+            let file = (record / 1_000) as usize;
+            places.push(file, place);
+            naive.push((file, place));
         }
-        assert!(places.breaks.len() < 200, "one entry for each gap, not for each record");
+        assert!(places.runs.len() < 200, "one entry for each gap, not for each record");
         for (record, place) in (0..).zip(naive) {
             assert_eq!(places.get(record), place);
         }

@@ -12,7 +12,8 @@ use crate::error::{Error, Result};
 /// One input of ratings: a file, a folder of files, standard input (`-`), or bytes in memory.
 ///
 /// Of a folder all files are read in the order of their names, but for hidden ones, those
-/// whose name begins with `_` (as `_SUCCESS`), and those whose extension is that of no format.
+/// whose name begins with `_` (as `_SUCCESS`), and those whose extension is that of no format;
+/// folders in it are not entered. [`Input::left_out`] lists what is not read.
 /// Each file has a header of its own, or none.
 ///
 /// ```
@@ -56,35 +57,61 @@ impl Input {
     /// # Errors
     /// [`Error::NoInput`] if there is no such file, or no file in the folder.
     pub fn files(&self) -> Result<Vec<Input>> {
-        let missing = |source| Error::NoInput { path: self.path.clone(), source };
-        if self.bytes.is_some() || self.is_stdin() || !fs::metadata(&self.path).map_err(missing)?.is_dir() {
+        let Some(Folder { files, .. }) = self.folder()? else {
             return Ok(vec![self.clone()]);
-        }
-        let mut files = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(missing)? {
-            let path = entry.map_err(missing)?.path();
-            // Follows links, as do the files that are named one by one.
-            if is_of_ratings(&path) && fs::metadata(&path).map_err(missing)?.is_file() {
-                files.push(path);
-            }
-        }
+        };
         if files.is_empty() {
             let all = FORMATS.iter().flat_map(|format| format.extensions);
             let extensions: BTreeSet<&str> = all.copied().collect();
             let extensions: Vec<&str> = extensions.into_iter().collect();
             let what = format!("is a folder without a file named .{}", extensions.join(", ."));
-            return Err(missing(io::Error::new(io::ErrorKind::IsADirectory, what)));
+            return Err(self.missing(io::Error::new(io::ErrorKind::IsADirectory, what)));
         }
-        files.sort();
         Ok(files.into_iter().map(Input::from).collect())
+    }
+
+    /// The files and folders in a folder that are not read, by their names: those with the extension
+    /// of no format, or with none, and folders. Those that begin with `.` or `_` are not meant to be
+    /// read and not among them. Empty for what is no folder.
+    ///
+    /// # Errors
+    /// [`Error::NoInput`] if there is no such file.
+    pub fn left_out(&self) -> Result<Vec<PathBuf>> {
+        Ok(self.folder()?.map_or(Vec::new(), |folder| folder.left_out))
+    }
+
+    /// What a folder holds; `None` for what is none.
+    fn folder(&self) -> Result<Option<Folder>> {
+        let missing = |source| self.missing(source);
+        if self.bytes.is_some() || self.is_stdin() || !fs::metadata(&self.path).map_err(missing)?.is_dir() {
+            return Ok(None);
+        }
+        let mut folder = Folder::default();
+        for entry in fs::read_dir(&self.path).map_err(missing)? {
+            let path = entry.map_err(missing)?.path();
+            if path.file_name().unwrap_or_default().to_string_lossy().starts_with(['.', '_']) {
+                continue;
+            }
+            let extension = path.extension().unwrap_or_default().to_string_lossy();
+            // Follows links, as do the files that are named one by one.
+            let read = is_known_extension(&extension) && fs::metadata(&path).map_err(missing)?.is_file();
+            if read { folder.files.push(path) } else { folder.left_out.push(path) }
+        }
+        folder.files.sort();
+        folder.left_out.sort();
+        Ok(Some(folder))
+    }
+
+    fn missing(&self, source: io::Error) -> Error {
+        Error::NoInput { path: self.path.clone(), source }
     }
 }
 
-/// Whether a file of a folder is read, by its name.
-fn is_of_ratings(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let extension = path.extension().unwrap_or_default().to_string_lossy();
-    !name.starts_with(['.', '_']) && is_known_extension(&extension)
+/// What a folder holds, but for what begins with `.` or `_`; each sorted.
+#[derive(Default)]
+struct Folder {
+    files: Vec<PathBuf>,
+    left_out: Vec<PathBuf>,
 }
 
 impl From<PathBuf> for Input {
@@ -133,9 +160,8 @@ impl From<&Input> for Input {
 mod tests {
     use super::*;
 
-    fn names(folder: &Path) -> Vec<String> {
-        let files = Input::from(folder).files().unwrap();
-        files.iter().map(|file| file.path().file_name().unwrap().to_string_lossy().into_owned()).collect()
+    fn names<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Vec<String> {
+        paths.into_iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
     }
 
     #[test]
@@ -148,21 +174,40 @@ mod tests {
             "part-00002.GZ",
             "u.data",
             "C.CSV",
-            "x.csv.zst", // read
+            "x.csv.zst",
+            "y.parquet", // read, or refused by a build without it
             "_SUCCESS",
             "_metadata.csv",
             ".hidden.csv",
             "README",
             "notes.pdf",
+            "part-00000",
             "a.safetensors",
             "csv", // not
         ] {
             fs::write(folder.path().join(name), "").unwrap();
         }
         fs::create_dir(folder.path().join("deeper.csv")).unwrap();
-        let expected = ["C.CSV", "a.tsv", "b.csv", "part-00002.GZ", "part-10.csv.gz", "u.data", "x.csv.zst"];
-        assert_eq!(names(folder.path()), expected);
+        let input = Input::from(folder.path());
+        assert_eq!(
+            names(input.files().unwrap().iter().map(Input::path)),
+            [
+                "C.CSV",
+                "a.tsv",
+                "b.csv",
+                "part-00002.GZ",
+                "part-10.csv.gz",
+                "u.data",
+                "x.csv.zst",
+                "y.parquet"
+            ]
+        );
+        assert_eq!(
+            names(input.left_out().unwrap().iter().map(PathBuf::as_path)),
+            ["README", "a.safetensors", "csv", "deeper.csv", "notes.pdf", "part-00000"]
+        );
         let file = Input::from(folder.path().join("README"));
+        assert!(file.left_out().unwrap().is_empty());
         assert_eq!(file.files().unwrap(), [file], "a file that is named is read, whatever its name");
     }
 
@@ -180,6 +225,7 @@ mod tests {
     #[test]
     fn what_is_no_path_is_not_looked_up() {
         for input in [Input::from("-"), Input::bytes("/nowhere", *b"1")] {
+            assert!(input.left_out().unwrap().is_empty());
             assert_eq!(input.files().unwrap(), [input]);
         }
         assert!(!Input::bytes("-", *b"1").is_stdin());

@@ -15,12 +15,15 @@ pub mod planted;
 mod range;
 mod ratings;
 mod read;
+mod side;
 mod source;
 mod sparse;
 mod split;
 pub(crate) mod text;
 mod time;
 mod unpack;
+
+pub(crate) use duplicates::{counting, rated_twice};
 
 pub use columns::{Column, Columns};
 pub use folds::FOLD_STREAM;
@@ -34,5 +37,6 @@ pub use read::{
     Duplicates, Pair, Rated, ReadOptions, Separator, Triples, read_pairs, read_ratings, read_triples,
     stream_ratings,
 };
+pub use side::Side;
 pub use sparse::{Compressed, gather};
 pub use split::{HOLDOUT_STREAM, HoldoutBy};

@@ -19,7 +19,6 @@ pub(crate) mod posterior;
 mod predict;
 mod ranking;
 mod recommend;
-mod side;
 mod similar;
 pub(crate) mod tensors;
 mod top_n;
@@ -29,7 +28,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{MAX_AVERAGE, MAX_RANK, ModelKind};
-use crate::data::{Compressed, Ids};
+use crate::data::{Compressed, Ids, Side};
 
 pub use baseline::{BaselineBiases, BiasBaseline};
 pub use card::{Card, CardSection};
@@ -45,7 +44,6 @@ pub use ranking::{
     RankingOptions, RankingReport, RankingTask, RankingTop, Scorer, evaluate_ranking,
 };
 pub use recommend::Recommendation;
-pub use side::Side;
 pub use similar::{Neighbor, Neighborhood, Similarity};
 #[cfg(feature = "cli")]
 pub(crate) use top_n::lists_at_once;

@@ -80,6 +80,85 @@ fn timestamps_of_npz_columns_are_read() {
     assert_eq!(read(path, &timed()).time, Some(times));
 }
 
+/// An archive of arrays: name, type, shape and bytes.
+fn npz(arrays: &[(&str, &str, &str, Vec<u8>)]) -> Input {
+    use std::io::Write;
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, dtype, shape, bytes) in arrays {
+        archive.start_file(format!("{name}.npy"), zip::write::SimpleFileOptions::default()).unwrap();
+        let header = format!("{{'descr': '{dtype}', 'fortran_order': False, 'shape': ({shape}), }}\n");
+        let length = (header.len() as u16).to_le_bytes();
+        archive.write_all(&[b"\x93NUMPY\x01\0", &length[..], header.as_bytes(), bytes].concat()).unwrap();
+    }
+    Input::bytes("a.npz", archive.finish().unwrap().into_inner())
+}
+
+fn i64s(numbers: &[i64]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
+}
+
+#[test]
+fn whole_timestamps_of_npz_columns_are_exact() {
+    let with = |times: &[i64]| {
+        npz(&[
+            ("user", "<i8", "2,", i64s(&[1, 1])),
+            ("item", "<i8", "2,", i64s(&[1, 2])),
+            ("rating", "<i8", "2,", i64s(&[3, 4])),
+            ("timestamp", "<i8", "2,", i64s(times)),
+        ])
+    };
+    // Where neighbors are one f64.
+    let times = [(1 << 53) + 1, 1 << 53];
+    assert_eq!(read(with(&times), &timed()).time, Some(times.to_vec()));
+    let error = read_ratings([with(&[0, i64::MIN])], &timed()).unwrap_err();
+    let expected = "a.npz: row 2: timestamp -9223372036854775808 is no time in seconds; \
+                    save timestamps as seconds";
+    assert_eq!((error.to_string().as_str(), error.exit_code()), (expected, 65));
+}
+
+#[test]
+fn errors_of_csc_count_entries_in_the_order_of_the_file() {
+    // By columns: (1, 0), (0, 1), (1, 1), (1, 1), of which row by row (0, 1) comes first.
+    let csc = |last: i64| {
+        npz(&[
+            ("format", "|S3", "", b"csc".to_vec()),
+            ("shape", "<i8", "2,", i64s(&[2, 2])),
+            ("indptr", "<i8", "3,", i64s(&[0, 1, 4])),
+            ("indices", "<i8", "4,", i64s(&[1, 0, 1, last])),
+            ("data", "<i8", "4,", i64s(&[9, 1, 2, 3])),
+        ])
+    };
+    let refused = |input: Input, range: Option<&str>| {
+        let rating_range = range.map(|range| range.parse().unwrap());
+        let options = ReadOptions { rating_range, ..ReadOptions::default() };
+        read_ratings([input], &options).unwrap_err().to_string()
+    };
+    let index = refused(csc(2), None);
+    assert!(index.starts_with("a.npz: entry 4: array \"indices\" holds index 2"), "{index}");
+    let range = refused(csc(1), Some("0..5"));
+    assert!(range.starts_with("a.npz: entry 1: rating 9 is outside 0..5; "), "{range}");
+    let twice = refused(csc(1), None);
+    let expected = "a.npz: entry 4: user \"1\" rated item \"1\" in entry 3 already; ";
+    assert!(twice.starts_with(expected), "{twice}");
+}
+
+#[test]
+fn what_has_indices_only_has_neither_columns_nor_timestamps() {
+    for name in ["npy/float_le_f8_F.npy", "npz/float_csr_deflated.npz"] {
+        let path = Path::new(ROOT).join("inputs").join(name);
+        let refused = |options: &ReadOptions| {
+            let error = read_ratings([&path], options).unwrap_err();
+            (error.to_string().replace(&path.display().to_string(), "a"), error.exit_code())
+        };
+        let columns =
+            ReadOptions { columns: Some("user,item,rating".parse().unwrap()), ..ReadOptions::default() };
+        let expected = "a is a matrix, which has no columns to choose; leave --columns out";
+        assert_eq!(refused(&columns), (expected.to_owned(), 2));
+        let expected = "a: has no timestamps; hold out by random or by user, not by time";
+        assert_eq!(refused(&timed()), (expected.to_owned(), 65));
+    }
+}
+
 #[cfg(feature = "parquet")]
 #[test]
 fn every_codec_encoding_and_type_of_parquet_reads_as_the_csv() {

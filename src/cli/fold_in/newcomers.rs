@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use indicatif::HumanCount;
 
 use super::super::table::count;
-use crate::data::{Duplicates, Rated, ReadOptions, read_ratings, stream_ratings};
+use crate::data::{
+    Duplicates, Rated, ReadOptions, Side, counting, rated_twice, read_ratings, stream_ratings,
+};
 use crate::error::{Error, Location, Place, Result};
-use crate::model::{FoldedIn, Predictor, Side};
+use crate::model::{FoldedIn, Predictor};
 
 /// The index of what the model does not have.
 const UNKNOWN: u32 = u32::MAX;
@@ -76,8 +78,8 @@ fn words(side: Side) -> (&'static str, &'static str) {
 
 fn is_known(predictor: &Predictor<'_>, side: Side, id: &[u8]) -> bool {
     match side {
-        Side::Users => predictor.user(id).is_some_and(|user| predictor.knows_user(user)),
-        Side::Items => predictor.item(id).is_some_and(|item| predictor.knows_item(item)),
+        Side::Users => predictor.trained_user(id).is_some(),
+        Side::Items => predictor.trained_item(id).is_some(),
     }
 }
 
@@ -173,33 +175,39 @@ impl Group {
         // Stable: equal ids stay in the order of the file.
         self.cells.sort_by(|a, b| a.with.cmp(&b.with));
         let mut ratings = Vec::with_capacity(self.cells.len());
+        // The pair that is the first to come again.
+        let mut twice: Option<[&Cell; 2]> = None;
         for cells in self.cells.chunk_by(|a, b| a.with == b.with) {
-            let rating = match (cells, duplicates) {
-                ([only], _) => only.rating,
-                ([_, second, ..], Duplicates::Error) => return Err(self.twice(side, second)),
-                ([first, ..], Duplicates::First) => first.rating,
-                ([.., last], Duplicates::Last) => last.rating,
-                (all, _) => {
-                    let sum: f64 = all.iter().map(|cell| f64::from(cell.rating)).sum();
-                    (sum / all.len() as f64) as f32
+            let Some((_, rating)) = counting(cells.iter().map(|cell| cell.rating), duplicates) else {
+                if let [first, second, ..] = cells
+                    && twice.is_none_or(|[_, before]| second.order() < before.order())
+                {
+                    twice = Some([first, second]);
                 }
+                continue;
             };
             ratings.push((other(predictor, side, &cells[0].with), rating));
+        }
+        if let Some(cells) = twice {
+            return Err(self.twice(side, cells));
         }
         let known = is_known(predictor, side, &self.id);
         Ok(Newcomer { id: self.id, ratings, known })
     }
 
-    fn twice(&self, side: Side, cell: &Cell) -> Error {
-        let text = |id: &[u8]| String::from_utf8_lossy(id).escape_debug().to_string();
-        let (user, item) = match side {
-            Side::Users => (text(&self.id), text(&cell.with)),
-            Side::Items => (text(&cell.with), text(&self.id)),
+    fn twice(&self, side: Side, [first, second]: [&Cell; 2]) -> Error {
+        let pair = match side {
+            Side::Users => [&self.id[..], &second.with],
+            Side::Items => [&second.with[..], &self.id],
         };
-        Error::data_at(
-            Location::at(self.files[cell.file].clone(), cell.place),
-            format!("user '{user}' rated item '{item}' already"),
-            "remove one of the two, or pass --duplicates first, last or mean",
-        )
+        let at = |cell: &Cell| (cell.file, Location::at(self.files[cell.file].clone(), cell.place));
+        rated_twice(pair, at(first), at(second))
+    }
+}
+
+impl Cell {
+    /// What orders cells as they were read.
+    fn order(&self) -> (usize, u64) {
+        (self.file, self.place.number)
     }
 }

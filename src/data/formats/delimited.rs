@@ -31,8 +31,7 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
         request.header,
         roles,
     )?;
-    let columns = records.fields().len();
-    records.want(columns);
+    records.settle();
 
     let mut more = true;
     if layout.header {
@@ -46,23 +45,10 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
         }
     }
     while more {
-        if records.fields_after(columns).any(is_text) {
-            return Err(Error::data_line(
-                path,
-                records.line(),
-                format!("has more columns than the {columns} of the first line"),
-                "quote the cell that has a separator in it, or correct the line",
-            ));
-        }
         sink(record(&records, &layout, request)?)?;
         more = records.advance()?;
     }
     Ok(())
-}
-
-/// Whether there is more than separators, which spreadsheets write behind the last column.
-fn is_text(cell: &[u8]) -> bool {
-    cell.iter().any(|byte| !b",;|:\t \"".contains(byte))
 }
 
 fn record<'r>(records: &'r Records<'_>, layout: &Layout, request: &Request<'_>) -> Result<Record<'r>> {

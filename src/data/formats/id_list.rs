@@ -16,7 +16,8 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// [`Error::NoInput`] if the file can't be opened, [`Error::Io`] if reading breaks off,
-/// [`Error::Data`] for a line without an id, and whatever `each` returns.
+/// [`Error::Data`] for a line without an id or with more columns than the first (an id with a
+/// separator in it wants quotes), and whatever `each` returns.
 pub fn read_user_ids(input: impl Into<Input>, mut each: impl FnMut(&[u8], u64) -> Result<()>) -> Result<u64> {
     from_source(Source::open(&input.into())?, 0, &mut each)
 }
@@ -42,6 +43,7 @@ fn from_source(
     let mut more = records.advance()?;
     let mut column = 0;
     if more {
+        records.settle();
         let cells = records.fields();
         let names: Vec<Vec<u8>> = cells.iter().map(|cell| normal(cell)).collect();
         let header =
@@ -106,6 +108,7 @@ mod tests {
             ("1::31::2.5\n2::32::3\n", &["1@1", "2@2"], &["1@1", "2@2"]),
             ("\"a,b\"\n\"say \"\"hi\"\"\"\n", &["a,b@1", "say \"hi\"@2"], &["a,b@1", "say \"hi\"@2"]),
             ("movie_id\ttitle\n9\tHeat\n", &["movie_id@1", "9@2"], &["9@2"]),
+            ("7\n8,,\n", &["7@1", "8@2"], &["7@1", "8@2"]),
             ("", &[], &[]),
             ("user,item\n", &[], &[]),
         ] {
@@ -119,6 +122,8 @@ mod tests {
         for (text, error) in [
             ("item,user\na,b\nc\n", "ids:3: has 1 column, column 2 (the id) is missing; correct"),
             ("1,2\n,3\n", "ids:2: the id is empty; fill"),
+            ("Ada\nSmith, John\n", "ids:2: has more columns than the 1 of the first line; quote the cell"),
+            ("user;age\nAda;7;8\n", "ids:2: has more columns than the 2 of the first line; quote the cell"),
             ("\"a\n", "ids:1: a quote opens"),
         ] {
             let refused = read(text, 0).unwrap_err();

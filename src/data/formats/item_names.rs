@@ -60,7 +60,7 @@ fn from_source(source: Source<'_>, column: Option<&Column>, items: &Ids) -> Resu
         return Err(Error::data(path, "is empty", "pass a file with an id and a name a line"));
     }
     let layout = resolve((path, records.line()), &records.fields(), column)?;
-    records.want(layout.id.max(layout.name) + 1);
+    records.settle();
     let known = IdMap::from(items.clone());
     let (mut arena, mut places) = (Vec::new(), vec![0..0; items.len()]);
     let (mut first, mut found, mut recoded) = (None, false, 0);
@@ -265,6 +265,11 @@ mod tests {
             (&b""[..], "names: is empty; "),
             (b"movieId,title\n", "names: has a header but no names; "),
             (b"1,one\n7\n", "names:2: has 1 column, column 2 (the name) is missing; "),
+            (
+                b"movieId,title\n1,Postman, The (1994)\n",
+                "names:2: has more columns than the 2 of the first line; quote the cell",
+            ),
+            (b"id,title,genres\n7,Postman, The (1994),Drama\n", "names:2: has more columns than the 3 of"),
             (b"PK\x03\x04", "names: is a zip archive; "),
         ] {
             let error = read(bytes, None).unwrap_err();

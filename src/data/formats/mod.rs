@@ -85,10 +85,14 @@ impl Format {
     }
 }
 
-/// Whether a file with this extension, without the dot, may hold ratings.
+/// Those of Parquet, which a build without it refuses to read: it must not pass them over.
+const PARQUET_EXTENSIONS: &[&str] = &["parquet", "pq"];
+
+/// Whether a file with this extension, without the dot, may hold ratings, in this build or another.
 pub(crate) fn is_known_extension(extension: &str) -> bool {
     let extension = extension.to_ascii_lowercase();
-    let mut known = FORMATS.iter().flat_map(|format| format.extensions).chain(unpack::EXTENSIONS);
+    let formats = FORMATS.iter().flat_map(|format| format.extensions);
+    let mut known = formats.chain(PARQUET_EXTENSIONS).chain(unpack::EXTENSIONS);
     known.any(|known| *known == extension)
 }
 
@@ -165,27 +169,17 @@ type Wrong = (String, String);
 
 /// A rating from a number, or what is wrong with it and what to do.
 fn check_rating(number: f64) -> std::result::Result<f32, Wrong> {
+    finite(number, || format!("{number:?}"))
+}
+
+/// The same; `shown`: as it stands in the file.
+fn finite(number: f64, shown: impl Fn() -> String) -> std::result::Result<f32, Wrong> {
     let rating = number as f32;
     if rating.is_finite() {
         return Ok(rating);
     }
     let what = if number.is_finite() { "is too large for a 32-bit float" } else { "is not finite" };
-    Err((format!("rating {number:?} {what}"), "correct or remove it".to_owned()))
-}
-
-/// Refuses to look for columns, and for timestamps, in a matrix.
-fn refuse_columns(request: &Request<'_>, path: &Path) -> Result<()> {
-    if request.columns.is_some() {
-        return Err(Error::usage(
-            format!("{} is a matrix, and has no columns to choose from", path.display()),
-            "leave --columns out",
-        ));
-    }
-    if request.time {
-        let remedy = "hold out by random or by user, not by time";
-        return Err(Error::data(path, "is a matrix, which has no timestamps", remedy));
-    }
-    Ok(())
+    Err((format!("rating {} {what}", shown()), "correct or remove it".to_owned()))
 }
 
 /// A rating from its text, or what is wrong with it and what to do.
@@ -201,12 +195,7 @@ pub(super) fn parse_rating(text: &[u8]) -> std::result::Result<f32, Wrong> {
         let comma = trimmed.contains(&b',') && parse_number(point.as_bytes()).is_some();
         return Err((what, if comma { format!("write {point}, with a point") } else { CORRECT.to_owned() }));
     };
-    let rating = number as f32;
-    if rating.is_finite() {
-        return Ok(rating);
-    }
-    let what = if number.is_finite() { "is too large for a 32-bit float" } else { "is not finite" };
-    Err((format!("rating {} {what}", quoted(text.trim_ascii())), "correct or remove the line".to_owned()))
+    finite(number, || quoted(text.trim_ascii()))
 }
 
 /// A timestamp from its text, or what is wrong with it and what to do.

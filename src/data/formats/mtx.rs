@@ -149,7 +149,7 @@ fn index<'l>(lines: &Lines<'_>, text: &'l [u8], side: &str, size: u64) -> Result
         _ if text.iter().all(u8::is_ascii_digit) => Err(wrong(
             format!(
                 "{side} index {} is above the {size} {side}s of the size line",
-                String::from_utf8_lossy(text)
+                one_line(&String::from_utf8_lossy(text))
             ),
             "correct it or the size line",
         )),
@@ -208,6 +208,16 @@ mod tests {
         let timed = ReadOptions { time: true, ..ReadOptions::default() };
         let error = read_ratings(input(), &timed).unwrap_err().to_string();
         assert!(error.starts_with("a.mtx: has no timestamps; "), "{error}");
+    }
+
+    #[test]
+    fn an_index_of_any_length_fits_in_a_message() {
+        let long = refused(&format!("{HEAD}3 2 1\n{} 1 5\n", "9".repeat(1 << 20)));
+        assert!(
+            long.starts_with("a.mtx:3: row index 999") && long.contains("9… is above the 3 rows"),
+            "{long}"
+        );
+        assert!(long.len() < 400);
     }
 
     #[test]

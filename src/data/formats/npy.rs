@@ -8,7 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use super::super::source::Source;
-use super::{Format, Record, Request, Sink, check_rating, refuse_columns};
+use super::{Format, Record, Request, Sink, check_rating};
 use crate::error::{Error, Location, Place, Result};
 
 mod element;
@@ -33,7 +33,7 @@ const BLOCK: u64 = 64 << 20;
 
 fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Result<()> {
     let path = source.path();
-    refuse_columns(request, path)?;
+    request.indices_only("a matrix", path)?;
     let file = source.into_file()?;
     let length = file.metadata().map_err(|source| Error::Io { path: path.to_owned(), source })?.len();
     let mut file = BufReader::new(file);
@@ -64,7 +64,7 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
     if header.fortran {
         cells.column_major(&mut file.into_inner(), &header, BLOCK, sink)?;
     } else {
-        cells.rows(&mut file, sink)?;
+        cells.rows(&mut file, header.shape[0], sink)?;
     }
     if cells.count == 0 {
         return Err(Error::data(path, "has no ratings: every cell is NaN", "pass a matrix with ratings"));
@@ -98,21 +98,27 @@ impl Cells<'_> {
         let (rows, columns) = (header.shape[0], self.columns);
         let block = (most / (columns * self.dtype.size as u64)).clamp(1, rows);
         (0..rows).step_by(block as usize).try_for_each(|start| {
-            let turned = turn(file, header, start..(start + block).min(rows), columns);
-            self.rows(&mut &turned.map_err(|error| failure(self.path, error.into()))?[..], sink)
+            let end = (start + block).min(rows);
+            let turned = turn(file, header, start..end, columns).map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => self.shorter(),
+                _ => failure(self.path, error.into()),
+            })?;
+            self.rows(&mut &turned[..], end, sink)
         })
     }
 
-    /// Passes on the ratings of row-major cells, up to their end.
-    fn rows(&mut self, bytes: &mut impl Read, sink: &mut Sink<'_>) -> Result<()> {
+    /// Passes on the ratings of row-major cells, up to the row `end`.
+    fn rows(&mut self, bytes: &mut impl Read, end: u64, sink: &mut Sink<'_>) -> Result<()> {
         let size = self.dtype.size;
+        // No more than the file had when it was opened.
+        let bytes = &mut bytes.take((end - self.row) * self.columns * size as u64);
         // A multiple of every size of a number.
         let mut buffer = vec![0; 64 << 10];
         let (mut user, mut item, mut column) = (self.row.to_string(), String::new(), 0);
         loop {
             let read = fill(bytes, &mut buffer).map_err(|error| failure(self.path, error.into()))?;
             if read == 0 {
-                return Ok(());
+                return if self.row == end { Ok(()) } else { Err(self.shorter()) };
             }
             for cell in buffer[..read].chunks_exact(size) {
                 let value = self.dtype.number(cell);
@@ -138,6 +144,10 @@ impl Cells<'_> {
                 }
             }
         }
+    }
+
+    fn shorter(&self) -> Error {
+        Error::data(self.path, "became shorter while it was read", "leave it alone, and run again")
     }
 }
 
@@ -245,7 +255,36 @@ mod tests {
             at += 1;
             Ok(())
         };
-        matrix.rows(&mut &bytes[..], &mut sink).unwrap();
+        matrix.rows(&mut &bytes[..], rows, &mut sink).unwrap();
         assert_eq!((at, matrix.count), (rows * columns, rows * columns));
+    }
+    #[test]
+    fn a_file_that_changes_its_length_while_it_is_read_is_noticed() {
+        let (rows, columns, dtype) = (3, 2, Dtype::parse(b"<u2").unwrap());
+        let bytes = [1; 20]; // 12 are meant
+        let read = |length: usize, fortran: bool| {
+            let (mut matrix, mut count) = (cells(dtype, columns), 0);
+            let mut sink = |_: Record<'_>| {
+                count += 1;
+                Ok(())
+            };
+            let mut file = Cursor::new(&bytes[..length]);
+            let header = Header { dtype, fortran, shape: vec![rows, columns], length: 0 };
+            match fortran {
+                true => matrix.column_major(&mut file, &header, BLOCK, &mut sink),
+                false => matrix.rows(&mut file, rows, &mut sink),
+            }
+            .map(|()| count)
+        };
+        for fortran in [false, true] {
+            assert_eq!(read(12, fortran).unwrap(), 6);
+            assert_eq!(read(20, fortran).unwrap(), 6);
+            for length in 0..12 {
+                let error = read(length, fortran).unwrap_err();
+                assert_eq!(error.exit_code(), 65);
+                let text = "a.npy: became shorter while it was read; leave it alone, and run again";
+                assert_eq!(error.to_string(), text);
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::super::source::Source;
 use super::npy::write_index;
-use super::{Format, Record, Request, Sink, check_rating, refuse_columns};
+use super::{Format, Record, Request, Sink, check_rating};
 use crate::error::{Error, Location, Place, Result};
 
 mod archive;
@@ -40,7 +40,7 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
     if !(archive.has("format") && archive.has("shape")) {
         return table::read(&archive, request, sink);
     }
-    refuse_columns(request, path)?;
+    request.indices_only("a matrix", path)?;
     let mut format = Vec::new();
     let mut array = archive.array("format")?;
     if !array.header.shape.is_empty() || array.header.dtype.is_number() || !array.text(&mut format)? {
@@ -48,7 +48,7 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
     }
     drop(array);
     let shape = shape(archive.array("shape")?.integers()?)?;
-    let mut records = Records { request, sink, archive: archive.clone(), shape, entry: 0 };
+    let mut records = Records { request, sink, archive: archive.clone(), shape, count: 0 };
     match &format[..] {
         b"csr" => records.csr()?,
         b"csc" => records.csc()?,
@@ -58,7 +58,7 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
             return Err(Error::data(path, what, SAVE_CSR));
         }
     }
-    if records.entry == 0 {
+    if records.count == 0 {
         return Err(Error::data(path, "has no ratings: no entry is stored", "pass a matrix with ratings"));
     }
     Ok(())
@@ -86,7 +86,7 @@ struct Records<'a, 's> {
     /// Users and items.
     shape: [u32; 2],
     /// Entries passed on so far.
-    entry: u64,
+    count: u64,
 }
 
 impl Records<'_, '_> {
@@ -95,27 +95,33 @@ impl Records<'_, '_> {
         let archive = self.archive.clone();
         let rating = self.request.rating;
         let (mut user, mut item) = (String::new(), String::new());
-        compressed(&archive, [rows, columns], "columns", rating, &mut |row, column, rating| {
-            self.record([row, column], rating, [&mut user, &mut item])
+        compressed(&archive, [rows, columns], "columns", rating, &mut |row, column, rating, entry| {
+            self.record([row, column], rating, entry, [&mut user, &mut item])
         })
     }
 
-    /// Entries are numbered as they come out: row by row.
+    /// Entries come out row by row, numbered as they stand in the file.
     fn csc(&mut self) -> Result<()> {
         let [rows, columns] = self.shape;
         let archive = self.archive.clone();
         let mut entries = Vec::new();
-        compressed(&archive, [columns, rows], "rows", self.request.rating, &mut |column, row, rating| {
-            entries.push((row, column, rating));
-            Ok(())
-        })?;
+        compressed(
+            &archive,
+            [columns, rows],
+            "rows",
+            self.request.rating,
+            &mut |column, row, rating, entry| {
+                entries.push((row, column, rating, entry));
+                Ok(())
+            },
+        )?;
         // Stable: a row's entries stay in the order of their columns. No array as long
         // as the shape says is needed, which a small file could claim to be huge.
         entries.sort_by_key(|&(row, ..)| row);
         let (mut user, mut item) = (String::new(), String::new());
-        entries
-            .into_iter()
-            .try_for_each(|(row, column, rating)| self.record([row, column], rating, [&mut user, &mut item]))
+        entries.into_iter().try_for_each(|(row, column, rating, entry)| {
+            self.record([row, column], rating, entry, [&mut user, &mut item])
+        })
     }
 
     fn coo(&mut self) -> Result<()> {
@@ -135,24 +141,30 @@ impl Records<'_, '_> {
                     within(self.archive.path(), index.integer()?, AXES[axis], self.shape[axis], entry)?;
             }
             let rating = value(self.archive.path(), &mut data, self.request.rating, entry)?;
-            self.record(place, rating, [&mut user, &mut item])?;
+            self.record(place, rating, entry, [&mut user, &mut item])?;
         }
         indices.into_iter().try_for_each(Array::finish)?;
         data.finish()
     }
 
-    fn record(&mut self, place: [u32; 2], rating: f32, [user, item]: [&mut String; 2]) -> Result<()> {
+    fn record(
+        &mut self,
+        place: [u32; 2],
+        rating: f32,
+        entry: u64,
+        [user, item]: [&mut String; 2],
+    ) -> Result<()> {
         for (text, index) in [(&mut *user, place[0]), (&mut *item, place[1])] {
             text.clear();
             write_index(u64::from(index), text);
         }
-        self.entry += 1;
+        self.count += 1;
         (self.sink)(Record {
             user: user.as_bytes(),
             item: item.as_bytes(),
             rating: self.request.rating.then_some(rating),
             time: None,
-            place: Place::entry(self.entry),
+            place: Place::entry(entry),
         })
     }
 }
@@ -166,7 +178,7 @@ fn compressed(
     [major, minor]: [u32; 2],
     minors: &str,
     rating: bool,
-    each: &mut dyn FnMut(u32, u32, f32) -> Result<()>,
+    each: &mut dyn FnMut(u32, u32, f32, u64) -> Result<()>,
 ) -> Result<()> {
     let path = archive.path();
     let mut archives = [(); 3].map(|()| archive.clone());
@@ -190,7 +202,7 @@ fn compressed(
         })?;
         for entry in start + 1..=end {
             let index = within(path, indices.integer()?, ("indices", minors), minor, entry)?;
-            each(row, index, value(path, &mut data, rating, entry)?)?;
+            each(row, index, value(path, &mut data, rating, entry)?, entry)?;
         }
         start = end;
     }

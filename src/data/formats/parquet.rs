@@ -28,7 +28,7 @@ pub(super) const FORMAT: Format = Format {
     name: "parquet",
     aliases: &[],
     summary: "Apache Parquet with flat columns user, item, rating, by name",
-    extensions: &["parquet", "pq"],
+    extensions: super::PARQUET_EXTENSIONS,
     recognize: |head, _| head.starts_with(b"PAR1") || head.starts_with(b"PARE"),
     read,
 };

@@ -43,8 +43,8 @@ pub(super) struct Records<'a> {
     cut: Option<Cut>,
     /// Fields that a record must have, for finding the separator.
     least: usize,
-    /// Fields wanted: a line without quotes is cut no further.
-    wanted: usize,
+    /// Columns of the first record, once it is known: a line without quotes is cut no further.
+    columns: usize,
     /// The record's lines with their ends; quoted fields without their quotes.
     buffer: Vec<u8>,
     fields: Vec<Range<usize>>,
@@ -77,7 +77,7 @@ impl<'a> Records<'a> {
             line_end,
             cut,
             least,
-            wanted: usize::MAX,
+            columns: usize::MAX,
             buffer: Vec::new(),
             fields: Vec::new(),
             lines: 0,
@@ -86,6 +86,11 @@ impl<'a> Records<'a> {
     }
 
     /// Reads the next record, past blank lines. `false` at the end.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a quote that is not closed, and for text behind the last column that the
+    /// record of [`settle`](Self::settle) had: some cell has a separator in it, and all that
+    /// follow are one column off.
     pub(super) fn advance(&mut self) -> Result<bool> {
         loop {
             self.buffer.clear();
@@ -108,12 +113,20 @@ impl<'a> Records<'a> {
             Cut::Byte(byte) => self.split_quoted(byte, false)?,
             Cut::Spaces => self.split_quoted(b' ', true)?,
         }
+        if self.fields.iter().skip(self.columns).any(|range| is_text(&self.buffer[range.clone()])) {
+            return Err(Error::data_line(
+                self.source.path(),
+                self.line,
+                format!("has more columns than the {} of the first line", self.columns),
+                "quote the cell that has a separator in it, or correct the line",
+            ));
+        }
         Ok(true)
     }
 
-    /// From now on only this many fields of a record are wanted.
-    pub(super) fn want(&mut self, fields: usize) {
-        self.wanted = fields;
+    /// From now on no record may have more columns than this one.
+    pub(super) fn settle(&mut self) {
+        self.columns = self.fields.len();
     }
 
     /// Line on which the record begins, from 1.
@@ -126,14 +139,9 @@ impl<'a> Records<'a> {
         self.fields.get(index).map(|range| &self.buffer[range.clone()])
     }
 
-    /// The fields of the record: all, or at least those wanted.
+    /// The fields of the record.
     pub(super) fn fields(&self) -> Vec<&[u8]> {
         self.fields.iter().map(|range| &self.buffer[range.clone()]).collect()
-    }
-
-    /// The fields from this one on.
-    pub(super) fn fields_after(&self, first: usize) -> impl Iterator<Item = &[u8]> {
-        self.fields.iter().skip(first).map(|range| &self.buffer[range.clone()])
     }
 
     /// The source's name for messages.
@@ -164,7 +172,7 @@ impl<'a> Records<'a> {
     fn split_at(&mut self, separator: u8) {
         let end = self.end();
         let mut start = 0;
-        for stop in memchr_iter(separator, &self.buffer[..end]).take(self.wanted) {
+        for stop in memchr_iter(separator, &self.buffer[..end]).take(self.columns) {
             self.fields.push(start..stop);
             start = stop + 1;
         }
@@ -174,7 +182,7 @@ impl<'a> Records<'a> {
     fn split_at_double_colons(&mut self) {
         let end = self.end();
         let mut start = 0;
-        for stop in memmem::find_iter(&self.buffer[..end], b"::").take(self.wanted) {
+        for stop in memmem::find_iter(&self.buffer[..end], b"::").take(self.columns) {
             self.fields.push(start..stop);
             start = stop + 2;
         }
@@ -249,6 +257,11 @@ impl<'a> Records<'a> {
             "close it, or write the field as \"…\" with each quote in it doubled",
         )
     }
+}
+
+/// Whether there is more than separators, which spreadsheets write behind the last column.
+fn is_text(cell: &[u8]) -> bool {
+    cell.iter().any(|byte| !b",;|:\t \"".contains(byte))
 }
 
 /// The first separator that cuts the line into `columns`, else into two, else a comma.

@@ -184,10 +184,15 @@ fn grouped_lines_are_answered_alike_and_as_they_come() {
 fn a_pair_that_comes_twice_is_refused_or_settled_either_way() {
     let folder = folder();
     folder.write("twice.csv", "user,item,rating\nann,i1,1\nann,i2,3\nann,i1,5\n");
+    folder.write("both.csv", "user,item,rating\nann,i2,1\nann,i1,3\nann,i2,5\nann,i1,1\n");
     for how in [&[][..], &["--grouped"]] {
         let call = |more: &[&'static str]| [&["fold-in", MODEL, "twice.csv"], how, more].concat();
         let line = folder.fail(&call(&[]), 65);
         assert!(line.starts_with("error: twice.csv:4: user ") && line.contains("already"), "{line}");
+        // The pair that is the first to come again, and both of its places.
+        let line = folder.fail(&[&["fold-in", MODEL, "both.csv"], how].concat(), 65);
+        let expected = "error: both.csv:4: user \"ann\" rated item \"i2\" on line 2 already; ";
+        assert!(line.starts_with(expected), "{line}");
         for (which, rating) in [("first", 1), ("last", 5), ("mean", 3)] {
             folder.write("once.csv", format!("ann,i1,{rating}\nann,i2,3\n"));
             let settled = folder.succeed(&call(&["--duplicates", which]));

@@ -58,6 +58,28 @@ fn an_output_in_a_folder_that_is_read_is_no_input_of_it() {
 }
 
 #[test]
+fn what_a_folder_holds_and_is_not_read_is_told() {
+    let folder = Folder::new();
+    std::fs::create_dir_all(folder.path().join("data/year=2024")).unwrap();
+    for name in ["a.csv", "part-00000", "_SUCCESS"] {
+        folder.write(&format!("data/{name}"), "ann,x,4\nben,x,2\n");
+    }
+    let notices = |arguments: &[&str]| -> Vec<String> {
+        let all = train(&folder, arguments);
+        let messages =
+            events(&all, "notice").into_iter().map(|event| event["message"].as_str().unwrap().to_owned());
+        messages.filter(|message| message.contains("not read")).collect()
+    };
+    let two = "data/part-00000 and 1 more in data are not read, without a format's extension or a folder: \
+               name those that hold ratings";
+    assert_eq!(notices(&["data"]), [two]);
+    assert_eq!(notices(&["data/a.csv", "--test", "data"]), [two]);
+    std::fs::remove_file(folder.path().join("data/part-00000")).unwrap();
+    assert!(notices(&["data"])[0].starts_with("data/year=2024 is not read, "));
+    assert!(notices(&["data/a.csv"]).is_empty());
+}
+
+#[test]
 fn those_with_too_few_ratings_are_left_out() {
     let folder = Folder::new();
     // Without c, y has one rating: both go.

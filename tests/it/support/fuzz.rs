@@ -4,10 +4,11 @@
 use deltav::backend::{DeviceChoice, OpenOptions, open};
 use deltav::data::formats::Format;
 use deltav::data::{
-    Duplicates, IdMap, Input, ReadOptions, Separator, read_item_names, read_pairs, read_ratings, read_triples,
+    Duplicates, IdMap, Input, ReadOptions, Separator, Side, read_item_names, read_pairs, read_ratings,
+    read_triples,
 };
 use deltav::error::{Error, Result};
-use deltav::model::{EXPORTS, Explore, Model, Neighborhood, Side, TopN};
+use deltav::model::{EXPORTS, Explore, Model, Neighborhood, TopN};
 use deltav::output::Output;
 
 /// A target: takes any bytes and panics if a promise is broken.

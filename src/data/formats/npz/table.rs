@@ -52,16 +52,28 @@ pub(super) fn read(archive: &Archive<'_>, request: &Request<'_>, sink: &mut Sink
         }
         let mut time = None;
         if request.time {
-            let number = columns[3].number()?;
-            if number.is_nan() || number.abs() >= (1_u64 << 62) as f64 {
-                let what = format!("timestamp {number:?} is no time in seconds");
-                return Err(Error::data_at(at(), what, "save timestamps as seconds"));
-            }
-            time = Some(number.floor() as i64);
+            let checked = seconds(&mut columns[3])?.map_err(|number| {
+                let what = format!("timestamp {number} is no time in seconds");
+                Error::data_at(at(), what, "save timestamps as seconds")
+            });
+            time = Some(checked?);
         }
         sink(Record { user: &user, item: &item, rating, time, place: Place::row(row) })?;
     }
     columns.into_iter().try_for_each(Array::finish)
+}
+
+/// The next timestamp, a whole number exactly as it stands there, or what is none.
+fn seconds(column: &mut Array<'_>) -> Result<std::result::Result<i64, String>> {
+    const MOST: i64 = 1 << 62;
+    if column.header.dtype.is_integer() {
+        let number = column.integer()?;
+        let seconds = i64::try_from(number).ok().filter(|seconds| (1 - MOST..MOST).contains(seconds));
+        return Ok(seconds.ok_or_else(|| number.to_string()));
+    }
+    let number = column.number()?;
+    let valid = !number.is_nan() && number.abs() < MOST as f64;
+    Ok(if valid { Ok(number.floor() as i64) } else { Err(format!("{number:?}")) })
 }
 
 fn id(column: &mut Array<'_>, id: &mut Vec<u8>, role: usize, at: &dyn Fn() -> Location) -> Result<()> {
