@@ -13,10 +13,10 @@ use std::time::Duration;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use deltav::backend::{AdapterKind, Backend, DeviceChoice, OpenOptions, adapters, open, read_f32};
 use deltav::config::{Loss, ModelKind, Reg, RegScaling};
-use deltav::data::Ratings;
 use deltav::data::planted::Planted;
+use deltav::data::{Ratings, Side};
 use deltav::optim::{OPTIMIZERS, Objective, OptimizerSpec};
-use deltav::problem::{Problem, Role, Setup};
+use deltav::problem::{Problem, Setup};
 
 const RANK: usize = 32;
 const SIZE: &str = "100k";
@@ -90,7 +90,7 @@ impl Run {
             Objective { loss: Loss::Mean, reg, mask: spec.learns, epochs: u32::MAX, train: ratings };
         let mut optimizer = spec.build(&[]).expect("defaults are accepted");
         optimizer.prepare(&problem, &objective, &mut *backend).expect("state fits any device");
-        let gradients = Role::BOTH.map(|role| {
+        let gradients = Side::BOTH.map(|role| {
             let shards = &problem.side(role).shards;
             let zeros = |shard: &deltav::problem::Shard| {
                 backend.alloc("gradient", deltav::kernel::Element::F32, shard.factors.len())
@@ -123,7 +123,7 @@ impl Run {
 
     fn gradients(&mut self) {
         let mut recording = Vec::new();
-        for (role, gradients) in Role::BOTH.into_iter().zip(&self.gradients) {
+        for (role, gradients) in Side::BOTH.into_iter().zip(&self.gradients) {
             self.problem.record_gradient(role, gradients, &mut recording).expect("products record");
         }
         self.backend.dispatch(&recording).expect("products run");
@@ -132,7 +132,7 @@ impl Run {
 
     /// Reads something small that comes after all that was dispatched.
     fn wait(&mut self) {
-        let counts = self.problem.side(Role::Items).shards[0].counts;
+        let counts = self.problem.side(Side::Items).shards[0].counts;
         read_f32(&mut *self.backend, counts).expect("the device answers");
     }
 }

@@ -35,7 +35,7 @@ const LIKED: usize = 3;
 #[derive(Debug, Args)]
 pub(super) struct Demo {
     /// Seed of the ratings and of the training
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    #[arg(long, value_name = "SEED", allow_negative_numbers = true, default_value_t = 0)]
     seed: u64,
 
     /// Keep the model in this file

@@ -31,7 +31,13 @@ pub(super) struct Evaluate {
     test: Vec<PathBuf>,
 
     /// Lengths of the lists that are measured
-    #[arg(short, value_name = "K,…", value_delimiter = ',', default_value = "10")]
+    #[arg(
+        short,
+        value_name = "K,…",
+        allow_negative_numbers = true,
+        value_delimiter = ',',
+        default_value = "10"
+    )]
     k: Vec<usize>,
 
     /// An item is relevant to whoever rates it so or higher [default: the mean training rating]

@@ -8,8 +8,9 @@ use super::args::one_of;
 use super::help;
 use super::streams::Streams;
 use super::table::bytes;
+use crate::data::Side;
 use crate::error::Result;
-use crate::model::{ExportFormat, Model, Side};
+use crate::model::{ExportFormat, Model};
 use crate::output::Output;
 
 /// Write a model in a format that other programs read
@@ -24,7 +25,7 @@ pub(super) struct Export {
     format: String,
 
     /// Which side a format holds that has only one [default: items]
-    #[arg(long, value_name = "SIDE", value_parser = one_of(&Side::ALL, Side::name))]
+    #[arg(long, value_name = "SIDE", value_parser = one_of(&Side::BOTH, Side::name))]
     side: Option<Side>,
 
     /// Where to write it

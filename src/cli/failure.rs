@@ -75,6 +75,15 @@ fn asked_for(arguments: impl Iterator<Item = String>) -> String {
     }
 }
 
+/// What the parser says of a number that is none, and what to do about it.
+const NUMBERS: [(&str, &str); 5] = [
+    ("invalid digit found in string", "pass a whole number from 0"),
+    ("cannot parse integer from empty string", "pass a whole number from 0"),
+    ("number too large to fit in target type", "pass a smaller number"),
+    ("number would be zero for non-zero type", "pass a whole number from 1"),
+    ("invalid float literal", "pass a number"),
+];
+
 /// A message of the parser without its paragraphs: what is wrong, tips, and
 /// where to read on.
 fn flattened(text: &str, command: &str) -> String {
@@ -90,6 +99,9 @@ fn flattened(text: &str, command: &str) -> String {
             _ => "; ",
         });
         message.push_str(line);
+    }
+    for (parser, remedy) in NUMBERS {
+        message = message.replace(parser, remedy);
     }
     format!("{message}; see {command} --help")
 }
@@ -127,6 +139,21 @@ mod tests {
         let line = refused(&["deltav", "trian"]);
         assert!(line.starts_with("unrecognized subcommand 'trian'; tip: "), "{line}");
         assert!(line.ends_with("; see deltav --help"), "{line}");
+    }
+
+    #[test]
+    fn a_number_that_is_none_is_told_what_to_be() {
+        for (arguments, remedy) in [
+            (["deltav", "train", "f", "--seed", "abc"], "pass a whole number from 0"),
+            (["deltav", "train", "f", "--seed", "-1"], "pass a whole number from 0"),
+            (["deltav", "train", "f", "--rank", "99999999999999999999"], "pass a smaller number"),
+            (["deltav", "recommend", "m", "-n", "-3"], "pass a whole number from 0"),
+            (["deltav", "evaluate", "m", "-k", "5,,10"], "pass a whole number from 0"),
+            (["deltav", "recommend", "m", "--explore-z", "x"], "pass a number"),
+        ] {
+            let line = refused(&arguments);
+            assert!(line.contains(&format!(": {remedy}; ")), "{line}");
+        }
     }
 
     #[test]

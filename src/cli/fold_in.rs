@@ -15,9 +15,9 @@ use super::help;
 use super::input::{RatingsReading, at_most_one_stdin, files};
 use super::rows::{Form, Rows, To};
 use super::streams::Streams;
-use crate::data::{Duplicates, ReadOptions};
+use crate::data::{Duplicates, ReadOptions, Side};
 use crate::error::{Error, Result};
-use crate::model::{Model, Predictor, Side};
+use crate::model::{Model, Predictor};
 
 /// Rows that are folded in side by side before they are written.
 const BLOCK: usize = 512;
@@ -38,7 +38,13 @@ pub(super) struct FoldIn {
     items: bool,
 
     /// Items a user, or users an item
-    #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 10)]
+    #[arg(
+        short = 'n',
+        long = "count",
+        value_name = "N",
+        allow_negative_numbers = true,
+        default_value_t = 10
+    )]
     count: usize,
 
     /// Also what was rated in RATINGS
@@ -61,7 +67,7 @@ pub(super) struct FoldIn {
     to: To,
 
     /// Threads of the CPU [default: one a core]
-    #[arg(long, value_name = "N", value_parser = threads)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = threads)]
     threads: Option<usize>,
 
     #[command(flatten, next_help_heading = "Data")]

@@ -27,7 +27,13 @@ pub(super) struct Recommend {
     who: Who,
 
     /// Items a user
-    #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 10)]
+    #[arg(
+        short = 'n',
+        long = "count",
+        value_name = "N",
+        allow_negative_numbers = true,
+        default_value_t = 10
+    )]
     count: usize,
 
     /// Also items that the user rated in the training part
@@ -42,11 +48,23 @@ pub(super) struct Recommend {
     explore: Option<String>,
 
     /// Standard deviations that ucb adds
-    #[arg(long, value_name = "Z", default_value_t = 1.0, requires = "explore")]
+    #[arg(
+        long,
+        value_name = "Z",
+        allow_negative_numbers = true,
+        default_value_t = 1.0,
+        requires = "explore"
+    )]
     explore_z: f64,
 
     /// Seed of thompson's draws
-    #[arg(long, value_name = "SEED", default_value_t = 0, requires = "explore")]
+    #[arg(
+        long,
+        value_name = "SEED",
+        allow_negative_numbers = true,
+        default_value_t = 0,
+        requires = "explore"
+    )]
     seed: u64,
 
     #[command(flatten)]

@@ -9,6 +9,8 @@ use clap::Args;
 use serde::Serialize;
 
 use super::streams::{STDOUT, Streams};
+use super::table::bytes;
+use crate::data::text::quoted;
 use crate::error::{Error, Result};
 use crate::output::Output;
 #[cfg(feature = "parquet")]
@@ -17,7 +19,7 @@ use crate::output::parquet::{self, ParquetWriter};
 /// Where rows go and in which form.
 #[derive(Debug, Args)]
 pub(super) struct To {
-    /// Write to a file: Parquet if it ends in .parquet, JSON lines if in .json or .jsonl, else CSV [default: standard output]
+    /// Write to a file: Parquet if it ends in .parquet, JSON lines if in .jsonl, tabs if in .tsv, else CSV [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
 
@@ -34,6 +36,7 @@ pub(super) struct To {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Csv,
+    Tsv,
     Json,
     Parquet,
 }
@@ -41,29 +44,43 @@ pub(super) enum Form {
 impl To {
     /// Opens the output, before any work, and sees that it is none of the inputs.
     pub(super) fn open<'i>(&self, inputs: impl IntoIterator<Item = &'i Path>) -> Result<Opened> {
-        let form = form(self.out.as_deref(), self.json)?;
+        let out = self.out.as_deref().filter(|path| *path != Path::new("-"));
+        let form = form(out, self.json)?;
         let create = |path| Output::create(path, self.force)?.apart_from(inputs);
-        Ok(Opened { form, output: self.out.as_ref().map(create).transpose()? })
+        Ok(Opened { form, output: out.map(create).transpose()? })
     }
 }
 
-/// What a flag asks for, else what the extension of the file says, else CSV.
+/// What the extension of the file says, else what a flag asks for, else CSV.
 fn form(out: Option<&Path>, json: bool) -> Result<Form> {
+    let refused = |what: &str, remedy: &str| Err(Error::usage(what, remedy));
     let extension = out.and_then(Path::extension).map(std::ffi::OsStr::to_ascii_lowercase);
     match extension.as_ref().and_then(|text| text.to_str()) {
-        Some("parquet") if cfg!(not(feature = "parquet")) => Err(Error::usage(
+        Some("parquet" | "pq") if cfg!(not(feature = "parquet")) => refused(
             "this build of deltav does not write Parquet",
             "name the file .csv or .jsonl, or build it with the feature parquet",
-        )),
-        Some("parquet") if json => {
-            Err(Error::usage("a .parquet file holds no JSON", "name it .jsonl, or leave --json out"))
+        ),
+        Some("parquet" | "pq") if json => {
+            refused("a .parquet file holds no JSON", "name it .jsonl, or leave --json out")
         }
-        Some("parquet") => Ok(Form::Parquet),
-        Some("json" | "jsonl") => Ok(Form::Json),
+        Some("parquet" | "pq") => Ok(Form::Parquet),
+        Some("json" | "jsonl" | "ndjson") => Ok(Form::Json),
+        // A name that promises what does not come would be found out much later.
+        Some(extension) if ELSEWHERE.contains(&extension) => refused(
+            &format!("rows can't be written as .{extension}"),
+            "name the file .csv, .tsv, .jsonl or .parquet",
+        ),
         _ if json => Ok(Form::Json),
+        Some("tsv") => Ok(Form::Tsv),
         _ => Ok(Form::Csv),
     }
 }
+
+/// Extensions of forms that rows don't have.
+const ELSEWHERE: &[&str] = &[
+    "gz", "zst", "zip", "bz2", "xz", "xls", "xlsx", "ods", "npy", "npz", "mtx", "arrow", "feather", "pkl",
+    "db", "sqlite",
+];
 
 /// An output that is open.
 pub(super) struct Opened {
@@ -100,7 +117,9 @@ impl Opened {
                 let mut rows = Rows::new(&mut output, path, self.form, columns)?;
                 let done = body(&mut rows)?;
                 rows.finish()?;
-                output.commit()?;
+                let path = output.path().to_owned();
+                let size = bytes(output.commit()?);
+                streams.note(format!("saved {}, {size}", path.display()));
                 Ok(done)
             }
         }
@@ -178,6 +197,7 @@ impl<'a> Rows<'a> {
     fn new(out: &'a mut Stream, path: PathBuf, form: Form, columns: Vec<Column>) -> Result<Self> {
         let sink = match form {
             Form::Csv => Sink::Csv(Box::new(csv::Writer::from_writer(out))),
+            Form::Tsv => Sink::Csv(Box::new(csv::WriterBuilder::new().delimiter(b'\t').from_writer(out))),
             #[cfg(feature = "parquet")]
             Form::Parquet => {
                 let types: Vec<_> =
@@ -193,10 +213,10 @@ impl<'a> Rows<'a> {
 
     /// A row, a cell for each column.
     pub(super) fn row(&mut self, cells: &[Cell<'_>]) -> Result<()> {
-        #[cfg(feature = "parquet")]
-        if matches!(self.sink, Sink::Parquet(_)) {
-            self.check_text(cells)?;
-        }
+        self.check_text(cells.iter().filter_map(|cell| match cell {
+            Cell::Text(text) => *text,
+            _ => None,
+        }))?;
         self.try_row(cells).map_err(|source| self.failed(source))
     }
 
@@ -280,22 +300,22 @@ impl<'a> Rows<'a> {
         }
     }
 
-    /// Text in Parquet is UTF-8; ids may be any bytes.
-    #[cfg(feature = "parquet")]
-    fn check_text(&self, cells: &[Cell<'_>]) -> Result<()> {
-        for cell in cells {
-            if let Cell::Text(Some(text)) = cell
-                && std::str::from_utf8(text).is_err()
-            {
-                let text = String::from_utf8_lossy(text).escape_debug().to_string();
-                return Err(Error::CantCreate {
-                    path: self.path.clone(),
-                    what: format!("can't hold '{text}': text in Parquet must be UTF-8"),
-                    remedy: "write CSV, which keeps any bytes".to_owned(),
-                });
-            }
+    /// Text is UTF-8 in JSON and in Parquet; ids may be any bytes, which CSV keeps.
+    pub(super) fn check_text<'t>(&self, texts: impl IntoIterator<Item = &'t [u8]>) -> Result<()> {
+        let form = match self.sink {
+            Sink::Csv(_) => return Ok(()),
+            Sink::Json(_) => "JSON",
+            #[cfg(feature = "parquet")]
+            Sink::Parquet(_) => "Parquet",
+        };
+        match texts.into_iter().find(|text| std::str::from_utf8(text).is_err()) {
+            None => Ok(()),
+            Some(text) => Err(Error::CantCreate {
+                path: self.path.clone(),
+                what: format!("can't hold {}: text in {form} is UTF-8", quoted(text)),
+                remedy: "write CSV, which keeps any bytes".to_owned(),
+            }),
         }
-        Ok(())
     }
 }
 

@@ -27,7 +27,13 @@ pub(super) struct Similar {
     of: Of,
 
     /// Neighbors of each
-    #[arg(short = 'n', long = "count", value_name = "N", default_value_t = 10)]
+    #[arg(
+        short = 'n',
+        long = "count",
+        value_name = "N",
+        allow_negative_numbers = true,
+        default_value_t = 10
+    )]
     count: usize,
 
     /// How alike two rows of factors are: the cosine of their angle, or their product
@@ -35,7 +41,7 @@ pub(super) struct Similar {
     metric: Similarity,
 
     /// Training ratings that a neighbor must have
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1)]
     min_ratings: u64,
 
     #[command(flatten)]

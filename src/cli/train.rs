@@ -103,14 +103,14 @@ pub(super) struct Method {
     #[arg(long, value_name = "MODEL", value_parser = one_of(&ModelKind::ALL, ModelKind::name), long_help = help::models())]
     model: Option<ModelKind>,
 
-    #[arg(long, value_name = "K", default_value_t = TrainConfig::default().rank, help = help::rank())]
+    #[arg(long, value_name = "K", allow_negative_numbers = true, default_value_t = TrainConfig::default().rank, help = help::rank())]
     rank: usize,
 
-    #[arg(long, value_name = "N", help = help::epochs())]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, help = help::epochs())]
     epochs: Option<u32>,
 
     /// Seed of the initial factors and of the hold-out
-    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    #[arg(long, value_name = "SEED", allow_negative_numbers = true, default_value_t = 0)]
     seed: u64,
 
     /// How the factors are found
@@ -160,7 +160,7 @@ pub(super) struct Device {
     device: DeviceChoice,
 
     /// Threads of the CPU [default: one a core]
-    #[arg(long, value_name = "N", value_parser = threads)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = threads)]
     threads: Option<usize>,
 
     /// Cut the data into buffers of at most this many bytes, as on a small GPU

@@ -336,15 +336,15 @@ fn once(at: &Location, cells: &[&[u8]], names: &[impl AsRef<[u8]>], position: us
 /// A first line is a header if nothing in the columns used is a number.
 ///
 /// Without a rating column that says too little, as ids may be words: then one
-/// of the names must be known as well.
+/// of the names must be known as well, if not for the column that it stands in.
 fn looks_like_header(cells: &[&[u8]], positions: &[usize]) -> bool {
     let used: Option<Vec<&[u8]>> = positions.iter().map(|&position| cells.get(position).copied()).collect();
     used.is_some_and(|used| {
         let words = used.iter().all(|cell| !cell.trim_ascii().is_empty() && !is_number(cell));
         let known = || {
-            used.iter().zip(&ROLES).any(|(cell, role)| {
+            used.iter().any(|cell| {
                 let name = normal(cell);
-                role.known.iter().any(|known| known.as_bytes() == name)
+                ROLES.iter().flat_map(|role| role.known).any(|known| known.as_bytes() == name)
             })
         };
         words && (positions.len() >= ROLES.len() || known())

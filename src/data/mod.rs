@@ -15,10 +15,11 @@ pub mod planted;
 mod range;
 mod ratings;
 mod read;
+mod side;
 mod source;
 mod sparse;
 mod split;
-mod text;
+pub(crate) mod text;
 mod time;
 mod unpack;
 
@@ -36,5 +37,6 @@ pub use read::{
     Duplicates, Pair, Rated, ReadOptions, Separator, Triples, read_pairs, read_ratings, read_triples,
     stream_ratings,
 };
+pub use side::Side;
 pub use sparse::{Compressed, gather};
 pub use split::{HOLDOUT_STREAM, HoldoutBy};

@@ -313,7 +313,8 @@ fn each_record(
     let request = Request::new(options, wanted.rating);
     for (number, file) in files.iter().enumerate() {
         let source = if wanted.live { Source::live(file)? } else { Source::open(file)? };
-        formats::read(source, options.format, &request, &mut |record: Record<'_>| {
+        let packed = source.is_packed_file();
+        let read = formats::read(source, options.format, &request, &mut |record: Record<'_>| {
             if let (Some(rating), Some(range)) = (record.rating, options.rating_range)
                 && !range.contains(rating)
             {
@@ -324,7 +325,16 @@ fn each_record(
                 ));
             }
             each(number, file.path(), record)
-        })?;
+        });
+        match read {
+            // Damage shows at the end of what is packed, by its checksum; before, it looks like a
+            // line that nobody wrote.
+            Err(error @ Error::Data { .. }) if packed => {
+                Source::open(file)?.drain()?;
+                return Err(error);
+            }
+            read => read?,
+        }
     }
     Ok(files)
 }

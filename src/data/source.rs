@@ -95,6 +95,19 @@ impl<'a> Source<'a> {
         Ok(source)
     }
 
+    /// Whether the input is packed and can be read once more.
+    pub(super) fn is_packed_file(&self) -> bool {
+        self.packing.is_some() && self.file.is_some()
+    }
+
+    /// Reads to the end, to see whether what is packed is whole.
+    ///
+    /// # Errors
+    /// As [`Source::read_until`].
+    pub(super) fn drain(mut self) -> Result<()> {
+        io::copy(&mut self.reader, &mut io::sink()).map(|_| ()).map_err(|error| self.failure(error))
+    }
+
     /// The input as the user named it.
     pub(super) fn path(&self) -> &'a Path {
         self.path

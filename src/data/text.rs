@@ -5,7 +5,7 @@ use std::fmt::Write;
 const LONGEST: usize = 40;
 
 /// The bytes in quotes: controls and what is not UTF-8 escaped, long ones cut.
-pub(super) fn quoted(bytes: &[u8]) -> String {
+pub(crate) fn quoted(bytes: &[u8]) -> String {
     let mut shown = String::from("\"");
     let parts = bytes.utf8_chunks().flat_map(|chunk| {
         let invalid = chunk.invalid().iter().copied().map(Part::Byte);

@@ -24,7 +24,7 @@ use super::interval::RowMoments;
 use super::predict::dot;
 use super::similar::best;
 use super::{Model, Part, Posterior, Prediction, Predictor, Side};
-use crate::config::{RegScaling, WARM_UP_LAMBDA};
+use crate::config::{MAX_RANK, RegScaling, WARM_UP_LAMBDA};
 use crate::error::{Error, Result};
 
 /// Ratings that the common noise counts as when a user's own is estimated, as in training.
@@ -111,6 +111,10 @@ impl Predictor<'_> {
             return Err(Error::usage(format!("rating {rating} is not finite"), "pass finite ratings"));
         }
         let model = self.model;
+        // Only averages have a higher rank; k² numbers are allocated below.
+        if model.rank > MAX_RANK {
+            return Err(average());
+        }
         let knows = |index: u32| match side {
             Side::Users => self.knows_item(index),
             Side::Items => self.knows_user(index),
@@ -337,13 +341,18 @@ impl<'m> Other<'m> {
     }
 }
 
+const AGAIN: &str = "train it again, without --average";
+
+fn average() -> Error {
+    Error::usage("an average of models can't fold in: its parts are not told apart", AGAIN)
+}
+
 /// λ of the factors, λ of the biases and how they grow with a row's ratings, of a model without
 /// a posterior.
 fn fixed(model: &Model) -> Result<(f64, f64, RegScaling)> {
-    const AGAIN: &str = "train it again, without --average";
     let settings = &model.metadata.settings;
     if settings.contains_key("average") {
-        return Err(Error::usage("an average of models can't fold in: its parts are not told apart", AGAIN));
+        return Err(average());
     }
     let number = |key: &str| settings.get(key).and_then(|text| text.parse::<f64>().ok());
     if settings.get("reg").is_some_and(|reg| reg == "auto") {

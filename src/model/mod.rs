@@ -19,7 +19,6 @@ mod posterior;
 mod predict;
 mod ranking;
 mod recommend;
-mod side;
 mod similar;
 pub(crate) mod tensors;
 mod top_n;
@@ -28,8 +27,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::ModelKind;
-use crate::data::{Compressed, Ids};
+use crate::config::{MAX_AVERAGE, MAX_RANK, ModelKind};
+use crate::data::{Compressed, Ids, Side};
 
 pub use baseline::{BaselineBiases, BiasBaseline};
 pub use card::{Card, CardSection};
@@ -45,9 +44,11 @@ pub use ranking::{
     RankingOptions, RankingReport, RankingTask, RankingTop, Scorer, evaluate_ranking,
 };
 pub use recommend::Recommendation;
-pub use side::Side;
 pub use similar::{Neighbor, Neighborhood, Similarity};
 pub use top_n::{TopList, TopN, TopNCounts};
+
+/// The greatest rank of a model: an average lines up the factors of its parts.
+const MAX_MODEL_RANK: usize = MAX_RANK * MAX_AVERAGE as usize;
 
 /// A matrix factorisation with everything that a prediction needs.
 ///
@@ -58,7 +59,7 @@ pub use top_n::{TopList, TopN, TopNCounts};
 pub struct Model {
     /// The form of a prediction.
     pub kind: ModelKind,
-    /// Number k of latent factors, at least 1.
+    /// Number k of latent factors: 1 to [`MAX_RANK`], of an average up to [`MAX_AVERAGE`] times that.
     pub rank: usize,
     /// The m users' ids.
     pub users: Ids,
@@ -139,6 +140,9 @@ impl Model {
         let (m, n, k) = (self.users.len(), self.items.len(), self.rank);
         if k == 0 {
             return Err("rank is 0".to_owned());
+        }
+        if k > MAX_MODEL_RANK {
+            return Err(format!("rank is {k}, which is more than {MAX_MODEL_RANK}"));
         }
         if m > u32::MAX as usize || n > u32::MAX as usize {
             return Err(format!("{m} users and {n} items are more than 32 bits number"));

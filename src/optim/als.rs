@@ -22,11 +22,12 @@
 
 use super::{Objective, Optimizer, OptimizerSpec, Options};
 use crate::backend::{Backend, Buffer};
+use crate::data::Side;
 use crate::error::{Error, Result};
 use crate::kernel::cholesky::Cholesky;
 use crate::kernel::normal_equations::{NormalEquations, stride};
 use crate::kernel::{Dispatch, Element};
-use crate::problem::{Problem, Role, Shard};
+use crate::problem::{Problem, Shard};
 
 /// The registry's entry.
 pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
@@ -63,7 +64,7 @@ fn build(_: &Options<'_>) -> Result<Box<dyn Optimizer>> {
 
 impl Optimizer for Als {
     fn prepare(&mut self, problem: &Problem, _: &Objective<'_>, backend: &mut dyn Backend) -> Result<()> {
-        let most = Role::BOTH.into_iter().flat_map(|role| &problem.side(role).shards).map(Shard::rows).max();
+        let most = Side::BOTH.into_iter().flat_map(|role| &problem.side(role).shards).map(Shard::rows).max();
         let rows = rows_a_batch(problem.width, problem.rank, backend.max_buffer_bytes())?;
         let rows = rows.min(most.unwrap_or(1));
         let systems = backend.alloc("normal equations", Element::F32, rows * stride(problem.width))?;
@@ -77,7 +78,7 @@ impl Optimizer for Als {
 
     fn record(&mut self, _: u32, problem: &Problem, recording: &mut Vec<Dispatch>) -> Result<()> {
         let Some(systems) = self.systems else { return Ok(()) };
-        for role in Role::BOTH {
+        for role in Side::BOTH {
             record_half(problem, role, systems, recording)?;
         }
         Ok(())
@@ -97,7 +98,7 @@ impl Optimizer for Als {
 }
 
 /// Every row of one side, batch after batch, the other side fixed.
-fn record_half(problem: &Problem, role: Role, systems: Buffer, recording: &mut Vec<Dispatch>) -> Result<()> {
+fn record_half(problem: &Problem, role: Side, systems: Buffer, recording: &mut Vec<Dispatch>) -> Result<()> {
     let side = problem.side(role);
     let width = problem.width;
     let views = problem.views(role);

@@ -11,9 +11,10 @@
 
 use super::{Hyperparameter, Objective, Options};
 use crate::backend::{Backend, Buffer};
+use crate::data::Side;
 use crate::error::Result;
 use crate::kernel::{Dispatch, Element};
-use crate::problem::{Problem, Role, Shard};
+use crate::problem::{Problem, Shard};
 
 /// A buffer like the factors for each shard of users, and of items.
 pub(super) type Matrices = [Vec<Buffer>; 2];
@@ -24,7 +25,7 @@ pub(super) type Matrices = [Vec<Buffer>; 2];
 /// As [`Backend::alloc`].
 pub(super) fn matrices(problem: &Problem, purpose: &str, backend: &mut dyn Backend) -> Result<Matrices> {
     let mut all = [Vec::new(), Vec::new()];
-    for (role, buffers) in Role::BOTH.into_iter().zip(&mut all) {
+    for (role, buffers) in Side::BOTH.into_iter().zip(&mut all) {
         for shard in &problem.side(role).shards {
             buffers.push(backend.alloc(purpose, Element::F32, shard.factors.len())?);
         }
@@ -36,7 +37,7 @@ pub(super) fn matrices(problem: &Problem, purpose: &str, backend: &mut dyn Backe
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'a> {
     /// The shard's side.
-    pub(super) role: Role,
+    pub(super) role: Side,
     /// Its number on that side.
     pub(super) index: usize,
     /// Its buffers.
@@ -72,10 +73,10 @@ impl Batch {
         recording: &mut Vec<Dispatch>,
         mut step: impl FnMut(&Place<'_>) -> Result<Dispatch>,
     ) -> Result<()> {
-        for (role, gradients) in Role::BOTH.into_iter().zip(&self.gradients) {
+        for (role, gradients) in Side::BOTH.into_iter().zip(&self.gradients) {
             problem.record_gradient(role, gradients, recording)?;
         }
-        for (role, gradients) in Role::BOTH.into_iter().zip(&self.gradients) {
+        for (role, gradients) in Side::BOTH.into_iter().zip(&self.gradients) {
             let side = problem.side(role);
             for (index, (shard, &gradient)) in side.shards.iter().zip(gradients).enumerate() {
                 recording.push(step(&Place { role, index, shard, gradient, frozen: side.frozen })?);

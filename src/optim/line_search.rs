@@ -32,13 +32,14 @@ use self::state::{State, moment_blocks, side_state};
 use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options};
 use crate::backend::{Backend, Buffer, read_f32};
 use crate::config::{MAX_RANK, Reg};
+use crate::data::Side;
 use crate::error::Result;
 use crate::kernel::extrapolate::Extrapolate;
 use crate::kernel::row_sums;
 use crate::kernel::sum_squares::partials;
 use crate::kernel::{Dispatch, Element};
 use crate::model::Posterior;
-use crate::problem::{Problem, Role};
+use crate::problem::Problem;
 
 /// The registry's entry.
 pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
@@ -125,10 +126,10 @@ impl Optimizer for LineSearch {
         if objective.reg == Reg::Auto {
             self.learn = Some(Learn::new(problem, objective.mask, self.settle, backend)?);
         }
-        let users = side_state(problem, Role::Users, backend)?;
-        let items = side_state(problem, Role::Items, backend)?;
-        let blocks = Role::BOTH.map(|role| moment_blocks(problem, role)).iter().sum::<usize>();
-        let sums: usize = Role::BOTH
+        let users = side_state(problem, Side::Users, backend)?;
+        let items = side_state(problem, Side::Items, backend)?;
+        let blocks = Side::BOTH.map(|role| moment_blocks(problem, role)).iter().sum::<usize>();
+        let sums: usize = Side::BOTH
             .into_iter()
             .flat_map(|role| &problem.side(role).shards)
             .map(|shard| partials(shard.rows()))
@@ -149,13 +150,13 @@ impl Optimizer for LineSearch {
         let fresh = epoch == 1 || (self.learn.is_some() && epoch - 1 == self.warm_up);
         let beta = if fresh { 0.0 } else { self.momentum.min(self.q as f32 / (self.q as f32 + 3.0)) };
         self.q = if fresh { 0 } else { self.q + 1 };
-        for (role, side) in Role::BOTH.into_iter().zip(&state.sides) {
+        for (role, side) in Side::BOTH.into_iter().zip(&state.sides) {
             for (shard, &previous) in problem.side(role).shards.iter().zip(&side.previous) {
                 recording.push(Extrapolate { factors: shard.factors, previous, beta }.dispatch()?);
             }
         }
         let mut first = 0;
-        for role in Role::BOTH {
+        for role in Side::BOTH {
             state.record_half(problem, role, learning, recording)?;
             if let Some(learn) = learning {
                 for _ in 0..self.mask_steps {
@@ -171,9 +172,9 @@ impl Optimizer for LineSearch {
     fn observe(&mut self, epoch: u32, problem: &Problem, backend: &mut dyn Backend) -> Result<()> {
         let Some(state) = &self.state else { return Ok(()) };
         let statistics = read_f32(backend, state.statistics)?;
-        let blocks = Role::BOTH.map(|role| moment_blocks(problem, role));
+        let blocks = Side::BOTH.map(|role| moment_blocks(problem, role));
         let (moments, sums) = statistics.split_at((blocks[0] + blocks[1]) * problem.width);
-        let items: usize = problem.side(Role::Items).shards.iter().map(|shard| partials(shard.rows())).sum();
+        let items: usize = problem.side(Side::Items).shards.iter().map(|shard| partials(shard.rows())).sum();
         let (energy, cost) = sums.split_at(items);
         let total = |part: &[f32]| part.iter().map(|&x| f64::from(x)).sum::<f64>();
         let (energy, cost) = (total(energy), total(cost));

@@ -38,10 +38,11 @@ use rand_chacha::ChaCha8Rng;
 use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options};
 use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32, read_f32};
 use crate::config::MAX_RANK;
+use crate::data::Side;
 use crate::error::{Error, Result};
 use crate::kernel::Dispatch;
 use crate::kernel::sgd_diagonal::{STATE, SgdDiagonal};
-use crate::problem::{Blocks, Problem, Role};
+use crate::problem::{Blocks, Problem};
 
 /// The registry's entry.
 pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
@@ -158,7 +159,7 @@ impl Optimizer for Sgd {
         objective: &Objective<'_>,
         backend: &mut dyn Backend,
     ) -> Result<()> {
-        for (role, state) in Role::BOTH.into_iter().zip(&mut self.state) {
+        for (role, state) in Side::BOTH.into_iter().zip(&mut self.state) {
             for shard in &problem.side(role).shards {
                 let (penalty, counts) = (read_f32(backend, shard.penalty)?, read_f32(backend, shard.counts)?);
                 let rows = penalty.iter().zip(&counts).flat_map(|(&penalty, &n)| visit_state(penalty, n));
@@ -171,8 +172,8 @@ impl Optimizer for Sgd {
             if cells.ratings.is_empty() {
                 continue;
             }
-            let rows = problem.side(Role::Users).shards[user_shard].rows();
-            let columns = problem.side(Role::Items).shards[item_shard].rows();
+            let rows = problem.side(Side::Users).shards[user_shard].rows();
+            let columns = problem.side(Side::Items).shards[item_shard].rows();
             let wanted = self.blocks.unwrap_or_else(|| auto_blocks(cells.ratings.len(), rows + columns));
             let count = wanted.min(rows).min(columns).min(fitting_blocks(backend.max_buffer_bytes()));
             let mut blocks = Blocks::cut(&cells, rows, columns, count);
@@ -211,7 +212,7 @@ impl Optimizer for Sgd {
         if self.shuffle {
             tiles.shuffle(&mut rng);
         }
-        let [users, items] = Role::BOTH.map(|role| problem.side(role));
+        let [users, items] = Side::BOTH.map(|role| problem.side(role));
         for tile in tiles {
             let mut diagonals: Vec<usize> = (0..tile.blocks).collect();
             let mut stride = 1;

@@ -118,6 +118,10 @@ fn cant_create(path: &Path, what: impl Into<String>, remedy: impl Into<String>) 
 }
 
 fn look_up(path: &Path) -> Result<Option<Metadata>> {
+    // Elsewhere it is a stream; nobody means a file of that name.
+    if path == Path::new("-") {
+        return Err(cant_create(path, "is not a file name", "pass one, or ./- if you mean it"));
+    }
     if path.file_name().is_none() && !path.exists() {
         return Err(cant_create(path, "is not a file name", "pass the path of a file"));
     }
@@ -291,6 +295,7 @@ mod tests {
         assert!(refusal(&missing, false).contains("does not exist; create it"));
         assert!(refusal(folder.path(), true).contains("is a folder"));
         assert!(refusal(Path::new(""), false).contains("is not a file name"));
+        assert!(refusal(Path::new("-"), false).contains("is not a file name"));
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
         refusal(&file.join("a.model"), true);

@@ -29,6 +29,7 @@ pub(crate) enum Kind {
     /// Numbers of 32 bits.
     Float,
     /// Numbers of 32 bits; may be missing.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only the program's lists may lack a number"))]
     Number,
     /// A list of numbers of 32 bits, never empty.
     Floats,
@@ -47,6 +48,7 @@ pub(crate) enum Cell<'a> {
     /// For [`Kind::Float`].
     Float(f32),
     /// For [`Kind::Number`]; `None` is null.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "only the program's lists may lack a number"))]
     Number(Option<f32>),
     /// For [`Kind::Floats`].
     Floats(&'a [f32]),

@@ -14,7 +14,6 @@ mod curvature;
 mod gauge;
 mod init;
 mod loss;
-mod role;
 mod standard;
 mod tiles;
 mod view;
@@ -23,7 +22,6 @@ pub use blocks::Blocks;
 pub use gauge::balance;
 pub use init::factors;
 pub use loss::{Losses, Part};
-pub use role::Role;
 pub use standard::Standard;
 pub use tiles::{Cells, Shards, Tile};
 pub use view::View;
@@ -34,7 +32,7 @@ use self::loss::LossPlan;
 use self::tiles::longest_row;
 use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32, read_f32};
 use crate::config::{ModelKind, RegScaling};
-use crate::data::{Held, Known, Ratings};
+use crate::data::{Held, Known, Ratings, Side};
 use crate::error::Result;
 use crate::kernel::Dispatch;
 use crate::kernel::gradient::Gradient;
@@ -87,9 +85,9 @@ impl Shard {
     }
 }
 
-/// Users or items.
+/// The users' or the items' part of a problem, on the device.
 #[derive(Debug, Clone)]
-pub struct Side {
+pub struct SideBuffers {
     /// The shards, in order of rows.
     pub shards: Vec<Shard>,
     /// The constant column, if there are biases.
@@ -129,6 +127,14 @@ impl Setup<'_> {
     }
 }
 
+/// What buffers of a side's factors are called.
+fn factors_name(side: Side) -> &'static str {
+    match side {
+        Side::Users => "user factors",
+        Side::Items => "item factors",
+    }
+}
+
 /// A training problem on a device.
 #[derive(Debug)]
 pub struct Problem {
@@ -145,8 +151,8 @@ pub struct Problem {
     /// Seed of whatever is drawn.
     pub seed: u64,
     shards: Shards,
-    users: Side,
-    items: Side,
+    users: SideBuffers,
+    items: SideBuffers,
     tiles: Vec<DeviceTile>,
     /// What the constant columns hold.
     bias_unit: f32,
@@ -178,8 +184,8 @@ impl Problem {
         let unit = setup.bias_unit();
         let (u, v) = factors(setup.seed, train.users.len(), train.items.len(), rank);
         let sides = [
-            (Role::Users, &shards.users, u, &known.user_counts, rank + 1, rank),
-            (Role::Items, &shards.items, v, &known.item_counts, rank, rank + 1),
+            (Side::Users, &shards.users, u, &known.user_counts, rank + 1, rank),
+            (Side::Items, &shards.items, v, &known.item_counts, rank, rank + 1),
         ];
         let [users, items] = sides.map(|(role, ranges, factors, counts, frozen, bias)| {
             let has_bias = kind.has_bias();
@@ -195,13 +201,13 @@ impl Problem {
                 let counts: Vec<f32> = counts.iter().map(|&n| n as f32).collect();
                 let rows = &factors[range.start * width..range.end * width];
                 shards.push(Shard {
-                    factors: alloc_f32(backend, role.factors(), rows)?,
+                    factors: alloc_f32(backend, factors_name(role), rows)?,
                     penalty: alloc_f32(backend, "penalties", &penalty)?,
                     counts: alloc_f32(backend, "counts", &counts)?,
                 });
             }
             let rated = counts.iter().filter(|&&n| n > 0).count() as u64;
-            Ok(Side { shards, frozen, bias: has_bias.then_some(bias), rated })
+            Ok(SideBuffers { shards, frozen, bias: has_bias.then_some(bias), rated })
         });
         let (users, items) = (users?, items?);
         let mut tiles = Vec::new();
@@ -235,10 +241,10 @@ impl Problem {
     }
 
     /// The side whose rows a role means.
-    pub fn side(&self, role: Role) -> &Side {
+    pub fn side(&self, role: Side) -> &SideBuffers {
         match role {
-            Role::Users => &self.users,
-            Role::Items => &self.items,
+            Side::Users => &self.users,
+            Side::Items => &self.items,
         }
     }
 
@@ -283,7 +289,7 @@ impl Problem {
     /// As [`Gradient::dispatch`].
     pub fn record_gradient(
         &self,
-        role: Role,
+        role: Side,
         gradients: &[Buffer],
         recording: &mut Vec<Dispatch>,
     ) -> Result<()> {
@@ -324,7 +330,7 @@ impl Problem {
     ///
     /// # Errors
     /// As [`Backend::read`].
-    pub fn read_factors(&self, role: Role, backend: &mut dyn Backend) -> Result<Vec<f32>> {
+    pub fn read_factors(&self, role: Side, backend: &mut dyn Backend) -> Result<Vec<f32>> {
         let buffers = self.side(role).shards.iter().map(|shard| shard.factors);
         read_shards(buffers, backend)
     }
@@ -333,7 +339,7 @@ impl Problem {
     ///
     /// # Errors
     /// As [`Backend::write`].
-    pub fn write_factors(&self, role: Role, factors: &[f32], backend: &mut dyn Backend) -> Result<()> {
+    pub fn write_factors(&self, role: Side, factors: &[f32], backend: &mut dyn Backend) -> Result<()> {
         let mut rest = factors;
         for shard in &self.side(role).shards {
             let (mine, others) = rest.split_at(shard.factors.len());
@@ -346,7 +352,7 @@ impl Problem {
     /// Cuts an array like [`Problem::read_factors`]' into the latent columns
     /// `[rows, rank]` and the bias `[rows]` in units of the target, without the
     /// unknown's row.
-    pub fn split_bias(&self, role: Role, wide: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    pub fn split_bias(&self, role: Side, wide: &[f32]) -> (Vec<f32>, Vec<f32>) {
         let rows = wide.len() / self.width - 1;
         let mut factors = Vec::with_capacity(rows * self.rank);
         let mut biases = Vec::with_capacity(rows);

@@ -1,6 +1,6 @@
 //! The same cells, as users and as items see them.
 
-use super::{DeviceTile, Problem, Role};
+use super::{DeviceTile, Problem, Side};
 use crate::backend::Buffer;
 
 /// A tile of the training cells as the rows of one role see it.
@@ -28,13 +28,13 @@ pub struct View {
 
 impl Problem {
     /// The tiles as the rows of a role see them, in the order of their sums.
-    pub fn views(&self, role: Role) -> Vec<View> {
+    pub fn views(&self, role: Side) -> Vec<View> {
         let mut begun = vec![false; self.side(role).shards.len()];
         let view = |tile: &DeviceTile| {
             let cells = &tile.cells;
             let (shard, other_shard, offsets, columns, order) = match role {
-                Role::Users => (cells.user_shard, cells.item_shard, tile.user_offsets, cells.columns, None),
-                Role::Items => {
+                Side::Users => (cells.user_shard, cells.item_shard, tile.user_offsets, cells.columns, None),
+                Side::Items => {
                     let order = Some(tile.item_order);
                     (cells.item_shard, cells.user_shard, tile.item_offsets, tile.item_columns, order)
                 }

@@ -1,11 +1,12 @@
 //! A copy of the best epoch's factors, on the device: nothing is read back for it.
 
 use crate::backend::{Backend, Buffer};
+use crate::data::Side;
 use crate::error::Result;
 use crate::kernel::copy::CopyValues;
 use crate::kernel::{Dispatch, Element};
 use crate::optim::Optimizer;
-use crate::problem::{Problem, Role};
+use crate::problem::Problem;
 
 /// The factors and the optimiser's state, each beside its copy.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ impl Snapshot {
         optimizer: &dyn Optimizer,
         backend: &mut dyn Backend,
     ) -> Result<Self> {
-        let sides = Role::BOTH.into_iter().flat_map(|role| &problem.side(role).shards);
+        let sides = Side::BOTH.into_iter().flat_map(|role| &problem.side(role).shards);
         let live = sides.map(|shard| shard.factors).chain(optimizer.state());
         let pairs =
             live.map(|live| Ok((live, backend.alloc("the best epoch's factors", Element::F32, live.len())?)));

@@ -9,13 +9,13 @@ use std::time::Instant;
 
 use crate::backend::Backend;
 use crate::config::{Checked, Keep, ModelKind, Reg, RegScaling, TrainConfig, WARM_UP_LAMBDA};
-use crate::data::{Held, Ratings};
+use crate::data::{Held, Ratings, Side};
 use crate::error::{Error, Result};
 use crate::event::{Epoch, Event, Observer, StopReason, Stopped};
 use crate::kernel::Dispatch;
 use crate::model::{BiasBaseline, Model};
 use crate::optim::Objective;
-use crate::problem::{Losses, Problem, Role, Setup, Standard};
+use crate::problem::{Losses, Problem, Setup, Standard};
 
 use self::keep::Snapshot;
 use self::notices::{loaded, notices};
@@ -325,10 +325,10 @@ impl<'a> Run<'a> {
     /// The model of the factors as they are, which are those of the epoch `kept`;
     /// `None` if they are not finite.
     fn model(&mut self, kept: Epoch, best_epoch: Option<u32>) -> Result<Option<Model>> {
-        let wide = self.problem.read_factors(Role::Users, self.backend)?;
-        let (user_factors, user_bias) = self.problem.split_bias(Role::Users, &wide);
-        let wide = self.problem.read_factors(Role::Items, self.backend)?;
-        let (item_factors, item_bias) = self.problem.split_bias(Role::Items, &wide);
+        let wide = self.problem.read_factors(Side::Users, self.backend)?;
+        let (user_factors, user_bias) = self.problem.split_bias(Side::Users, &wide);
+        let wide = self.problem.read_factors(Side::Items, self.backend)?;
+        let (item_factors, item_bias) = self.problem.split_bias(Side::Items, &wide);
         let all = [&user_factors, &item_factors, &user_bias, &item_bias];
         if !all.into_iter().flatten().all(|x| x.is_finite()) {
             return Ok(None);

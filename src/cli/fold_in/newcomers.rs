@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use indicatif::HumanCount;
 
 use super::super::table::count;
-use crate::data::{Duplicates, Rated, ReadOptions, counting, rated_twice, read_ratings, stream_ratings};
+use crate::data::{
+    Duplicates, Rated, ReadOptions, Side, counting, rated_twice, read_ratings, stream_ratings,
+};
 use crate::error::{Error, Location, Place, Result};
-use crate::model::{FoldedIn, Predictor, Side};
+use crate::model::{FoldedIn, Predictor};
 
 /// The index of what the model does not have.
 const UNKNOWN: u32 = u32::MAX;

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::super::rows::{Cell, Column, Form, Kind, Rows};
 use super::newcomers::Newcomer;
+use crate::data::Side;
 use crate::error::Result;
-use crate::model::{FoldedIn, Model, Scored, Side};
+use crate::model::{FoldedIn, Model, Scored};
 
 /// A new row's factors and what is best for it.
 pub(super) struct Answer {
@@ -109,6 +110,9 @@ pub(super) fn write(
     rows: &mut Rows<'_>,
 ) -> Result<()> {
     if layout.form == Form::Json {
+        let others = if layout.side == Side::Users { &layout.model.items } else { &layout.model.users };
+        let listed = answer.best.iter().map(|best| others.get(best.index));
+        rows.check_text(listed.chain([&newcomer.id[..]]))?;
         return rows.object(&layout.object(newcomer, answer));
     }
     let id = Cell::id(&newcomer.id);

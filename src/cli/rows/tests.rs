@@ -46,25 +46,42 @@ fn json_has_an_object_a_line_with_null_for_what_is_missing() {
     assert_eq!(written(Form::Csv, &[]), b"user,item,rank,score\n", "a header even without rows");
 }
 
-#[cfg(feature = "parquet")]
 #[test]
-fn parquet_refuses_text_that_is_none() {
-    let mut out = Vec::new();
-    let mut rows = Rows::new(&mut out, "a.parquet".into(), Form::Parquet, COLUMNS.to_vec()).unwrap();
-    rows.row(&row(b"1", b"2")).unwrap();
-    let error = rows.row(&row(b"\xff", b"2")).unwrap_err();
-    assert_eq!(error.exit_code(), 73);
-    assert!(error.to_string().starts_with("a.parquet: can't hold "), "{error}");
+fn text_that_is_none_is_refused_where_it_can_t_be_kept() {
+    let refusal = |form: Form| {
+        let mut out = Vec::new();
+        let mut rows = Rows::new(&mut out, "a".into(), form, COLUMNS.to_vec()).unwrap();
+        rows.row(&row(b"1", b"2")).unwrap();
+        rows.row(&row(b"\xff", b"2")).err()
+    };
+    assert!(refusal(Form::Csv).is_none() && refusal(Form::Tsv).is_none());
+    let forms = [
+        ("JSON", Form::Json),
+        #[cfg(feature = "parquet")]
+        ("Parquet", Form::Parquet),
+    ];
+    for (name, form) in forms {
+        let error = refusal(form).unwrap();
+        assert_eq!(error.exit_code(), 73);
+        let expected = format!("a: can't hold \"\\xff\": text in {name} is UTF-8; write CSV");
+        assert!(error.to_string().starts_with(&expected), "{error}");
+    }
 }
 
 #[test]
 fn a_file_s_name_says_its_form_unless_a_flag_does() {
     let of = |out: &str, json| form(Some(Path::new(out)), json).unwrap();
     assert_eq!((form(None, false).unwrap(), form(None, true).unwrap()), (Form::Csv, Form::Json));
-    for out in ["a.csv", "a", "a.txt", "json"] {
+    for out in ["a.csv", "a", "a.txt", "json", "a.b"] {
         assert_eq!((of(out, false), of(out, true)), (Form::Csv, Form::Json), "{out}");
     }
     assert_eq!((of("a.jsonl", false), of("b/a.JSON", false)), (Form::Json, Form::Json));
-    assert_eq!(form(Some(Path::new("a.Parquet")), false).is_ok(), cfg!(feature = "parquet"));
-    assert_eq!(form(Some(Path::new("a.parquet")), true).unwrap_err().exit_code(), 2);
+    assert_eq!((of("a.ndjson", false), of("a.tsv", false)), (Form::Json, Form::Tsv));
+    for out in ["a.Parquet", "a.pq"] {
+        assert_eq!(form(Some(Path::new(out)), false).is_ok(), cfg!(feature = "parquet"));
+        assert_eq!(form(Some(Path::new(out)), true).unwrap_err().exit_code(), 2);
+    }
+    for out in ["a.csv.gz", "a.xlsx", "a.npz"] {
+        assert_eq!(form(Some(Path::new(out)), true).unwrap_err().exit_code(), 2, "{out}");
+    }
 }

@@ -96,6 +96,11 @@ fn pairs_have_a_header_only_if_a_name_is_known() {
     assert!(!header("alice,Alien").header && !header("1,2").header && !header("user,7").header);
     assert!(decide("alice,Alien", None, Some(true), 2).unwrap().header);
     assert!(decide("user,thing", Some("1,2,3"), None, 2).unwrap().header);
+    // A known name where another is expected: to go by the order would be to turn the pairs round.
+    for line in ["movie,who", "who,user"] {
+        let error = decide(line, None, None, 2).unwrap_err().to_string();
+        assert!(error.contains("name the") && error.contains("--columns"), "{error}");
+    }
 }
 
 #[test]

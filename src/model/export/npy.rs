@@ -62,6 +62,7 @@ impl<'a> Strings<'a> {
             |text: &[u8]| if unicode { String::from_utf8_lossy(text).chars().count() } else { text.len() };
         // NumPy has no strings of width 0 in files.
         let width = texts.iter().map(length).max().unwrap_or(0).max(1);
+        no_padding_without_end(texts, if unicode { 4 * width as u64 } else { width as u64 })?;
         Ok(Self { texts, unicode, width })
     }
 
@@ -95,6 +96,26 @@ impl<'a> Strings<'a> {
             out.write_all(&record)?;
         }
         Ok(())
+    }
+}
+
+/// Bytes of padding that are always fine.
+const PADDING: u64 = 64 << 20;
+
+/// As many times their own bytes as texts of fixed width may take beyond that.
+const MOST_TIMES: u64 = 16;
+
+/// In an array each text takes the room of the longest: one of some megabytes among a million
+/// would fill any disk. `width`: that room, in bytes.
+pub(super) fn no_padding_without_end(texts: &Ids, width: u64) -> Result<(), Failure> {
+    let own: u64 = texts.iter().map(|text| text.len() as u64).sum();
+    match (texts.len() as u64).checked_mul(width) {
+        Some(bytes) if bytes <= PADDING.saturating_add(own.saturating_mul(MOST_TIMES)) => Ok(()),
+        _ => {
+            let rows = texts.len();
+            let what = format!("can't hold {rows} texts in {width} bytes each, the room of the longest");
+            Err(Failure::Refused(what, "export parquet, or shorten the longest"))
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use super::super::Model;
 use super::super::tensors::{self, Tensor};
-use super::npy::no_nul_at_the_end;
+use super::npy::{no_nul_at_the_end, no_padding_without_end};
 use super::table::Table;
 use super::{Failure, Written};
 use crate::data::Ids;
@@ -70,6 +70,7 @@ impl Padded {
     fn of(texts: &Ids) -> Result<Self, Failure> {
         no_nul_at_the_end(texts, "NumPy")?;
         let (rows, width) = (texts.len(), texts.iter().map(<[u8]>::len).max().unwrap_or(0).max(1));
+        no_padding_without_end(texts, width as u64)?;
         let mut bytes = vec![0; rows * width];
         for (cell, text) in bytes.chunks_exact_mut(width).zip(texts.iter()) {
             cell[..text.len()].copy_from_slice(text);

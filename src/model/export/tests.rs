@@ -139,6 +139,34 @@ fn what_numpy_would_lose_is_refused() {
 }
 
 #[test]
+fn one_long_id_does_not_make_them_all_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut model = random_model(ModelKind::Biased, 0, 40_000, 1, 0.0, 1);
+    let write = |model: &Model| {
+        EXPORTS
+            .iter()
+            .map(|format| {
+                let path = folder.path().join(format.name);
+                (format.name, format.write(model, None, Output::create(path, true).unwrap()))
+            })
+            .collect::<Vec<_>>()
+    };
+    assert!(write(&model).iter().all(|(_, written)| written.is_ok()));
+    let mut names: Vec<String> = (0..40_000).map(|item| format!("i{item}")).collect();
+    names[7] = "x".repeat(1 << 20);
+    model.items = ids(&names);
+    for (name, written) in write(&model) {
+        if matches!(name, "npz" | "npy" | "safetensors") {
+            let error = written.unwrap_err();
+            assert_eq!(error.exit_code(), 73);
+            assert!(error.to_string().contains("can't hold 40000 texts in "), "{error}");
+        } else {
+            assert!(written.is_ok(), "{name}");
+        }
+    }
+}
+
+#[test]
 fn two_exports_are_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let model = random_model(ModelKind::Biased, 20, 10, 4, 0.3, 9);

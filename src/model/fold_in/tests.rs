@@ -326,6 +326,14 @@ fn models_that_do_not_say_how_they_were_trained_are_refused() {
     assert!(refused(&[]).starts_with("the model's file does not say how it was regularized; "));
     assert!(refused(&[("reg", "-1")]).starts_with("the model's file does not say"));
     assert!(refused(&[("reg", "1"), ("average", "3")]).starts_with("an average of models can't fold in"));
+    let wide = random_model(ModelKind::Biased, 1, 1, MAX_RANK + 1, 1.0, 1);
+    for model in [
+        with_settings(wide.clone(), &[("reg", "1")]),
+        Model { posterior: Some(random_posterior(&wide, 1)), ..wide },
+    ] {
+        let error = fold_in(&model, Side::Users, &[(0, 3.0)]).unwrap_err().to_string();
+        assert!(error.starts_with("an average of models can't fold in"), "{error}");
+    }
     let learned = [("reg", "auto"), ("warm-up", "3")];
     assert!(refused(&learned).starts_with("the model learned its regularization, but its file"));
     // Four epochs ran, and the best of them was still in the warm-up: λ = 0.8·√n.

@@ -61,7 +61,8 @@ pub(super) struct Scorer {
 }
 
 impl Scorer {
-    /// Brings the items to the device. `None` where its buffers are too small for that.
+    /// Brings the items to the device. `None` where its buffers are too small for that, or its
+    /// loops too short for a panel.
     pub(super) fn new(
         predictor: &Predictor<'_>,
         users: &[u32],
@@ -79,7 +80,8 @@ impl Scorer {
         let shard_elements = elements.min((SHARD_BYTES / 4) as usize);
         let shard = shard_elements / (width * PANEL) * PANEL; // items
         let numbered = items.len() <= u32::MAX as usize - PANEL;
-        if block == 0 || shard == 0 || items.is_empty() || !numbered {
+        let cut_short = panel_loops(width, keep) > backend.max_loop();
+        if block == 0 || shard == 0 || items.is_empty() || !numbered || cut_short {
             return Ok(None);
         }
         let mut positions = vec![NONE; model.items.len()];
@@ -162,7 +164,7 @@ impl Scorer {
     fn play(&self, users: usize, backend: &mut dyn Backend) -> Result<()> {
         let products = (users.next_multiple_of(GROUP) * self.width * PANEL) as u64; // of a panel
         let in_loops = backend.max_loop() / panel_loops(self.width, self.keep);
-        let step = usize::try_from(in_loops.min(PRODUCTS / products)).unwrap_or(usize::MAX).max(1);
+        let step = usize::try_from(in_loops.min((PRODUCTS / products).max(1))).unwrap_or(usize::MAX);
         let (mut recording, mut recorded) = (Vec::new(), 0);
         for shard in &self.shards {
             let panels = shard.count.div_ceil(PANEL);

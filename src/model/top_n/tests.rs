@@ -84,6 +84,14 @@ fn every_device_has_the_lists_of_a_full_sort() {
     }
 }
 
+/// A panel of so many factors takes more loops than a software adapter runs.
+#[test]
+fn rows_too_long_for_a_device_are_scanned() {
+    let model = random_model(ModelKind::Biased, 8, 5, 66_000, 0.5, 1);
+    let scanned = check("a high rank", &model, &TopN::default());
+    assert_eq!(scanned.get(1).copied().unwrap_or(9), 9);
+}
+
 #[test]
 fn candidates_and_exclusions_are_obeyed() {
     let model = random_model(ModelKind::Biased, 12, 150, 7, 0.2, 5);

@@ -16,10 +16,11 @@
 use super::mask::Mask;
 use super::state::State;
 use crate::backend::{Backend, Buffer};
+use crate::data::Side;
 use crate::error::Result;
 use crate::kernel::Dispatch;
 use crate::model::{MaskFactors, Posterior};
-use crate::problem::{Problem, Role, balance, read_shards};
+use crate::problem::{Problem, balance, read_shards};
 
 /// Floors that keep a precision finite where a factor or the noise dies out,
 /// in units of the standardised rating's variance.
@@ -57,7 +58,7 @@ struct Kept {
 impl Learn {
     pub(super) fn new(problem: &Problem, mask: bool, settle: u32, backend: &mut dyn Backend) -> Result<Self> {
         let masks = if mask {
-            Some([Mask::new(problem, Role::Users, backend)?, Mask::new(problem, Role::Items, backend)?])
+            Some([Mask::new(problem, Side::Users, backend)?, Mask::new(problem, Side::Items, backend)?])
         } else {
             None
         };
@@ -90,14 +91,14 @@ impl Learn {
     }
 
     /// Prior means of a side, a buffer a shard.
-    pub(super) fn means(&self, role: Role) -> Option<&[Buffer]> {
+    pub(super) fn means(&self, role: Side) -> Option<&[Buffer]> {
         self.masks.as_ref().map(|masks| masks[role as usize].means())
     }
 
     pub(super) fn record_mask(
         &self,
         problem: &Problem,
-        role: Role,
+        role: Side,
         state: &State,
         recording: &mut Vec<Dispatch>,
     ) -> Result<()> {
@@ -119,27 +120,27 @@ impl Learn {
         let rmse = problem.read_losses(backend)?.train.unwrap_or(1.0) / problem.standard.scale;
         self.noise = at_least(1.1 * rmse * rmse);
 
-        let mut users = problem.read_factors(Role::Users, backend)?;
-        let mut items = problem.read_factors(Role::Items, backend)?;
+        let mut users = problem.read_factors(Side::Users, backend)?;
+        let mut items = problem.read_factors(Side::Items, backend)?;
         if !users.iter().chain(&items).all(|x| x.is_finite()) {
             // The loss tells; there is no gauge of what has diverged.
             return Ok(());
         }
         // Rows without ratings hold nothing but their start: they have no say in
         // the gauge or the priors, and begin at the prior mean.
-        for (role, factors) in [(Role::Users, &mut users), (Role::Items, &mut items)] {
+        for (role, factors) in [(Side::Users, &mut users), (Side::Items, &mut items)] {
             let counts = read_shards(problem.side(role).shards.iter().map(|shard| shard.counts), backend)?;
             let rows = factors.chunks_exact_mut(problem.width).zip(&counts);
             rows.filter(|(_, n)| **n == 0.0).for_each(|(row, _)| row[..problem.rank].fill(0.0));
         }
-        let rated = Role::BOTH.map(|role| problem.side(role).rated as f64);
+        let rated = Side::BOTH.map(|role| problem.side(role).rated as f64);
         balance(&mut users, &mut items, problem.width, problem.rank, (rated[0] / rated[1]).powf(0.25));
-        for (role, factors) in [(Role::Users, &users), (Role::Items, &items)] {
+        for (role, factors) in [(Side::Users, &users), (Side::Items, &items)] {
             problem.write_factors(role, factors, backend)?;
             self.priors[role as usize] = first_priors(problem, role, factors);
         }
         if let Some(masks) = &self.masks {
-            for role in Role::BOTH {
+            for role in Side::BOTH {
                 masks[role as usize].start(&self.priors[role as usize], backend)?;
             }
         }
@@ -161,7 +162,7 @@ impl Learn {
         self.begun = true;
         self.noise = at_least(energy / problem.ratings as f64);
         if epoch > self.settle {
-            for (role, moments) in Role::BOTH.into_iter().zip(moments) {
+            for (role, moments) in Side::BOTH.into_iter().zip(moments) {
                 let rated = problem.side(role).rated as f64;
                 let mut sums = vec![0.0; problem.width];
                 for block in moments.chunks_exact(problem.width) {
@@ -183,28 +184,28 @@ impl Learn {
         if !self.begun {
             return Ok(None);
         }
-        let mut variances = |role: Role| -> Result<(Vec<f32>, Vec<f32>)> {
+        let mut variances = |role: Side| -> Result<(Vec<f32>, Vec<f32>)> {
             let wide = read_shards(state.sides[role as usize].variances.iter().copied(), backend)?;
             Ok(problem.split_bias(role, &wide))
         };
-        let (user_variances, user_bias_variances) = variances(Role::Users)?;
-        let (item_variances, item_bias_variances) = variances(Role::Items)?;
+        let (user_variances, user_bias_variances) = variances(Side::Users)?;
+        let (item_variances, item_bias_variances) = variances(Side::Items)?;
         let mask = match &self.masks {
             Some([users, items]) => Some(MaskFactors {
-                user_mask_factors: users.factors(problem, Role::Users, backend)?,
-                item_mask_factors: items.factors(problem, Role::Items, backend)?,
+                user_mask_factors: users.factors(problem, Side::Users, backend)?,
+                item_mask_factors: items.factors(problem, Side::Items, backend)?,
             }),
             None => None,
         };
-        let users = &problem.side(Role::Users).shards;
-        let energy = read_shards(state.sides[Role::Users as usize].energy.iter().copied(), backend)?;
+        let users = &problem.side(Side::Users).shards;
+        let energy = read_shards(state.sides[Side::Users as usize].energy.iter().copied(), backend)?;
         let counts = read_shards(users.iter().map(|shard| shard.counts), backend)?;
         let user_noise = energy.iter().zip(&counts).map(|(&energy, &n)| {
             let sum = NOISE_SHRINKAGE * self.noise + f64::from(energy);
             (sum / (NOISE_SHRINKAGE + f64::from(n))) as f32
         });
-        let prior = |role: Role| self.priors[role as usize][..problem.rank].to_vec();
-        let bias = |role: Role| problem.side(role).bias.map_or(0.0, |f| self.priors[role as usize][f]);
+        let prior = |role: Side| self.priors[role as usize][..problem.rank].to_vec();
+        let bias = |role: Side| problem.side(role).bias.map_or(0.0, |f| self.priors[role as usize][f]);
         Ok(Some(Posterior {
             noise: self.noise,
             // The last row is that of anyone unknown.
@@ -214,10 +215,10 @@ impl Learn {
             item_variances,
             user_bias_variances,
             item_bias_variances,
-            user_prior: prior(Role::Users),
-            item_prior: prior(Role::Items),
-            user_bias_prior: bias(Role::Users),
-            item_bias_prior: bias(Role::Items),
+            user_prior: prior(Side::Users),
+            item_prior: prior(Side::Items),
+            user_bias_prior: bias(Side::Users),
+            item_bias_prior: bias(Side::Items),
             mask,
         }))
     }
@@ -232,7 +233,7 @@ impl Learn {
 }
 
 /// p_f = 2·mean w² of the latent columns, mean w² of the bias; rows without ratings don't count.
-fn first_priors(problem: &Problem, role: Role, factors: &[f32]) -> Vec<f64> {
+fn first_priors(problem: &Problem, role: Side, factors: &[f32]) -> Vec<f64> {
     let mut sums = vec![0.0f64; problem.width];
     for row in factors.chunks_exact(problem.width) {
         for (sum, &x) in sums.iter_mut().zip(row) {

@@ -12,6 +12,7 @@
 //! The mask is the training ratings' alone. Source: Koren 2008 (SVD++).
 
 use crate::backend::{Backend, Buffer};
+use crate::data::Side;
 use crate::error::Result;
 use crate::kernel::mask_alpha::MaskAlpha;
 use crate::kernel::mask_direction::{MaskDirection, blocks};
@@ -20,7 +21,7 @@ use crate::kernel::mask_squares::MaskSquares;
 use crate::kernel::mask_step::MaskStep;
 use crate::kernel::pattern_sum::PatternSum;
 use crate::kernel::{Dispatch, Element};
-use crate::problem::{Problem, Role, read_shards};
+use crate::problem::{Problem, read_shards};
 
 /// The mask's factors of one side's prior means.
 #[derive(Debug)]
@@ -44,9 +45,9 @@ pub(super) struct Mask {
 }
 
 impl Mask {
-    pub(super) fn new(problem: &Problem, role: Role, backend: &mut dyn Backend) -> Result<Self> {
+    pub(super) fn new(problem: &Problem, role: Side, backend: &mut dyn Backend) -> Result<Self> {
         let width = problem.width;
-        let mut matrices = |purpose: &str, role: Role| -> Result<Vec<Buffer>> {
+        let mut matrices = |purpose: &str, role: Side| -> Result<Vec<Buffer>> {
             let shards = &problem.side(role).shards;
             shards.iter().map(|shard| backend.alloc(purpose, Element::F32, shard.rows() * width)).collect()
         };
@@ -55,7 +56,7 @@ impl Mask {
         let factors = matrices("mask factors", role.other())?;
         let directions = matrices("mask directions", role.other())?;
         let count =
-            |role: Role| -> usize { problem.side(role).shards.iter().map(|s| blocks(s.rows())).sum() };
+            |role: Side| -> usize { problem.side(role).shards.iter().map(|s| blocks(s.rows())).sum() };
         Ok(Self {
             means,
             scratch,
@@ -81,7 +82,7 @@ impl Mask {
     pub(super) fn factors(
         &self,
         problem: &Problem,
-        role: Role,
+        role: Side,
         backend: &mut dyn Backend,
     ) -> Result<Vec<f32>> {
         let wide = read_shards(self.factors.iter().copied(), backend)?;
@@ -98,7 +99,7 @@ impl Mask {
     pub(super) fn record(
         &self,
         problem: &Problem,
-        role: Role,
+        role: Side,
         prior: Buffer,
         noise: f32,
         recording: &mut Vec<Dispatch>,
@@ -171,7 +172,7 @@ impl Mask {
     fn gather(
         &self,
         problem: &Problem,
-        to: Role,
+        to: Side,
         factors: &[Buffer],
         sums: &[Buffer],
         recording: &mut Vec<Dispatch>,

@@ -2,6 +2,7 @@
 
 use super::learn::Learn;
 use crate::backend::{Backend, Buffer};
+use crate::data::Side;
 use crate::error::Result;
 use crate::kernel::column_moments::{self, ColumnMoments};
 use crate::kernel::row_curvature::RowCurvature;
@@ -11,7 +12,7 @@ use crate::kernel::row_sums::{self, RowSums};
 use crate::kernel::sum::Sum;
 use crate::kernel::sum_squares::partials;
 use crate::kernel::{Dispatch, Element};
-use crate::problem::{Problem, Role};
+use crate::problem::Problem;
 
 /// What one side keeps on the device.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl State {
     pub(super) fn record_half(
         &self,
         problem: &Problem,
-        role: Role,
+        role: Side,
         learning: Option<&Learn>,
         recording: &mut Vec<Dispatch>,
     ) -> Result<()> {
@@ -113,7 +114,7 @@ impl State {
     pub(super) fn record_moments(
         &self,
         problem: &Problem,
-        role: Role,
+        role: Side,
         learn: &Learn,
         mut first: usize,
         recording: &mut Vec<Dispatch>,
@@ -141,7 +142,7 @@ impl State {
         recording: &mut Vec<Dispatch>,
     ) -> Result<()> {
         let [users, items] = &self.sides;
-        debug_assert_eq!(problem.side(Role::Users).shards.len(), users.cost.len());
+        debug_assert_eq!(problem.side(Side::Users).shards.len(), users.cost.len());
         for &values in items.energy.iter().chain(&users.cost) {
             recording.push(Sum { values, partials: self.statistics, first }.dispatch()?);
             first += partials(values.len());
@@ -150,7 +151,7 @@ impl State {
     }
 }
 
-pub(super) fn side_state(problem: &Problem, role: Role, backend: &mut dyn Backend) -> Result<SideState> {
+pub(super) fn side_state(problem: &Problem, role: Side, backend: &mut dyn Backend) -> Result<SideState> {
     let width = problem.width;
     let shards = &problem.side(role).shards;
     let mut alloc = |purpose: &str, columns: usize| -> Result<Vec<Buffer>> {
@@ -166,6 +167,6 @@ pub(super) fn side_state(problem: &Problem, role: Role, backend: &mut dyn Backen
     })
 }
 
-pub(super) fn moment_blocks(problem: &Problem, role: Role) -> usize {
+pub(super) fn moment_blocks(problem: &Problem, role: Side) -> usize {
     problem.side(role).shards.iter().map(|shard| column_moments::blocks(shard.rows())).sum()
 }

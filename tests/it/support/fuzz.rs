@@ -1,12 +1,15 @@
 //! What the fuzz targets do with their bytes, one function a target. `fuzz/` feeds them
 //! what it finds; `tests/it/corpus.rs` replays what it kept.
 
+use deltav::backend::{DeviceChoice, OpenOptions, open};
 use deltav::data::formats::Format;
 use deltav::data::{
-    Duplicates, IdMap, Input, ReadOptions, Separator, read_item_names, read_pairs, read_ratings, read_triples,
+    Duplicates, IdMap, Input, ReadOptions, Separator, Side, read_item_names, read_pairs, read_ratings,
+    read_triples,
 };
 use deltav::error::{Error, Result};
-use deltav::model::Model;
+use deltav::model::{EXPORTS, Explore, Model, Neighborhood, TopN};
+use deltav::output::Output;
 
 /// A target: takes any bytes and panics if a promise is broken.
 pub type Target = fn(&[u8]);
@@ -148,7 +151,7 @@ pub fn names(bytes: &[u8]) {
     ok(read_item_names(Input::bytes("a.csv", bytes), None, &ids.into_ids()));
 }
 
-/// A model file: loads or is refused; what loads predicts finite ratings.
+/// A model file: loads or is refused; what loads answers every question with finite numbers.
 pub fn model(bytes: &[u8]) {
     let Some(model) = ok(Model::from_bytes("a.safetensors", bytes)) else { return };
     assert_eq!(model.check(), Ok(()));
@@ -167,4 +170,57 @@ pub fn model(bytes: &[u8]) {
         }
     }
     let _ = model.card().sections();
+    let wanted = Neighborhood { n: 3, ..Neighborhood::default() };
+    for user in some(users).into_iter().flatten() {
+        ok(predictor.similar_users(user, &wanted));
+        ok(predictor.explore_index(user, 3, false, Explore::Thompson { seed: 1 }));
+    }
+    for item in some(items).into_iter().flatten() {
+        ok(predictor.similar_items(item, &wanted));
+    }
+    for row in [
+        predictor.fold_in_user(&[]),
+        predictor.fold_in_user(&[(0, 1.0), (0, 2.0), (items, 3.0)]),
+        predictor.fold_in_item(&[(0, 5.0), (users.saturating_sub(1), 1.0)]),
+    ] {
+        let Some(row) = ok(row) else { continue };
+        assert!(row.factors.iter().all(|x| x.is_finite()) && row.bias.is_finite());
+        let others = if row.side == Side::Users { items } else { users };
+        for best in predictor.recommend_for(&row, 3, false) {
+            assert!(best.index < others && best.score.is_finite(), "{best:?}");
+        }
+    }
+    top_n(&model);
+    exports(&model);
+}
+
+/// Lists by a device are those of a scan.
+fn top_n(model: &Model) {
+    let predictor = model.predictor();
+    let users: Vec<u32> = (0..model.users.len().min(20) as u32).collect();
+    let query = TopN { n: 2, ..TopN::default() };
+    let cpu = open(DeviceChoice::Cpu, &OpenOptions { threads: Some(1), ..OpenOptions::default() });
+    let mut cpu = cpu.unwrap_or_else(|error| panic!("{error}")).backend;
+    let done = predictor.top_n(&users, &query, &mut *cpu, |lists| {
+        for list in lists {
+            assert_eq!(list.items, predictor.recommend_index(list.user, 2, false));
+        }
+        Ok(())
+    });
+    done.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// Every export is written, or refused as one that can't be created.
+fn exports(model: &Model) {
+    let (process, thread) = (std::process::id(), std::thread::current().id());
+    let path = std::env::temp_dir().join(format!("deltav-export-{process}-{thread:?}"));
+    for format in EXPORTS {
+        let output = Output::create(&path, true).unwrap_or_else(|error| panic!("{error}"));
+        match format.write(model, None, output) {
+            Ok(bytes) => assert!(bytes > 0, "{}", format.name),
+            Err(error) => assert_eq!(error.exit_code(), 73, "{}: {error}", format.name),
+        }
+    }
+    // Nothing is there if all were refused.
+    let _ = std::fs::remove_file(&path);
 }

@@ -70,6 +70,17 @@ fn headers_that_lie_are_refused() {
 }
 
 #[test]
+fn a_rank_that_no_training_gives_is_refused_though_it_takes_no_room() {
+    for rank in [512 * 64 + 1, usize::MAX] {
+        let model = Model { rank, ..random_model(ModelKind::Biased, 0, 0, 1, 0.0, 1) };
+        let error = load(&bytes(&model)).unwrap_err();
+        assert!(error.contains(&format!("rank is {rank}, which is more than 32768")), "{error}");
+    }
+    let model = Model { rank: 512 * 64, ..random_model(ModelKind::Biased, 0, 0, 1, 0.0, 1) };
+    assert_eq!(load(&bytes(&model)).unwrap(), model);
+}
+
+#[test]
 fn numbers_that_lie_are_refused() {
     let model = known_answers(ModelKind::Biased);
     let refused = |edit: fn(&mut Model), expected: &str| {
