@@ -21,17 +21,12 @@ mod solve;
 
 use self::solve::System;
 use super::interval::RowMoments;
+use super::posterior::{LEAST_VARIANCE, shrunk_noise};
 use super::predict::dot;
 use super::similar::best;
 use super::{Model, Part, Posterior, Prediction, Predictor, Side};
 use crate::config::{MAX_RANK, RegScaling, WARM_UP_LAMBDA};
 use crate::error::{Error, Result};
-
-/// Ratings that the common noise counts as when a user's own is estimated, as in training.
-const NOISE_SHRINKAGE: f64 = 10.0;
-
-/// The least variance of a prior and of the noise, as in training.
-const LEAST_VARIANCE: f64 = 1e-8;
 
 /// A new user, or a new item, as a row of the model.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,7 +160,7 @@ impl Predictor<'_> {
                 let factors =
                     (0..k).map(|f| variances[f] * (squares[f] + spread[f]) + solution[f].powi(2) * spread[f]);
                 let energy = errors.sum::<f64>() + factors.sum::<f64>() + bias_variance * n;
-                (NOISE_SHRINKAGE * noise + energy) / (NOISE_SHRINKAGE + n)
+                shrunk_noise(noise, energy, n)
             });
             FoldedUncertainty {
                 variances: variances[..k].iter().map(|&x| x as f32).collect(),

@@ -15,7 +15,7 @@ mod interval;
 mod metrics;
 mod names;
 mod normal;
-mod posterior;
+pub(crate) mod posterior;
 mod predict;
 mod ranking;
 mod recommend;

@@ -2,6 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The least variance of a prior and of the noise: keeps a precision finite where a factor or the
+/// noise dies out, in units of the standardised rating's variance.
+pub(crate) const LEAST_VARIANCE: f64 = 1e-8;
+
+/// Ratings that the common noise counts as when a user's own is estimated.
+const NOISE_SHRINKAGE: f64 = 10.0;
+
+/// σ_u² of a user with n ratings and `energy = Σ E[e²]`, shrunk to the `noise` of all:
+/// `(10·σ² + Σ E[e²]) / (10 + n)`.
+pub(crate) fn shrunk_noise(noise: f64, energy: f64, n: f64) -> f64 {
+    (NOISE_SHRINKAGE * noise + energy) / (NOISE_SHRINKAGE + n)
+}
+
 /// The posterior of a model, around the means that are its factors and biases.
 ///
 /// Every factor and every bias is independent and normal: user u's f-th factor

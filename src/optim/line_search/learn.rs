@@ -19,15 +19,9 @@ use crate::backend::{Backend, Buffer};
 use crate::data::Side;
 use crate::error::Result;
 use crate::kernel::Dispatch;
+use crate::model::posterior::{LEAST_VARIANCE, shrunk_noise};
 use crate::model::{MaskFactors, Posterior};
 use crate::problem::{Problem, balance, read_shards};
-
-/// Floors that keep a precision finite where a factor or the noise dies out,
-/// in units of the standardised rating's variance.
-const LEAST_VARIANCE: f64 = 1e-8;
-
-/// Ratings that the common noise counts as when a user's own is estimated.
-const NOISE_SHRINKAGE: f64 = 10.0;
 
 /// A variance that is not too small; NaN stays NaN, to be found.
 fn at_least(variance: f64) -> f64 {
@@ -201,8 +195,7 @@ impl Learn {
         let energy = read_shards(state.sides[Side::Users as usize].energy.iter().copied(), backend)?;
         let counts = read_shards(users.iter().map(|shard| shard.counts), backend)?;
         let user_noise = energy.iter().zip(&counts).map(|(&energy, &n)| {
-            let sum = NOISE_SHRINKAGE * self.noise + f64::from(energy);
-            (sum / (NOISE_SHRINKAGE + f64::from(n))) as f32
+            shrunk_noise(self.noise, f64::from(energy), f64::from(n)) as f32
         });
         let prior = |role: Side| self.priors[role as usize][..problem.rank].to_vec();
         let bias = |role: Side| problem.side(role).bias.map_or(0.0, |f| self.priors[role as usize][f]);
