@@ -94,7 +94,7 @@ impl FoldIn {
         predictor.fold_in_user(&[])?;
         let layout = Layout { model: &model, side: self.side(), factors: self.factors, form: to.form() };
         let tally = to.write(streams, layout.columns(), |rows| self.answer(&predictor, &layout, rows))?;
-        tally.notes(self.side()).into_iter().for_each(|note| streams.note(note));
+        tally.notes(self.side(), &model.metadata).into_iter().for_each(|note| streams.note(note));
         Ok(())
     }
 
@@ -121,7 +121,7 @@ impl FoldIn {
         if self.grouped {
             grouped(predictor, side, &self.ratings, &options, |newcomer| {
                 let answer = fold(newcomer)?;
-                tally.count(newcomer, &answer.row);
+                tally.count(newcomer, &answer.row, &layout.model.metadata);
                 write(layout, newcomer, &answer, rows)?;
                 rows.flush()
             })?;
@@ -129,7 +129,7 @@ impl FoldIn {
             whole(predictor, side, &self.ratings, &options, BLOCK, |block| {
                 let answers = block.par_iter().map(fold).collect::<Result<Vec<_>>>()?;
                 for (newcomer, answer) in block.iter().zip(&answers) {
-                    tally.count(newcomer, &answer.row);
+                    tally.count(newcomer, &answer.row, &layout.model.metadata);
                     write(layout, newcomer, answer, rows)?;
                 }
                 Ok(())
