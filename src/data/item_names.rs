@@ -10,13 +10,13 @@
 use std::path::Path;
 
 use super::columns::{Column, item_column, normal};
+use super::formats::Records;
+use super::formats::parse_number;
 use super::ids::{IdMap, Ids};
 use super::input::Input;
 use super::read::Separator;
 use super::source::Source;
 use super::text::{listed, quoted};
-use super::formats::parse_number;
-use super::formats::Records;
 use crate::error::{Error, Result};
 
 /// Headers of a name, without `_`, `-` and spaces; the first that is there counts.

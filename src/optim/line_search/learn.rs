@@ -194,9 +194,10 @@ impl Learn {
         let users = &problem.side(Side::Users).shards;
         let energy = read_shards(state.sides[Side::Users as usize].energy.iter().copied(), backend)?;
         let counts = read_shards(users.iter().map(|shard| shard.counts), backend)?;
-        let user_noise = energy.iter().zip(&counts).map(|(&energy, &n)| {
-            shrunk_noise(self.noise, f64::from(energy), f64::from(n)) as f32
-        });
+        let user_noise = energy
+            .iter()
+            .zip(&counts)
+            .map(|(&energy, &n)| shrunk_noise(self.noise, f64::from(energy), f64::from(n)) as f32);
         let prior = |role: Side| self.priors[role as usize][..problem.rank].to_vec();
         let bias = |role: Side| problem.side(role).bias.map_or(0.0, |f| self.priors[role as usize][f]);
         Ok(Some(Posterior {
