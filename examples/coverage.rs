@@ -14,7 +14,7 @@ use deltav::config::TrainConfig;
 use deltav::data::{Held, IdMap, ReadOptions, read_ratings, read_triples};
 use deltav::error::{Error, Result};
 use deltav::event::Silent;
-use deltav::model::{Level, Model, Posterior, coverage};
+use deltav::model::{Level, Model, Posterior, interval_coverage};
 use deltav::train::{Dataset, train};
 
 /// A test rating with indices of the model.
@@ -80,7 +80,7 @@ fn ratings(held: &Held) -> impl Iterator<Item = Rating> {
 }
 
 fn tell(name: &str, model: &Model, test: &[Rating], level: Level) {
-    if let Some(coverage) = coverage(&model.predictor(), test.iter().copied(), level) {
+    if let Some(coverage) = interval_coverage(&model.predictor(), test.iter().copied(), level) {
         println!(
             "{name:>12}: {:>7} ratings, {:.4} inside, width {:.3}, score {:.3}",
             coverage.ratings, coverage.share, coverage.width, coverage.score
@@ -102,7 +102,7 @@ fn spread(model: &Model, test: &[Rating]) -> f64 {
     let (mut sum, mut users) = (0.0, 0.0);
     for own in by_user.into_iter().filter(|own| own.len() >= 10) {
         let chance = level.share() * (1.0 - level.share()) / own.len() as f64;
-        if let Some(coverage) = coverage(&predictor, own, level) {
+        if let Some(coverage) = interval_coverage(&predictor, own, level) {
             sum += (coverage.share - level.share()).powi(2) - chance;
             users += 1.0;
         }

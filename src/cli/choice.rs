@@ -50,27 +50,16 @@ impl Who {
     /// one by one, else left out and noted.
     pub(super) fn indices(&self, predictor: &Predictor<'_>, notes: &mut Vec<String>) -> Result<Vec<u32>> {
         if let Some(path) = &self.users {
-            let known = |id: &[u8]| predictor.user(id).filter(|&user| predictor.knows_user(user));
+            let known = |id: &[u8]| predictor.trained_user(id);
             let read = |each: &mut Each<'_>| read_user_ids(path, each);
             let listed = listed(predictor.model().users.len(), &known, &read)?;
-            listed.some_known(path, "user")?;
+            listed.some_known(path, ["a", "user"])?;
             listed.note(path, "left out: no user with a training rating", notes);
             return Ok(listed.indices);
         }
         if !self.all {
             // An unknown user is refused before anything is written.
-            let find = |id: &OsString| {
-                let id = id.as_encoded_bytes();
-                predictor.recommend(id, 0, false).map(|_| predictor.user(id))
-            };
-            return Ok(self
-                .user
-                .iter()
-                .map(find)
-                .collect::<Result<Vec<_>>>()?
-                .into_iter()
-                .flatten()
-                .collect());
+            return self.user.iter().map(|id| predictor.known_user(id.as_encoded_bytes())).collect();
         }
         let all = predictor.model().users.len();
         let known: Vec<u32> = (0..all as u32).filter(|&user| predictor.knows_user(user)).collect();
@@ -81,9 +70,9 @@ impl Who {
         Ok(known)
     }
 
-    /// The file that is read.
-    pub(super) fn input(&self) -> Option<&Path> {
-        self.users.as_deref()
+    /// The file that is read, with its flag.
+    pub(super) fn input(&self) -> (&'static str, &[PathBuf]) {
+        ("--users", self.users.as_slice())
     }
 }
 
@@ -95,7 +84,7 @@ impl What {
         notes: &mut Vec<String>,
     ) -> Result<(Option<Vec<u32>>, Vec<u32>)> {
         let mut read = |path: &Path| -> Result<Listed> {
-            let known = |id: &[u8]| predictor.item(id).filter(|&item| predictor.knows_item(item));
+            let known = |id: &[u8]| predictor.trained_item(id);
             let read = |each: &mut Each<'_>| read_item_ids(path, each);
             let listed = listed(predictor.model().items.len(), &known, &read)?;
             listed.note(path, "passed over: no item with a training rating", notes);
@@ -103,7 +92,7 @@ impl What {
         };
         let candidates = self.candidates.as_deref().map(|path| {
             let listed = read(path)?;
-            listed.some_known(path, "item")?;
+            listed.some_known(path, ["an", "item"])?;
             Ok(listed.indices)
         });
         let candidates = candidates.transpose()?;
@@ -111,9 +100,9 @@ impl What {
         Ok((candidates, exclude.transpose()?.unwrap_or_default()))
     }
 
-    /// The files that are read.
-    pub(super) fn inputs(&self) -> [Option<&Path>; 2] {
-        [self.candidates.as_deref(), self.exclude.as_deref()]
+    /// The files that are read, each with its flag.
+    pub(super) fn inputs(&self) -> [(&'static str, &[PathBuf]); 2] {
+        [("--candidates", self.candidates.as_slice()), ("--exclude", self.exclude.as_slice())]
     }
 }
 
@@ -139,12 +128,12 @@ fn listed(
 
 impl Listed {
     /// An error if the model knows none of the ids.
-    fn some_known(&self, path: &Path, what: &str) -> Result<()> {
+    fn some_known(&self, path: &Path, [a, what]: [&str; 2]) -> Result<()> {
         match (&self.indices[..], self.unknown) {
             ([], 0) => Err(Error::data(path, "holds no id", format!("write {what}s' ids, one a line"))),
             ([], _) => Err(Error::data(
                 path,
-                format!("none of its ids is a {what} with a training rating").replace("a item", "an item"),
+                format!("none of its ids is {a} {what} with a training rating"),
                 format!("put the ids first, or under a header such as {what}Id"),
             )),
             _ => Ok(()),
@@ -156,12 +145,4 @@ impl Listed {
             notes.push(format!("note: {} of {} {done}", count(self.unknown, "id"), path.display()));
         }
     }
-}
-
-/// Standard input can be read but once.
-pub(super) fn one_stdin<'a>(inputs: impl IntoIterator<Item = Option<&'a Path>>) -> Result<()> {
-    if inputs.into_iter().flatten().filter(|path| *path == Path::new("-")).count() > 1 {
-        return Err(Error::usage("standard input can't be two files at once", "pass a file for one of them"));
-    }
-    Ok(())
 }

@@ -20,8 +20,7 @@ pub(super) struct Export {
     #[arg(value_name = "MODEL")]
     model: PathBuf,
 
-    /// The format: npz, npy, safetensors, word2vec or parquet; see --help
-    #[arg(long, value_name = "FORMAT", long_help = help::exports())]
+    #[arg(long, value_name = "FORMAT", help = help::export_names(), long_help = help::exports())]
     format: String,
 
     /// Which side a format holds that has only one [default: items]

@@ -11,16 +11,15 @@ use rayon::prelude::*;
 use self::newcomers::{Newcomer, Tally, grouped, whole};
 use self::write::{Answer, Layout, write};
 use super::args::{one_of, threads};
+use super::choice::What;
 use super::help;
-use super::input::{RatingsReading, at_most_one_stdin, files};
+use super::input::{RatingsReading, at_most_one_stdin, files, named};
 use super::rows::{Form, Rows, To};
 use super::streams::Streams;
+use crate::data::text::quoted;
 use crate::data::{Duplicates, ReadOptions, Side};
 use crate::error::{Error, Result};
-use crate::model::{Model, Predictor};
-
-/// Rows that are folded in side by side before they are written.
-const BLOCK: usize = 512;
+use crate::model::{Model, Predictor, TopN, lists_at_once};
 
 /// Answer new users, or place new items, from their ratings alone, without training anew
 #[derive(Debug, Args)]
@@ -34,7 +33,7 @@ pub(super) struct FoldIn {
     ratings: Vec<PathBuf>,
 
     /// The ratings are of new items, by users of the model: who would rate them highest?
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["candidates", "exclude"])]
     items: bool,
 
     /// Items a user, or users an item
@@ -51,8 +50,11 @@ pub(super) struct FoldIn {
     #[arg(long)]
     include_seen: bool,
 
+    #[command(flatten)]
+    what: What,
+
     /// Bias and factors, a row a user, instead of a list
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["candidates", "exclude"])]
     factors: bool,
 
     /// A user's lines stand together: answer each user as soon as the next one begins, in constant memory
@@ -76,8 +78,10 @@ pub(super) struct FoldIn {
 
 impl FoldIn {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
-        at_most_one_stdin(&[("RATINGS", &self.ratings)])?;
+        let [candidates, exclude] = self.what.inputs();
+        at_most_one_stdin(&[("RATINGS", &self.ratings), candidates, exclude])?;
         let mut inputs = files(&self.ratings);
+        inputs.extend([candidates, exclude].into_iter().flat_map(|(_, paths)| paths).cloned());
         inputs.push(self.model.clone());
         let to = self.to.open(inputs.iter().map(|path| &**path))?;
         if self.factors && to.form() == Form::Json {
@@ -92,9 +96,14 @@ impl FoldIn {
         let predictor = model.predictor();
         // A model that can't fold in is refused before anything is read or written.
         predictor.fold_in_user(&[])?;
+        let mut notes = Vec::new();
+        let (candidates, exclude) = self.what.indices(&predictor, &mut notes)?;
+        let query = TopN { n: self.count, include_seen: self.include_seen, candidates, exclude };
         let layout = Layout { model: &model, side: self.side(), factors: self.factors, form: to.form() };
-        let tally = to.write(streams, layout.columns(), |rows| self.answer(&predictor, &layout, rows))?;
-        tally.notes(self.side(), &model.metadata).into_iter().for_each(|note| streams.note(note));
+        let tally =
+            to.write(streams, layout.columns(), |rows| self.answer(&predictor, &query, &layout, rows))?;
+        notes.extend(tally.notes(self.side(), &model.metadata));
+        notes.into_iter().for_each(|note| streams.note(note));
         Ok(())
     }
 
@@ -102,18 +111,25 @@ impl FoldIn {
         if self.items { Side::Items } else { Side::Users }
     }
 
-    fn answer(&self, predictor: &Predictor<'_>, layout: &Layout<'_>, rows: &mut Rows<'_>) -> Result<Tally> {
+    fn answer(
+        &self,
+        predictor: &Predictor<'_>,
+        query: &TopN,
+        layout: &Layout<'_>,
+        rows: &mut Rows<'_>,
+    ) -> Result<Tally> {
         let side = self.side();
         let options = ReadOptions { duplicates: self.duplicates, ..self.reading.options() };
         let mut tally = Tally::default();
         let lists = !self.factors;
         let fold = |newcomer: &Newcomer| -> Result<Answer> {
             let row = match side {
-                Side::Users => predictor.fold_in_user(&newcomer.ratings)?,
-                Side::Items => predictor.fold_in_item(&newcomer.ratings)?,
+                Side::Users => predictor.fold_in_user(&newcomer.ratings),
+                Side::Items => predictor.fold_in_item(&newcomer.ratings),
             };
+            let row = row.map_err(|error| self.refused(newcomer, error))?;
             let best = match lists {
-                true => predictor.recommend_for(&row, self.count, self.include_seen),
+                true => predictor.recommend_for(&row, query),
                 false => Vec::new(),
             };
             Ok(Answer { row, best })
@@ -126,7 +142,10 @@ impl FoldIn {
                 rows.flush()
             })?;
         } else {
-            whole(predictor, side, &self.ratings, &options, BLOCK, |block| {
+            let model = predictor.model();
+            let others = if self.items { model.users.len() } else { model.items.len() };
+            let block = lists_at_once(if lists { self.count } else { 1 }, others);
+            whole(predictor, side, &self.ratings, &options, block, |block| {
                 let answers = block.par_iter().map(fold).collect::<Result<Vec<_>>>()?;
                 for (newcomer, answer) in block.iter().zip(&answers) {
                     tally.count(newcomer, &answer.row, &layout.model.metadata);
@@ -136,5 +155,17 @@ impl FoldIn {
             })?;
         }
         Ok(tally)
+    }
+
+    /// What the library finds wrong with a row's ratings is wrong with the data.
+    fn refused(&self, newcomer: &Newcomer, error: Error) -> Error {
+        match error {
+            Error::Usage { what, remedy } => {
+                let own = if self.items { "item" } else { "user" };
+                let id = quoted(&newcomer.id);
+                Error::data(&named(&self.ratings), format!("{own} {id}: {what}"), remedy)
+            }
+            other => other,
+        }
     }
 }

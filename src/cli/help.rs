@@ -108,6 +108,12 @@ pub(super) fn metrics() -> String {
     text
 }
 
+/// The names of the formats that models are exported to.
+pub(super) fn export_names() -> String {
+    let names: Vec<&str> = EXPORTS.iter().map(|format| format.name).collect();
+    format!("The format: {}; see --help", names.join(", "))
+}
+
 /// The formats that models are exported to.
 pub(super) fn exports() -> String {
     let mut text = "The format:\n".to_owned();

@@ -8,6 +8,7 @@ use super::args::one_of;
 use super::help;
 use super::table::count;
 use crate::data::formats::Format;
+use crate::data::text::quoted;
 use crate::data::{
     Columns, Duplicates, Held, IdMap, Ids, Input, Known, RatingRange, Ratings, ReadOptions, Separator,
     read_ratings, read_triples,
@@ -225,11 +226,11 @@ pub(super) fn read_held(
         (true, false) => "none of its items is among those trained on",
         (true, true) => "none of its ratings has both a user and an item that were trained on",
     };
-    let example = |ids: &Ids| ids.iter().next().map(|id| String::from_utf8_lossy(id).into_owned());
+    let example = |ids: &Ids| ids.iter().next().map(quoted);
     let remedy = match (example(&triples.users), example(&triples.items)) {
         (Some(user), Some(item)) => {
             format!(
-                "the first line read is user {user:?}, item {item:?}: if these are the wrong columns, pass --columns"
+                "the first line read is user {user}, item {item}: if these are the wrong columns, pass --columns"
             )
         }
         _ => "pass another file".to_owned(),

@@ -12,6 +12,7 @@ use super::input::{Reading, at_most_one_stdin, files};
 use super::rows::{Cell, Column, Kind, Rows, To};
 use super::streams::Streams;
 use super::table::count;
+use crate::data::text::quoted;
 use crate::data::{Pair, read_pairs};
 use crate::error::{Error, Place, Result};
 use crate::model::{Level, Model, Part, Prediction, Predictor, Unknown, UnknownCounts};
@@ -50,17 +51,6 @@ pub(super) struct Predict {
     reading: Reading,
 }
 
-/// An error where a model knows nothing of its uncertainty.
-pub(super) fn needs_posterior(model: &Model) -> Result<()> {
-    match model.posterior {
-        Some(_) => Ok(()),
-        None => Err(Error::usage(
-            "the model knows nothing of its uncertainty",
-            "train it with --reg auto and more epochs than the warm-up, without --average",
-        )),
-    }
-}
-
 impl Predict {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
         at_most_one_stdin(&[("PAIRS", &self.pairs)])?;
@@ -69,7 +59,7 @@ impl Predict {
         let mut model = Model::load(&self.model)?;
         model.clip &= !self.no_clip;
         if self.with_std || self.interval.is_some() {
-            needs_posterior(&model)?;
+            model.known_posterior()?;
         }
         let counts = to.write(streams, self.columns(), |rows| self.write(&model, rows))?;
         if counts.unknown() > 0 {
@@ -209,11 +199,11 @@ impl Block {
 }
 
 fn refused(pair: &Pair<'_>, part: Part) -> Error {
-    let (user, item) = (String::from_utf8_lossy(pair.user), String::from_utf8_lossy(pair.item));
+    let (user, item) = (quoted(pair.user), quoted(pair.item));
     let what = match part {
-        Part::User => format!("user {user:?} is unknown to the model"),
-        Part::Item => format!("item {item:?} is unknown to the model"),
-        Part::Both => format!("user {user:?} and item {item:?} are unknown to the model"),
+        Part::User => format!("user {user} is unknown to the model"),
+        Part::Item => format!("item {item} is unknown to the model"),
+        Part::Both => format!("user {user} and item {item} are unknown to the model"),
     };
     Error::data_at(pair.location(), what, "remove the line, or pass --unknown mean or skip")
 }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use indicatif::ProgressBar;
 
-use super::choice::{What, Who, one_stdin};
-use super::predict::needs_posterior;
+use super::choice::{What, Who};
+use super::input::at_most_one_stdin;
 use super::render::progress;
 use super::rows::{Cell, Column, Rows, To};
 use super::streams::Streams;
@@ -47,25 +47,13 @@ pub(super) struct Recommend {
     #[arg(long, value_name = "HOW", value_parser = ["ucb", "thompson"], conflicts_with = "device")]
     explore: Option<String>,
 
-    /// Standard deviations that ucb adds
-    #[arg(
-        long,
-        value_name = "Z",
-        allow_negative_numbers = true,
-        default_value_t = 1.0,
-        requires = "explore"
-    )]
-    explore_z: f64,
+    /// Standard deviations that ucb adds [default: 1]
+    #[arg(long, value_name = "Z", allow_negative_numbers = true, requires = "explore")]
+    explore_z: Option<f64>,
 
-    /// Seed of thompson's draws
-    #[arg(
-        long,
-        value_name = "SEED",
-        allow_negative_numbers = true,
-        default_value_t = 0,
-        requires = "explore"
-    )]
-    seed: u64,
+    /// Seed of thompson's draws [default: 0]
+    #[arg(long, value_name = "SEED", allow_negative_numbers = true, requires = "explore")]
+    seed: Option<u64>,
 
     #[command(flatten)]
     to: To,
@@ -97,16 +85,17 @@ enum Rank {
 impl Recommend {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
         let [candidates, exclude] = self.what.inputs();
-        let inputs = [Some(&*self.model), self.who.input(), candidates, exclude];
-        one_stdin(inputs)?;
-        let to = self.to.open(inputs.into_iter().flatten())?;
+        let inputs = [self.who.input(), candidates, exclude];
+        at_most_one_stdin(&inputs)?;
+        let read = inputs.iter().flat_map(|(_, paths)| *paths).chain([&self.model]);
+        let to = self.to.open(read.map(|path| &**path))?;
         let explore = self.explore()?;
         self.device.limit_threads();
 
         let model = Model::load(&self.model)?;
         let predictor = model.predictor();
         if explore.is_some() {
-            needs_posterior(&model)?;
+            model.known_posterior()?;
         }
         let mut notes = Vec::new();
         let users = self.who.indices(&predictor, &mut notes)?;
@@ -132,14 +121,19 @@ impl Recommend {
     }
 
     fn explore(&self) -> Result<Option<Explore>> {
-        match self.explore.as_deref() {
-            None => Ok(None),
-            Some("ucb") if !self.explore_z.is_finite() => Err(Error::usage(
-                format!("--explore-z {} is no number", self.explore_z),
-                "pass a finite number",
-            )),
-            Some("ucb") => Ok(Some(Explore::Ucb { z: self.explore_z })),
-            Some(_) => Ok(Some(Explore::Thompson { seed: self.seed })),
+        match (self.explore.as_deref(), self.explore_z, self.seed) {
+            (None, ..) => Ok(None),
+            (Some("ucb"), _, Some(_)) => {
+                Err(Error::usage("--seed is for draws, and ucb draws nothing", "leave it out"))
+            }
+            (Some("ucb"), Some(z), _) if !z.is_finite() => {
+                Err(Error::usage(format!("--explore-z {z} is no number"), "pass a finite number"))
+            }
+            (Some("ucb"), z, _) => Ok(Some(Explore::Ucb { z: z.unwrap_or(1.0) })),
+            (Some(_), Some(_), _) => {
+                Err(Error::usage("--explore-z is for ucb, and thompson adds nothing", "leave it out"))
+            }
+            (Some(_), None, seed) => Ok(Some(Explore::Thompson { seed: seed.unwrap_or(0) })),
         }
     }
 }

@@ -11,10 +11,7 @@ use super::rows::{Cell, Column, Rows, To};
 use super::streams::Streams;
 use super::table::count;
 use crate::error::Result;
-use crate::model::{Model, Neighbor, Neighborhood, Predictor, Similarity};
-
-/// Rows whose neighbours are computed side by side before they are written.
-const BLOCK: usize = 512;
+use crate::model::{Model, Neighbor, Neighborhood, Predictor, Similarity, lists_at_once};
 
 /// Find the items, or the users, that are most alike
 #[derive(Debug, Args)]
@@ -87,11 +84,12 @@ impl Similar {
         let mut columns = [side, "neighbor"].map(Column::text).to_vec();
         columns.extend([Column::count("rank"), Column::number("similarity")]);
         columns.extend(named.then(|| Column::text("name")));
-        to.write(streams, columns, |rows| {
-            for block in of.chunks(BLOCK) {
+        let rows = if users { model.users.len() } else { model.items.len() };
+        to.write(streams, columns, |out| {
+            for block in of.chunks(lists_at_once(self.count, rows)) {
                 let lists = block.par_iter().map(nearest).collect::<Result<Vec<Vec<Neighbor>>>>()?;
                 for (&row, list) in block.iter().zip(&lists) {
-                    write(&model, (row, users), list, rows)?;
+                    write(&model, (row, users), list, out)?;
                 }
             }
             Ok(())

@@ -70,11 +70,11 @@ pub(super) fn is_closed_pipe(error: &Error) -> bool {
 
 /// One line on stderr, whatever is in the text.
 pub(super) fn error_line(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "error: {}", one_line(text));
+    let _ = writeln!(io::stderr().lock(), "error: {}", without_breaks(text));
 }
 
 /// The text without line breaks and other controls.
-fn one_line(text: &str) -> String {
+fn without_breaks(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let safe = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
     lines.join(" ").chars().map(safe).collect()
@@ -86,8 +86,8 @@ mod tests {
 
     #[test]
     fn a_message_is_one_line() {
-        assert_eq!(one_line("a\nb\r\n\n  c\x1b[31m"), "a b c\u{fffd}[31m");
-        assert_eq!(one_line("two  spaces\tand a tab"), "two  spaces\tand a tab");
+        assert_eq!(without_breaks("a\nb\r\n\n  c\x1b[31m"), "a b c\u{fffd}[31m");
+        assert_eq!(without_breaks("two  spaces\tand a tab"), "two  spaces\tand a tab");
     }
 
     #[test]

@@ -63,22 +63,6 @@ impl Compressed {
         (Self { offsets, columns }, order)
     }
 
-    /// A pattern from its parts, as read from a file. `None` unless the
-    /// offsets begin with 0, never fall and end with the number of entries,
-    /// and the columns of each row are ascending, distinct and below `width`.
-    pub fn from_parts(offsets: Vec<u64>, columns: Vec<u32>, width: usize) -> Option<Self> {
-        let whole = offsets.first() == Some(&0) && offsets.last() == Some(&(columns.len() as u64));
-        if !whole || !offsets.is_sorted() {
-            return None;
-        }
-        let pattern = Self { offsets, columns };
-        let sound = (0..pattern.rows()).into_par_iter().all(|row| {
-            let columns = pattern.row(row);
-            columns.is_sorted_by(|a, b| a < b) && columns.last().is_none_or(|&last| (last as usize) < width)
-        });
-        sound.then_some(pattern)
-    }
-
     /// Number of rows.
     pub fn rows(&self) -> usize {
         self.offsets.len() - 1
@@ -251,22 +235,5 @@ mod tests {
     fn equal_pairs_keep_their_order() {
         let (_, order) = Compressed::build(2, &[1, 0, 1, 1], &[3, 3, 3, 2]);
         assert_eq!(order, [1, 3, 0, 2]);
-    }
-
-    #[test]
-    fn parts_are_checked() {
-        let sound = Compressed { offsets: vec![0, 2, 2, 3], columns: vec![0, 4, 1] };
-        let parts = |offsets: &[u64], columns: &[u32], width| {
-            Compressed::from_parts(offsets.to_vec(), columns.to_vec(), width)
-        };
-        assert_eq!(parts(&[0, 2, 2, 3], &[0, 4, 1], 5), Some(sound));
-        assert_eq!(parts(&[0], &[], 0), Some(Compressed::default()));
-        assert_eq!(parts(&[], &[], 5), None);
-        assert_eq!(parts(&[0, 2, 2, 3], &[0, 4, 1], 4), None, "a column out of range");
-        assert_eq!(parts(&[0, 2, 2, 3], &[4, 0, 1], 5), None, "columns that fall");
-        assert_eq!(parts(&[0, 2, 2, 3], &[4, 4, 1], 5), None, "a column twice");
-        assert_eq!(parts(&[0, 4, 2, 3], &[0, 4, 1], 5), None, "offsets that fall");
-        assert_eq!(parts(&[1, 2, 2, 3], &[0, 4, 1], 5), None);
-        assert_eq!(parts(&[0, 2, 2, 4], &[0, 4, 1], 5), None, "offsets past the end");
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn quoted(bytes: &[u8]) -> String {
 
 /// What may quote the file, such as another crate's error, without line breaks and other controls,
 /// and not too long.
-pub(super) fn one_line(text: &impl ToString) -> String {
+pub(crate) fn one_line(text: &impl ToString) -> String {
     const MOST: usize = 200;
     let text = text.to_string().replace(char::is_control, " ");
     match text.char_indices().nth(MOST) {

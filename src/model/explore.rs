@@ -7,8 +7,8 @@ use rayon::prelude::*;
 
 use super::predict::dot;
 use super::recommend::Candidate;
-use super::top_n::scanned_at_once;
-use super::{Predictor, TopN};
+use super::top_n::lists_at_once;
+use super::{Predictor, Side, TopN};
 use crate::error::{Error, Result};
 
 /// The ChaCha stream of Thompson draws, above a user's index; see
@@ -96,8 +96,8 @@ impl Predictor<'_> {
         explore: Explore,
         mut each: impl FnMut(&[ExploredList]) -> Result<()>,
     ) -> Result<()> {
-        let items = self.listable(query);
-        for block in users.chunks(scanned_at_once(query.n, items.len())) {
+        let items = self.listable(Side::Items, query);
+        for block in users.chunks(lists_at_once(query.n, items.len())) {
             let list = |&user: &u32| {
                 let items = self.explore_among(user, query.n, query.include_seen, &items, explore)?;
                 Ok(ExploredList { user, items })
@@ -118,12 +118,7 @@ impl Predictor<'_> {
     ) -> Result<Vec<Explored>> {
         let model = self.model;
         let items = items.iter().copied();
-        let Some(posterior) = &model.posterior else {
-            return Err(Error::usage(
-                "this model does not know how certain it is, so there is nothing to explore",
-                "train with --reg auto",
-            ));
-        };
+        let posterior = model.known_posterior()?;
         if !self.knows_user(user) {
             return Ok(Vec::new());
         }

@@ -41,9 +41,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::tensors::{self, Tensor, TensorFile, one_line};
+use super::tensors::{self, Tensor, TensorFile};
 use super::{BaselineBiases, Calibration, MaskFactors, Metadata, Model, Posterior};
 use crate::config::ModelKind;
+use crate::data::text::one_line;
 use crate::data::{Compressed, Ids};
 use crate::error::{Error, Result};
 use crate::output::Output;

@@ -24,7 +24,7 @@ use super::interval::RowMoments;
 use super::posterior::{LEAST_VARIANCE, shrunk_noise};
 use super::predict::dot;
 use super::similar::best;
-use super::{Model, Part, Posterior, Prediction, Predictor, Side};
+use super::{Model, Part, Posterior, Prediction, Predictor, Side, TopN};
 use crate::config::{MAX_RANK, RegScaling, WARM_UP_LAMBDA};
 use crate::error::{Error, Result};
 
@@ -261,32 +261,23 @@ impl Predictor<'_> {
         }
     }
 
-    /// The `n` best items for a new user, or the `n` users who would rate a new item highest, best
-    /// first: exactly `n`, or all there are.
+    /// The best items for a new user, or the users who would rate a new item highest, best first:
+    /// exactly `n`, or all there are. The query's indices are those of what is listed.
     ///
     /// What was folded in by is left out unless `include_seen`; what has no training ratings
     /// always is. Ties go to the lower index. A user of whom nothing is known gets the items with
     /// the greatest biases.
-    pub fn recommend_for(&self, row: &FoldedIn, n: usize, include_seen: bool) -> Vec<Scored> {
-        let (rows, knows): (usize, &dyn Fn(u32) -> bool) = match row.side {
-            Side::Users => (self.model.items.len(), &|item| self.knows_item(item)),
-            Side::Items => (self.model.users.len(), &|user| self.knows_user(user)),
-        };
-        let mut seen = row.rated.iter().copied().peekable();
-        let mut scores = Vec::with_capacity(rows);
-        for index in 0..rows as u32 {
-            let mut is_seen = false;
-            while seen.next_if_eq(&index).is_some() {
-                is_seen = true;
-            }
-            if (include_seen || !is_seen) && knows(index) {
-                scores.push((index, self.unclipped_for(row, index as usize)));
-            }
+    pub fn recommend_for(&self, row: &FoldedIn, query: &TopN) -> Vec<Scored> {
+        let mut listed = self.listable(row.side.other(), query);
+        if !query.include_seen {
+            listed.retain(|index| row.rated.binary_search(index).is_err());
         }
+        let scores = listed.into_iter().map(|index| (index, self.unclipped_for(row, index as usize)));
         let without = row.rated.is_empty() && !self.model.kind.has_bias();
         let score =
             |unclipped: f64| self.clipped(if without { self.model.metadata.rating_mean } else { unclipped });
-        best(scores, n).into_iter().map(|(index, rating)| Scored { index, score: score(rating) }).collect()
+        let best = best(scores.collect(), query.n).into_iter();
+        best.map(|(index, rating)| Scored { index, score: score(rating) }).collect()
     }
 
     fn unclipped_for(&self, row: &FoldedIn, other: usize) -> f64 {

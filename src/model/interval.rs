@@ -74,7 +74,7 @@ pub struct Interval {
 
 /// How often intervals were right.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Coverage {
+pub struct IntervalCoverage {
     /// Ratings looked at.
     pub ratings: u64,
     /// The share of them that lay in their interval, ends included.
@@ -263,11 +263,11 @@ impl Predictor<'_> {
 
 /// Measures how often the intervals of a level hold the rating. `None` is an id that the model
 /// does not have. `None` if the model has no posterior or no rating has an interval.
-pub fn coverage(
+pub fn interval_coverage(
     predictor: &Predictor<'_>,
     ratings: impl IntoIterator<Item = (Option<u32>, Option<u32>, f32)>,
     level: Level,
-) -> Option<Coverage> {
+) -> Option<IntervalCoverage> {
     let (mut count, mut covered, mut width, mut missed) = (0_u64, 0_u64, 0.0, 0.0);
     for (user, item, rating) in ratings {
         let prediction = predictor.predict(user, item);
@@ -279,7 +279,7 @@ pub fn coverage(
         missed += (low - rating).max(rating - high).max(0.0);
     }
     let mean = |sum: f64| sum / count as f64;
-    (count > 0).then(|| Coverage {
+    (count > 0).then(|| IntervalCoverage {
         ratings: count,
         share: mean(covered as f64),
         width: mean(width),

@@ -35,7 +35,7 @@ pub use card::{Card, CardSection};
 pub use explore::{Explore, Explored, ExploredList};
 pub use export::{EXPORTS, ExportFormat};
 pub use fold_in::{FoldedIn, FoldedUncertainty, Scored};
-pub use interval::{Coverage, Interval, Level, coverage};
+pub use interval::{Interval, IntervalCoverage, Level, interval_coverage};
 pub use metrics::{Accuracy, METRICS, Metric, evaluate};
 pub use posterior::{Calibration, MaskFactors, Posterior};
 pub use predict::{Part, Prediction, Predictor, Unknown, UnknownCounts};
@@ -45,6 +45,8 @@ pub use ranking::{
 };
 pub use recommend::Recommendation;
 pub use similar::{Neighbor, Neighborhood, Similarity};
+#[cfg(feature = "cli")]
+pub(crate) use top_n::lists_at_once;
 pub use top_n::{TopList, TopN, TopNCounts};
 
 /// The greatest rank of a model: an average lines up the factors of its parts.
@@ -81,7 +83,7 @@ pub struct Model {
     pub scale: f64,
     /// Whether predictions are clipped to `metadata.rating_min..=rating_max`.
     pub clip: bool,
-    /// Which items each user rated in the training part: `[m]` rows of item indices, ascending.
+    /// Which items each user rated in the training part: `[m]` rows of item indices, ascending, each once.
     pub seen: Compressed,
     /// How certain the model is, if it learned its regularization (`--reg auto`).
     pub posterior: Option<Posterior>,
@@ -213,8 +215,12 @@ fn check_pattern(seen: &Compressed, rows: usize, columns: usize) -> Result<(), S
     if let Some(index) = indices.iter().find(|&&index| index as usize >= columns) {
         return Err(format!("seen_items holds item {index} of {columns}"));
     }
-    let sorted = offsets.windows(2).all(|row| indices[row[0] as usize..row[1] as usize].is_sorted());
-    if sorted { Ok(()) } else { Err("seen_items are not in order".to_owned()) }
+    let row = |ends: &[u64]| indices[ends[0] as usize..ends[1] as usize].is_sorted_by(|a, b| a < b);
+    if offsets.windows(2).all(row) {
+        Ok(())
+    } else {
+        Err("seen_items are not in order, each once".to_owned())
+    }
 }
 
 #[cfg(test)]

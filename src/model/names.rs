@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{Model, Predictor};
 use crate::data::Ids;
+use crate::data::text::quoted;
 use crate::error::{Error, Result};
 
 /// Items that an error lists, at most.
@@ -42,13 +43,13 @@ impl Predictor<'_> {
             return Ok(item);
         }
         let model = self.model();
+        let shown = quoted(text);
         let text = String::from_utf8_lossy(text);
-        let shown = text.escape_debug();
         let same: Vec<u32> = model.named(|name| name == text).take(LISTED + 1).collect();
         match same[..] {
             [item] => return Ok(item),
             [_, ..] => {
-                let what = format!("several items are called '{shown}'");
+                let what = format!("several items are called {shown}");
                 return Err(Error::usage(what, format!("pass the id of one: {}", self.listed(&same))));
             }
             [] => {}
@@ -60,8 +61,8 @@ impl Predictor<'_> {
             model.named(|name| name.to_lowercase().contains(&lower)).take(LISTED + 1).collect()
         };
         let what = match model.item_names {
-            Some(_) => format!("no item has the id or the name '{shown}'"),
-            None => format!("no item has the id '{shown}', and the model has no names"),
+            Some(_) => format!("no item has the id or the name {shown}"),
+            None => format!("no item has the id {shown}, and the model has no names"),
         };
         Err(Error::usage(
             what,
@@ -81,9 +82,8 @@ impl Predictor<'_> {
         if self.knows_item(item) {
             return Ok(item);
         }
-        let shown = String::from_utf8_lossy(text).escape_debug().to_string();
         Err(Error::usage(
-            format!("item '{shown}' has no training ratings"),
+            format!("item {} has no training ratings", quoted(text)),
             "pass an item of the ratings it was trained on",
         ))
     }
@@ -92,7 +92,7 @@ impl Predictor<'_> {
     fn listed(&self, items: &[u32]) -> String {
         let one = |&item: &u32| {
             let name = self.model().item_name(item).unwrap_or_default();
-            format!("{} ({})", self.model().items.text(item).escape_debug(), name.escape_debug())
+            format!("{} ({})", quoted(self.model().items.get(item)), quoted(name.as_bytes()))
         };
         let mut shown: Vec<String> = items.iter().take(LISTED).map(one).collect();
         if items.len() > LISTED {
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(["x", "y", "z", "Zoë", "Heat"].map(find), [0, 1, 2, 1, 2], "ids before names");
         assert_eq!(predictor.known_item(b"Zo\xc3\xab").unwrap(), 1);
         let error = predictor.known_item(b"Heat").unwrap_err();
-        assert!(error.to_string().starts_with("item 'Heat' has no training ratings; "), "{error}");
+        assert!(error.to_string().starts_with("item \"Heat\" has no training ratings; "), "{error}");
     }
 
     #[test]
@@ -141,18 +141,18 @@ mod tests {
             text
         };
         assert!(
-            refusal(&model, b"star").starts_with("no item has the id 'star', and the model has no names; ")
+            refusal(&model, b"star").starts_with("no item has the id \"star\", and the model has no names; ")
         );
         let names = ["Star I", "STAR II", "Heat", "a\nstar", "", "Heat", "star v", "star vi", "star vii"];
         model.item_names = Some(ids(&names));
         assert_eq!(
             refusal(&model, b"star"),
-            "no item has the id or the name 'star'; names with that in it: i0 (Star I), i1 (STAR II), \
-             i3 (a\\nstar), i6 (star v), i7 (star vi), and more"
+            "no item has the id or the name \"star\"; names with that in it: \"i0\" (\"Star I\"), \
+             \"i1\" (\"STAR II\"), \"i3\" (\"a\\nstar\"), \"i6\" (\"star v\"), \"i7\" (\"star vi\"), and more"
         );
         assert_eq!(
             refusal(&model, b"Heat"),
-            "several items are called 'Heat'; pass the id of one: i2 (Heat), i5 (Heat)"
+            "several items are called \"Heat\"; pass the id of one: \"i2\" (\"Heat\"), \"i5\" (\"Heat\")"
         );
         assert!(refusal(&model, b"\xff\n").ends_with("; pass an item of the ratings it was trained on"));
         assert!(refusal(&model, b"").ends_with("; pass an item of the ratings it was trained on"));

@@ -2,18 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The least variance of a prior and of the noise: keeps a precision finite where a factor or the
-/// noise dies out, in units of the standardised rating's variance.
-pub(crate) const LEAST_VARIANCE: f64 = 1e-8;
-
-/// Ratings that the common noise counts as when a user's own is estimated.
-const NOISE_SHRINKAGE: f64 = 10.0;
-
-/// σ_u² of a user with n ratings and `energy = Σ E[e²]`, shrunk to the `noise` of all:
-/// `(10·σ² + Σ E[e²]) / (10 + n)`.
-pub(crate) fn shrunk_noise(noise: f64, energy: f64, n: f64) -> f64 {
-    (NOISE_SHRINKAGE * noise + energy) / (NOISE_SHRINKAGE + n)
-}
+use super::Model;
+use crate::error::{Error, Result};
 
 /// The posterior of a model, around the means that are its factors and biases.
 ///
@@ -72,6 +62,33 @@ pub struct Calibration {
     pub factor: f64,
     /// Ratings that it was measured on.
     pub ratings: u64,
+}
+
+/// Floors that keep a precision finite where a factor or the noise dies out,
+/// in units of the standardised rating's variance.
+pub(crate) const LEAST_VARIANCE: f64 = 1e-8;
+
+/// Ratings that the common noise counts as when a user's own is estimated.
+const NOISE_SHRINKAGE: f64 = 10.0;
+
+/// σ_u² of a user with n ratings whose `Σ E[e²]` is `energy`: their own mean, shrunk to the common `noise`.
+pub(crate) fn shrunk_noise(noise: f64, energy: f64, n: f64) -> f64 {
+    (NOISE_SHRINKAGE * noise + energy) / (NOISE_SHRINKAGE + n)
+}
+
+impl Model {
+    /// The posterior, for whoever can't do without.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the model has none.
+    pub fn known_posterior(&self) -> Result<&Posterior> {
+        self.posterior.as_ref().ok_or_else(|| {
+            Error::usage(
+                "the model knows nothing of its uncertainty",
+                "train it with --reg auto and more epochs than the warm-up, without --average",
+            )
+        })
+    }
 }
 
 impl Posterior {

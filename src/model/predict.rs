@@ -176,6 +176,16 @@ impl<'a> Predictor<'a> {
         self.item_map.get_or_init(|| IdMap::from(self.model.items.clone())).get(id)
     }
 
+    /// The index of a user's id that has training ratings.
+    pub fn trained_user(&self, id: &[u8]) -> Option<u32> {
+        self.known.user(self.user(id))
+    }
+
+    /// The index of an item's id that has training ratings.
+    pub fn trained_item(&self, id: &[u8]) -> Option<u32> {
+        self.known.item(self.item(id))
+    }
+
     /// Whether a user index has training ratings.
     pub fn knows_user(&self, user: u32) -> bool {
         self.user_ratings(user) > 0
@@ -284,6 +294,11 @@ mod tests {
         assert_eq!(predict("cid", "x"), (3.25, Some(Part::User)));
         assert_eq!(predict("ann", "z"), (3.5, Some(Part::Item)));
         assert_eq!(predict("cid", "z"), (3.5, Some(Part::Both)));
+        assert_eq!(
+            ["ann", "cid", "dot"].map(|id| predictor.trained_user(id.as_bytes())),
+            [Some(0), None, None]
+        );
+        assert_eq!(["y", "z", "q"].map(|id| predictor.trained_item(id.as_bytes())), [Some(1), None, None]);
         // dot and q are not in the model at all.
         assert_eq!(predict("dot", "y"), (2.0, Some(Part::User)));
         assert_eq!(predict("bob", "q"), (2.0, Some(Part::Item)));

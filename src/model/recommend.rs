@@ -4,6 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use super::Predictor;
+use crate::data::text::quoted;
 use crate::error::{Error, Result};
 
 /// A recommended item.
@@ -55,8 +56,8 @@ impl Predictor<'_> {
     /// [`Error::Usage`] if the user is not in the model or has no training ratings.
     pub fn known_user(&self, user: &[u8]) -> Result<u32> {
         let refused = |what: &str| {
-            let user = String::from_utf8_lossy(user).escape_debug().to_string();
-            Error::usage(format!("user '{user}' {what}"), "pass a user of the ratings it was trained on")
+            let what = format!("user {} {what}", quoted(user));
+            Error::usage(what, "pass a user of the ratings it was trained on")
         };
         let index = self.user(user).ok_or_else(|| refused("is not in the model"))?;
         if !self.knows_user(index) {
@@ -239,9 +240,10 @@ mod tests {
             assert_eq!(error.exit_code(), 2);
             error.to_string()
         };
-        assert!(refusal(b"dot").starts_with("user 'dot' is not in the model; "));
-        assert!(refusal(b"cid").starts_with("user 'cid' has no training ratings; "));
+        assert!(refusal(b"dot").starts_with("user \"dot\" is not in the model; "));
+        assert!(refusal(b"cid").starts_with("user \"cid\" has no training ratings; "));
         assert!(!refusal(b"two\nlines\xff").contains('\n'));
+        assert!(refusal(&[b'x'; 1 << 20]).len() < 200, "a long id is cut");
         assert!(predictor.recommend_index(2, 5, false).is_empty());
         assert!(predictor.recommend_index(u32::MAX, 5, false).is_empty());
     }

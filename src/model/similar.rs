@@ -125,6 +125,8 @@ pub(super) fn best(mut all: Vec<(u32, f64)>, n: usize) -> Vec<(u32, f64)> {
     if n < all.len() {
         all.select_nth_unstable_by(n - 1, order);
         all.truncate(n);
+        // Who keeps the list keeps its room.
+        all.shrink_to_fit();
     }
     all.sort_unstable_by(order);
     all

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use bytemuck::Pod;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
+use crate::data::text::one_line;
 use crate::error::{Error, Result};
 
 /// The one key under `__metadata__`. More than one would be written in random order.
@@ -191,8 +192,8 @@ impl<'a> TensorFile<'a> {
         if !fits {
             let expected: Vec<_> =
                 shape.iter().map(|n| n.map_or("any".to_owned(), |n| n.to_string())).collect();
-            let what =
-                format!("tensor {name} has shape {:?}, expected [{}]", info.shape, expected.join(", "));
+            let shape = one_line(&format!("{:?}", info.shape));
+            let what = format!("tensor {name} has shape {shape}, expected [{}]", expected.join(", "));
             return Err(self.bad(what));
         }
         // The header's own check: offsets lie within the file and agree with shape and type.
@@ -216,11 +217,6 @@ impl<'a> TensorFile<'a> {
         }
         Ok(values)
     }
-}
-
-/// What a parser says, which may quote the file, without line breaks and other controls.
-pub(crate) fn one_line(error: &impl ToString) -> String {
-    error.to_string().replace(char::is_control, " ")
 }
 
 fn fill(path: &Path, file: &mut impl Read, bytes: &mut [u8]) -> Result<()> {

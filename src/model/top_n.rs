@@ -8,14 +8,14 @@
 //! those of [`Predictor::recommend_index`], bit for bit, on every device.
 
 mod bound;
-mod scorer;
+mod device_items;
 
 use rayon::prelude::*;
 
 use self::bound::Bound;
-use self::scorer::Scorer;
+use self::device_items::DeviceItems;
 use super::recommend::Candidate;
-use super::{Predictor, Recommendation};
+use super::{Predictor, Recommendation, Side};
 use crate::backend::Backend;
 use crate::error::Result;
 
@@ -83,7 +83,7 @@ impl Predictor<'_> {
         backend: &mut dyn Backend,
         mut each: impl FnMut(&[TopList]) -> Result<()>,
     ) -> Result<TopNCounts> {
-        let items = self.listable(query);
+        let items = self.listable(Side::Items, query);
         let first = backend.allocated();
         let done = self.in_blocks(users, query, &items, backend, &mut each);
         backend.release(first);
@@ -102,11 +102,11 @@ impl Predictor<'_> {
         let keep = query.n.saturating_add(16 + query.n / 8);
         // A scale of 0 makes all ratings equal: nothing to choose by.
         let pays = users.len() >= MANY && keep <= MAX_KEEP && query.n > 0 && self.model.scale > 0.0;
-        let scorer = if pays { Scorer::new(self, users, items, keep, query, backend)? } else { None };
+        let scorer = if pays { DeviceItems::new(self, users, items, keep, query, backend)? } else { None };
         let mut counts = TopNCounts::default();
         let mut rest = users;
         let Some(mut scorer) = scorer else {
-            for block in rest.chunks(scanned_at_once(query.n, items.len())) {
+            for block in rest.chunks(lists_at_once(query.n, items.len())) {
                 each(&self.scan(block, query, items))?;
             }
             let users = users.len() as u64;
@@ -142,20 +142,25 @@ impl Predictor<'_> {
         Ok(counts)
     }
 
-    /// The items that lists may hold, ascending: those with training ratings, as the query has them.
-    pub(super) fn listable(&self, query: &TopN) -> Vec<u32> {
-        let mut wanted = vec![query.candidates.is_none(); self.model.items.len()];
-        let mut mark = |items: &[u32], mark: bool| {
-            for &item in items {
-                if let Some(wanted) = wanted.get_mut(item as usize) {
+    /// The rows of a side that lists may hold, ascending: those with training ratings, as the
+    /// query has them.
+    pub(super) fn listable(&self, side: Side, query: &TopN) -> Vec<u32> {
+        let (rows, knows): (usize, &dyn Fn(u32) -> bool) = match side {
+            Side::Users => (self.model.users.len(), &|user| self.knows_user(user)),
+            Side::Items => (self.model.items.len(), &|item| self.knows_item(item)),
+        };
+        let mut wanted = vec![query.candidates.is_none(); rows];
+        let mut mark = |indices: &[u32], mark: bool| {
+            for &index in indices {
+                if let Some(wanted) = wanted.get_mut(index as usize) {
                     *wanted = mark;
                 }
             }
         };
         mark(query.candidates.as_deref().unwrap_or_default(), true);
         mark(&query.exclude, false);
-        let wanted = (0..).zip(wanted).filter(|&(item, wanted)| wanted && self.knows_item(item));
-        wanted.map(|(item, _)| item).collect()
+        let wanted = (0..).zip(wanted).filter(|&(index, wanted)| wanted && knows(index));
+        wanted.map(|(index, _)| index).collect()
     }
 
     fn scan(&self, users: &[u32], query: &TopN, items: &[u32]) -> Vec<TopList> {
@@ -172,7 +177,7 @@ impl Predictor<'_> {
         &self,
         user: u32,
         n: usize,
-        list: &scorer::List<'_>,
+        list: &device_items::List<'_>,
         items: &[u32],
         bound: &Bound<'_>,
     ) -> Option<Vec<Recommendation>> {
@@ -196,10 +201,10 @@ impl Predictor<'_> {
     }
 }
 
-/// Users whose lists are scanned side by side: fewer where lists are long.
-pub(super) fn scanned_at_once(n: usize, items: usize) -> usize {
-    let (users, places) = SCANNED;
-    (places / n.min(items).max(1)).clamp(16, users)
+/// Lists of `n` of these rows that are made side by side: fewer where they are long.
+pub(crate) fn lists_at_once(n: usize, rows: usize) -> usize {
+    let (lists, places) = SCANNED;
+    (places / n.min(rows).max(1)).clamp(16, lists)
 }
 
 #[cfg(test)]

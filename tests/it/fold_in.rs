@@ -100,6 +100,22 @@ fn a_converged_posterior_folds_in_to_itself() {
             let noise = posterior.user_noise[user as usize];
             assert!((noise - uncertainty.noise).abs() < 1e-2 * noise, "{noise} and {}", uncertainty.noise);
         }
+        for item in 0..40 {
+            let own = (0..ratings.len()).filter(|&p| ratings.item[p] == item);
+            let own: Vec<(u32, f32)> = own.map(|p| (ratings.user[p], ratings.value[p])).collect();
+            let folded = predictor.fold_in_item(&own).unwrap();
+            let row = item as usize * k..(item as usize + 1) * k;
+            let uncertainty = folded.uncertainty.as_ref().unwrap();
+            let own = model.item_factors[row.clone()].iter().chain([&model.item_bias[item as usize]]);
+            for (w, f) in own.zip(folded.factors.iter().chain([&folded.bias])) {
+                assert!((w - f).abs() < 5e-3, "{} item {item}: {w} and {f}", model.kind.name());
+            }
+            let own =
+                posterior.item_variances[row].iter().chain([&posterior.item_bias_variances[item as usize]]);
+            for (w, f) in own.zip(uncertainty.variances.iter().chain([&uncertainty.bias_variance])) {
+                assert!((w - f).abs() < 1e-2 * w + 1e-6, "{} item {item}: {w} and {f}", model.kind.name());
+            }
+        }
     }
 }
 

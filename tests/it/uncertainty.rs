@@ -9,7 +9,7 @@ use deltav::config::{ModelKind, Reg, TrainConfig};
 use deltav::data::planted::Planted;
 use deltav::data::{Held, Ratings};
 use deltav::event::Silent;
-use deltav::model::{Explore, Level, Model, Posterior, coverage};
+use deltav::model::{Explore, Level, Model, Posterior, interval_coverage};
 use deltav::train::{Dataset, train};
 
 use crate::support::compare::{FACTORS, assert_close_f32};
@@ -201,7 +201,8 @@ fn intervals_for_90_percent_cover_90_percent() {
         .map(|p| (split.test.user[p], split.test.item[p], split.test.value[p]))
         .collect();
     for (level, least, greatest) in [(0.5, 0.46, 0.54), (0.9, 0.87, 0.93), (0.99, 0.98, 0.998)] {
-        let coverage = coverage(&predictor, test.iter().copied(), Level::new(level).unwrap()).unwrap();
+        let coverage =
+            interval_coverage(&predictor, test.iter().copied(), Level::new(level).unwrap()).unwrap();
         assert_eq!(coverage.ratings, 12_000);
         assert!((least..=greatest).contains(&coverage.share), "{level}: {coverage:?}");
         assert!(coverage.width > 0.5 && coverage.width < 4.0, "{level}: {coverage:?}");

@@ -91,8 +91,8 @@ fn words(side: Side) -> (&'static str, &'static str) {
 
 fn is_known(predictor: &Predictor<'_>, side: Side, id: &[u8]) -> bool {
     match side {
-        Side::Users => predictor.user(id).is_some_and(|user| predictor.knows_user(user)),
-        Side::Items => predictor.item(id).is_some_and(|item| predictor.knows_item(item)),
+        Side::Users => predictor.trained_user(id).is_some(),
+        Side::Items => predictor.trained_item(id).is_some(),
     }
 }
 

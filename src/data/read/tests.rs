@@ -1,4 +1,5 @@
 use std::fs;
+use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;

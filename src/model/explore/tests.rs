@@ -119,7 +119,10 @@ fn what_can_t_be_explored_is_refused_in_one_line() {
     let model = known_answers(ModelKind::Biased);
     let error = model.predictor().explore(b"ann", 3, true, Explore::Ucb { z: 1.0 }).unwrap_err();
     assert_eq!(error.exit_code(), 2);
-    assert!(error.to_string().ends_with("; train with --reg auto"), "{error}");
+    assert!(
+        error.to_string().starts_with("the model knows nothing of its uncertainty; train it with --reg auto"),
+        "{error}"
+    );
     let model = uncertain(ModelKind::Biased, 1);
     let predictor = model.predictor();
     for z in [f64::NAN, f64::INFINITY] {

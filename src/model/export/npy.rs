@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use super::table::Table;
 use super::{Failure, Written};
 use crate::data::Ids;
+use crate::data::text::quoted;
 
 /// Writes one side as a structured array, a record a row: `id`, `name` (if the model has names of
 /// this side), `bias` (f32), `factors` (f32, `[k]`). `numpy.load` needs no pickle for it.
@@ -123,12 +124,9 @@ pub(super) fn no_padding_without_end(texts: &Ids, width: u64) -> Result<(), Fail
 pub(super) fn no_nul_at_the_end(texts: &Ids, reader: &str) -> Result<(), Failure> {
     match texts.iter().find(|text| text.ends_with(&[0])) {
         None => Ok(()),
-        Some(text) => {
-            let text = String::from_utf8_lossy(text).escape_debug().to_string();
-            Err(Failure::Refused(
-                format!("can't hold '{text}': {reader} drops a NUL at the end"),
-                "read the model file itself, which is safetensors",
-            ))
-        }
+        Some(text) => Err(Failure::Refused(
+            format!("can't hold {}: {reader} drops a NUL at the end", quoted(text)),
+            "read the model file itself, which is safetensors",
+        )),
     }
 }

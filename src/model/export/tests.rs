@@ -133,7 +133,7 @@ fn what_numpy_would_lose_is_refused() {
     };
     let mut model = known_answers(ModelKind::Biased);
     model.items = ids(&["x", "y\0", "z"]);
-    assert!(refusal(&model).contains("can't hold 'y\\0': NumPy drops"), "{}", refusal(&model));
+    assert!(refusal(&model).contains("can't hold \"y\\0\": NumPy drops"), "{}", refusal(&model));
     let huge = Model { scale: 1e38, ..known_answers(ModelKind::Biased) };
     assert!(refusal(&huge).contains("does not fit into f32"));
 }

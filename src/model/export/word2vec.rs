@@ -8,6 +8,7 @@ use std::io::Write;
 
 use super::table::Table;
 use super::{Failure, Written};
+use crate::data::text::quoted;
 
 /// Writes the rows with training ratings. Biases have no place in this format.
 pub(super) fn write(table: &Table<'_>, out: &mut (dyn Write + Send)) -> Written {
@@ -17,7 +18,7 @@ pub(super) fn write(table: &Table<'_>, out: &mut (dyn Write + Send)) -> Written 
         let broken = String::from_utf8_lossy(id).chars().any(|c| c.is_whitespace() || c.is_control());
         if id.is_empty() || broken {
             return Err(Failure::Refused(
-                format!("can't hold the id {:?}: spaces end an id there", String::from_utf8_lossy(id)),
+                format!("can't hold the id {}: spaces end an id there", quoted(id)),
                 "export another format, such as npy",
             ));
         }

@@ -217,7 +217,7 @@ fn someone_of_whom_nothing_is_known_gets_the_prior_and_what_most_people_like() {
             for item in 0..model.items.len() as u32 {
                 assert_eq!(predictor.predict_for(&row, Some(item)), predictor.predict(None, Some(item)));
             }
-            let list = predictor.recommend_for(&row, 5, false);
+            let list = predictor.recommend_for(&row, &TopN { n: 5, ..TopN::default() });
             assert_eq!(list.len(), 5);
             let best = |item: u32| if model.kind.has_bias() { model.item_bias[item as usize] } else { 0.0 };
             let most = (0..model.items.len() as u32).filter(|&item| predictor.knows_item(item));
@@ -236,15 +236,30 @@ fn lists_are_what_a_full_sort_of_the_predictions_gives() {
         for side in [Side::Users, Side::Items] {
             let row = fold_in(&model, side, &ratings(&model, side, 6, number as u64)).unwrap();
             let rows = if side == Side::Users { model.items.len() } else { model.users.len() } as u32;
-            for (n, include_seen) in [(0, true), (1, false), (4, true), (usize::MAX, false)] {
+            let some = Some(vec![9, 2, 2, 999, 4]);
+            for (n, include_seen, candidates, exclude) in [
+                (0, true, None, vec![]),
+                (1, false, None, vec![]),
+                (4, true, None, vec![3, 700, 3]),
+                (usize::MAX, false, None, vec![]),
+                (usize::MAX, false, some.clone(), vec![]),
+                (usize::MAX, true, some, vec![4, 1]),
+                (3, true, Some(vec![]), vec![]),
+            ] {
+                let allowed = |other: &u32| {
+                    candidates.as_ref().is_none_or(|some| some.contains(other)) && !exclude.contains(other)
+                };
                 let mut expected: Vec<(u32, Prediction)> = (0..rows)
                     .map(|other| (other, predictor.predict_for(&row, Some(other))))
                     .filter(|(_, prediction)| prediction.unknown.is_none())
                     .filter(|(other, _)| include_seen || !row.rated.contains(other))
+                    .filter(|(other, _)| allowed(other))
                     .collect();
                 expected.sort_by(|a, b| b.1.unclipped.total_cmp(&a.1.unclipped).then(a.0.cmp(&b.0)));
                 expected.truncate(n);
-                let list = predictor.recommend_for(&row, n, include_seen);
+                let query = TopN { n, include_seen, candidates, exclude };
+                let list = predictor.recommend_for(&row, &query);
+                assert!(n > 4 || list.capacity() <= 2 * n, "room for what is not listed");
                 let list: Vec<(u32, f64)> = list.iter().map(|s| (s.index, s.score)).collect();
                 let expected: Vec<(u32, f64)> = expected.iter().map(|(o, p)| (*o, p.rating)).collect();
                 assert_eq!(list, expected, "model {number}, {side:?}");

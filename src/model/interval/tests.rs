@@ -92,7 +92,7 @@ fn without_a_posterior_nothing_is_made_up() {
     let prediction = predictor.predict(Some(0), Some(0));
     assert_eq!((prediction.mean_std, prediction.rating_std), (None, None));
     assert_eq!(predictor.interval(&prediction, level(0.9)), None);
-    assert_eq!(coverage(&predictor, [(Some(0), Some(0), 3.0)], level(0.9)), None);
+    assert_eq!(interval_coverage(&predictor, [(Some(0), Some(0), 3.0)], level(0.9)), None);
     assert_eq!(model.clone().calibrate(&Held::default()), None);
     // Nor where the prediction is the mean rating, which the factors don't know.
     for kind in [ModelKind::Plain, ModelKind::Centered] {
@@ -124,7 +124,7 @@ fn coverage_counts_widths_and_misses() {
     let (model, held) = at_distances(&[0.5, -1.5, 2.0, 0.0]);
     let ratings = held.value.iter().map(|&value| (Some(0), Some(1), value));
     let z = 0.674_489_750_196_081_7;
-    let coverage = coverage(&model.predictor(), ratings, level(0.5)).unwrap();
+    let coverage = interval_coverage(&model.predictor(), ratings, level(0.5)).unwrap();
     assert_eq!((coverage.ratings, coverage.share), (4, 0.5));
     assert!((coverage.width - 2.0 * z).abs() < 1e-12);
     let missed = (1.5 - z + 2.0 - z) / 4.0;
@@ -187,7 +187,7 @@ fn calibration_is_the_quantile_of_held_out_errors() {
     assert_eq!(prediction.mean_std, Some(0.0), "what is known of the mean stays");
     let ratings = held.value.iter().map(|&value| (Some(0), Some(1), value));
     // The 18th lies on its interval's end, to rounding.
-    let coverage = coverage(&predictor, ratings, level(0.9000001)).unwrap();
+    let coverage = interval_coverage(&predictor, ratings, level(0.9000001)).unwrap();
     assert_eq!((coverage.ratings, coverage.share), (19, 18.0 / 19.0));
 }
 

@@ -195,11 +195,7 @@ impl Scratch {
         let mut twice_wins = 0;
         let mut seen = model.seen_by(user).iter().copied().peekable();
         for item in 0..model.items.len() as u32 {
-            let mut is_seen = false;
-            while seen.next_if_eq(&item).is_some() {
-                is_seen = true;
-            }
-            if is_seen || !predictor.knows_item(item) {
+            if seen.next_if_eq(&item).is_some() || !predictor.knows_item(item) {
                 continue;
             }
             let other = candidate(item);

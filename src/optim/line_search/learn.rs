@@ -197,7 +197,7 @@ impl Learn {
         let user_noise = energy
             .iter()
             .zip(&counts)
-            .map(|(&energy, &n)| shrunk_noise(self.noise, f64::from(energy), f64::from(n)) as f32);
+            .map(|(&energy, &n)| shrunk_noise(self.noise, energy.into(), n.into()) as f32);
         let prior = |role: Side| self.priors[role as usize][..problem.rank].to_vec();
         let bias = |role: Side| problem.side(role).bias.map_or(0.0, |f| self.priors[role as usize][f]);
         Ok(Some(Posterior {

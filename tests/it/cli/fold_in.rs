@@ -56,6 +56,45 @@ fn ratings_of_another_scale_are_remarked_on() {
 }
 
 #[test]
+fn candidates_and_exclusions_are_all_that_changes() {
+    let folder = folder();
+    let list = |more: &[&str]| {
+        let text = folder.succeed(&[&["fold-in", MODEL, "new.csv", "-n", "1000", "-q"], more].concat());
+        let rows = rows(&text).into_iter();
+        rows.map(|row| (row[0].clone(), row[1].clone())).collect::<Vec<_>>()
+    };
+    let all = list(&[]);
+    folder.write("some.txt", "i5\ni9\ni1\nnothing\ni7\n");
+    folder.write("without.csv", "itemId,why\ni9,dull\n");
+    let among = |items: &[&str]| -> Vec<_> {
+        all.iter().filter(|(_, item)| items.contains(&&**item)).cloned().collect()
+    };
+    assert_eq!(list(&["--candidates", "some.txt"]), among(&["i5", "i9", "i1", "i7"]));
+    assert_eq!(list(&["--candidates", "some.txt", "--exclude", "without.csv"]), among(&["i5", "i1", "i7"]));
+    let rest: Vec<_> = all.iter().filter(|(_, item)| item != "i9").cloned().collect();
+    assert_eq!(list(&["--exclude", "without.csv"]), rest);
+    let outcome = folder.run(&["fold-in", MODEL, "new.csv", "--candidates", "some.txt"]);
+    let note = "note: 1 id of some.txt passed over: no item with a training rating\n";
+    assert!(outcome.stderr.starts_with(note), "{}", outcome.stderr);
+    for more in [&["--items"][..], &["--factors"]] {
+        folder.fail(&[&["fold-in", MODEL, "new.csv", "--exclude", "without.csv"], more].concat(), 2);
+    }
+    let line = folder.fail(&["fold-in", MODEL, "-", "--candidates", "-"], 2);
+    assert!(line.contains("can't be both RATINGS and --candidates"), "{line}");
+    folder.fail(&["fold-in", MODEL, "new.csv", "--exclude", "without.csv", "--out", "without.csv", "-f"], 73);
+}
+
+#[test]
+fn ratings_too_large_to_fold_in_are_wrong_data() {
+    let folder = folder();
+    folder.write("large.csv", "user,item,rating\nben,i1,3e38\nben,i2,-3e38\nann,i1,5\n");
+    for how in [&[][..], &["--grouped"]] {
+        let line = folder.fail(&[&["fold-in", MODEL, "large.csv"], how].concat(), 65);
+        assert!(line.starts_with("error: large.csv: user \"ben\": a rating is too large"), "{line}");
+    }
+}
+
+#[test]
 fn factors_lists_and_json_agree() {
     let folder = folder();
     let text = folder.succeed(&["fold-in", MODEL, "new.csv", "--factors"]);

@@ -60,7 +60,10 @@ fn users_have_neighbors_and_all_of_a_side_can_be_asked_for() {
 fn who_is_not_there_is_refused_with_suggestions() {
     let folder = named();
     let line = folder.fail(&["similar", MODEL, "--item", "heat"], 2);
-    assert!(line.ends_with("; names with that in it: i1 (Heat (1995)), i3 (The Heat)"), "{line}");
+    assert!(
+        line.ends_with("; names with that in it: \"i1\" (\"Heat (1995)\"), \"i3\" (\"The Heat\")"),
+        "{line}"
+    );
     folder.fail(&["similar", MODEL, "--user", "nobody"], 2);
     folder.fail(&["similar", MODEL, "--user", "u1", "--item", "i1"], 2);
     folder.fail(&["similar", MODEL], 2);

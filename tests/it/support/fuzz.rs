@@ -239,7 +239,7 @@ pub fn model(bytes: &[u8]) {
         let Some(row) = ok(row) else { continue };
         assert!(row.factors.iter().all(|x| x.is_finite()) && row.bias.is_finite());
         let others = if row.side == Side::Users { items } else { users };
-        for best in predictor.recommend_for(&row, 3, false) {
+        for best in predictor.recommend_for(&row, &TopN { n: 3, ..TopN::default() }) {
             assert!(best.index < others && best.score.is_finite(), "{best:?}");
         }
     }

@@ -99,6 +99,7 @@ fn numbers_that_lie_are_refused() {
     refused(|m| m.scale = f64::INFINITY, "scale is inf");
     refused(|m| m.seen = pattern(&[vec![0], vec![0, 3], vec![]]), "holds item 3 of 3");
     refused(|m| m.seen = pattern(&[vec![0], vec![1, 0], vec![]]), "not in order");
+    refused(|m| m.seen = pattern(&[vec![0], vec![1, 1], vec![]]), "not in order, each once");
     refused(|m| m.seen.offsets = vec![0, 3, 1, 3], "seen_offsets");
     refused(|m| m.seen.offsets = vec![1, 1, 3, 3], "seen_offsets");
     refused(|m| m.seen.offsets = vec![0, 1, 3, u64::MAX], "seen_offsets");

@@ -43,7 +43,7 @@ pub(super) struct List<'a> {
 }
 
 /// Buffers for blocks of users, and the items as `[v, c]`.
-pub(super) struct Scorer {
+pub(super) struct DeviceItems {
     width: usize,
     keep: usize,
     include_seen: bool,
@@ -60,7 +60,7 @@ pub(super) struct Scorer {
     found_items: Vec<u32>,
 }
 
-impl Scorer {
+impl DeviceItems {
     /// Brings the items to the device. `None` where its buffers are too small for that, or its
     /// loops too short for a panel.
     pub(super) fn new(
