@@ -1,13 +1,15 @@
 //! Ratings: from files to ids, triples, splits and sparse layouts.
 
 mod columns;
-mod core;
 mod duplicates;
 mod folds;
 pub mod formats;
 mod held;
+mod id_list;
 mod ids;
 mod input;
+mod item_names;
+mod k_core;
 mod names;
 #[cfg(feature = "parquet")]
 pub(crate) mod panics;
@@ -23,14 +25,16 @@ pub(crate) mod text;
 mod time;
 mod unpack;
 
+#[cfg(feature = "cli")]
 pub(crate) use duplicates::{counting, rated_twice};
 
 pub use columns::{Column, Columns};
 pub use folds::FOLD_STREAM;
-pub use formats::{ItemNames, read_item_ids, read_item_names, read_user_ids};
 pub use held::{Held, Known};
+pub use id_list::{read_item_ids, read_user_ids};
 pub use ids::{IdMap, Ids, MAX_IDS};
 pub use input::Input;
+pub use item_names::{ItemNames, read_item_names};
 pub use range::RatingRange;
 pub use ratings::{Ratings, Stats};
 pub use read::{

@@ -2,8 +2,6 @@
 //! nor duplicates. To add one: a file here and a line in [`FORMATS`].
 
 mod delimited;
-mod id_list;
-mod item_names;
 mod jsonl;
 mod libmf;
 mod lines;
@@ -24,8 +22,7 @@ use super::time::parse_time;
 use super::unpack;
 use crate::error::{Error, Place, Result};
 
-pub use id_list::{read_item_ids, read_user_ids};
-pub use item_names::{ItemNames, read_item_names};
+pub(super) use records::Records;
 
 /// Every format, in the order in which they are tried on a file's first bytes.
 /// Text without a signature of its own comes last.

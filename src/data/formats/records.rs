@@ -37,7 +37,7 @@ const CUTS: [Cut; 7] = [
 ];
 
 /// The records of a text, one at a time.
-pub(super) struct Records<'a> {
+pub(in super::super) struct Records<'a> {
     source: Source<'a>,
     line_end: u8,
     cut: Option<Cut>,
@@ -56,7 +56,7 @@ pub(super) struct Records<'a> {
 
 impl<'a> Records<'a> {
     /// `least`: fields that a record must have; the automatic separator is the first that yields as many.
-    pub(super) fn new(source: Source<'a>, separator: Separator, least: usize) -> Result<Self> {
+    pub(in super::super) fn new(source: Source<'a>, separator: Separator, least: usize) -> Result<Self> {
         let cut = match separator {
             Separator::Auto => None,
             Separator::DoubleColon => Some(Cut::DoubleColon),
@@ -91,7 +91,7 @@ impl<'a> Records<'a> {
     /// [`Error::Data`] for a quote that is not closed, and for text behind the last column that the
     /// record of [`settle`](Self::settle) had: some cell has a separator in it, and all that
     /// follow are one column off.
-    pub(super) fn advance(&mut self) -> Result<bool> {
+    pub(in super::super) fn advance(&mut self) -> Result<bool> {
         loop {
             self.buffer.clear();
             if !self.read_line(None)? {
@@ -125,27 +125,27 @@ impl<'a> Records<'a> {
     }
 
     /// From now on no record may have more columns than this one.
-    pub(super) fn settle(&mut self) {
+    pub(in super::super) fn settle(&mut self) {
         self.columns = self.fields.len();
     }
 
     /// Line on which the record begins, from 1.
-    pub(super) fn line(&self) -> u64 {
+    pub(in super::super) fn line(&self) -> u64 {
         self.line
     }
 
     /// A field of the record, from 0; `None` past its end.
-    pub(super) fn field(&self, index: usize) -> Option<&[u8]> {
+    pub(in super::super) fn field(&self, index: usize) -> Option<&[u8]> {
         self.fields.get(index).map(|range| &self.buffer[range.clone()])
     }
 
     /// The fields of the record.
-    pub(super) fn fields(&self) -> Vec<&[u8]> {
+    pub(in super::super) fn fields(&self) -> Vec<&[u8]> {
         self.fields.iter().map(|range| &self.buffer[range.clone()]).collect()
     }
 
     /// The source's name for messages.
-    pub(super) fn source(&self) -> &Source<'a> {
+    pub(in super::super) fn source(&self) -> &Source<'a> {
         &self.source
     }
 

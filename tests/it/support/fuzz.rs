@@ -4,8 +4,8 @@
 use deltav::backend::{DeviceChoice, OpenOptions, open};
 use deltav::data::formats::Format;
 use deltav::data::{
-    Duplicates, IdMap, Input, ReadOptions, Separator, Side, read_item_names, read_pairs, read_ratings,
-    read_triples,
+    Duplicates, IdMap, Input, ReadOptions, Separator, Side, read_item_ids, read_item_names, read_pairs,
+    read_ratings, read_triples, read_user_ids, stream_ratings,
 };
 use deltav::error::{Error, Result};
 use deltav::model::{EXPORTS, Explore, Model, Neighborhood, TopN};
@@ -17,8 +17,10 @@ pub type Target = fn(&[u8]);
 /// Every target, by name.
 pub const TARGETS: &[(&str, Target)] = &[
     ("delimited", delimited),
+    ("ids", ids),
     ("jsonl", jsonl),
     ("libmf", libmf),
+    ("live", live),
     ("model", model),
     ("mtx", mtx),
     ("names", names),
@@ -142,13 +144,64 @@ pub fn packed(bytes: &[u8]) {
     ratings("a", bytes, &options(0, None));
 }
 
+/// Ratings one after the other, as standard input is read: those that are read at once.
+pub fn live(bytes: &[u8]) {
+    let Some((&first, rest)) = bytes.split_first() else { return };
+    let formats = [None, Some("delimited"), Some("jsonl"), Some("mtx"), Some("libmf")];
+    let options = options(first, formats[usize::from(first >> 3) % 5]);
+    let input = Input::bytes("a", rest);
+    let mut found = Vec::new();
+    let count = stream_ratings([&input], &options, |rated| {
+        let pair = rated.pair;
+        assert!(rated.rating.is_finite() && !pair.user.is_empty() && !pair.item.is_empty());
+        found.push((pair.user.to_vec(), pair.item.to_vec(), rated.rating));
+        if found.len() < MOST_RECORDS as usize { Ok(()) } else { Err(Error::usage("enough", "stop")) }
+    });
+    if found.len() == MOST_RECORDS as usize {
+        return;
+    }
+    let live = ok(count);
+    let whole = ok(read_triples([&input], &options));
+    // Of what is packed a line may tell less than the 8 KiB that are looked at otherwise.
+    if let (Some(count), Some(triples)) = (live, whole) {
+        assert_eq!((count as usize, found.len()), (triples.value.len(), triples.value.len()));
+        for (at, (user, item, rating)) in found.iter().enumerate() {
+            assert_eq!(triples.users.get(triples.user[at]), user);
+            assert_eq!(triples.items.get(triples.item[at]), item);
+            assert_eq!(triples.value[at].to_bits(), rating.to_bits());
+        }
+    }
+}
+
+/// Lists of ids; the first byte chooses users or items.
+pub fn ids(bytes: &[u8]) {
+    let Some((&first, rest)) = bytes.split_first() else { return };
+    let (mut seen, mut last) = (0, 0);
+    let each = |id: &[u8], line: u64| {
+        assert!(!id.is_empty() && line > last);
+        (seen, last) = (seen + 1, line);
+        Ok(())
+    };
+    let input = Input::bytes("a", rest);
+    let count = if first & 1 == 0 { read_user_ids(input, each) } else { read_item_ids(input, each) };
+    if let Some(count) = ok(count) {
+        assert_eq!(count, seen);
+    }
+}
+
 /// Names of items.
 pub fn names(bytes: &[u8]) {
     let mut ids = IdMap::new();
     for id in ["1", "2", "a", "Ann"] {
         ids.get_or_insert(id.as_bytes());
     }
-    ok(read_item_names(Input::bytes("a.csv", bytes), None, &ids.into_ids()));
+    let ids = ids.into_ids();
+    if let Some(found) = ok(read_item_names(Input::bytes("a.csv", bytes), None, &ids)) {
+        let names: Vec<&[u8]> = found.names.iter().collect();
+        assert_eq!(names.len(), ids.len());
+        assert!(names.iter().all(|name| std::str::from_utf8(name).is_ok()));
+        assert_eq!(names.iter().filter(|name| name.is_empty()).count() as u64, found.unnamed);
+    }
 }
 
 /// A model file: loads or is refused; what loads answers every question with finite numbers.

@@ -9,14 +9,14 @@
 
 use std::path::Path;
 
-use super::super::columns::{Column, item_column, normal};
-use super::super::ids::{IdMap, Ids};
-use super::super::input::Input;
-use super::super::read::Separator;
-use super::super::source::Source;
-use super::super::text::{listed, quoted};
-use super::parse_number;
-use super::records::Records;
+use super::columns::{Column, item_column, normal};
+use super::formats::Records;
+use super::formats::parse_number;
+use super::ids::{IdMap, Ids};
+use super::input::Input;
+use super::read::Separator;
+use super::source::Source;
+use super::text::{listed, quoted};
 use crate::error::{Error, Result};
 
 /// Headers of a name, without `_`, `-` and spaces; the first that is there counts.

@@ -1,11 +1,11 @@
 //! Lists of ids: one a line, or a column of a table as text.
 
-use super::super::columns::{id_column, normal};
-use super::super::input::Input;
-use super::super::read::Separator;
-use super::super::source::Source;
-use super::parse_number;
-use super::records::Records;
+use super::columns::{id_column, normal};
+use super::formats::Records;
+use super::formats::parse_number;
+use super::input::Input;
+use super::read::Separator;
+use super::source::Source;
 use crate::error::{Error, Result};
 
 /// Reads ids of users: `each` gets every id with its line number, as they come. Returns their number.
