@@ -122,12 +122,12 @@ fn binary_files_and_utf_16_are_refused() {
 fn a_flipped_bit_is_not_taken_for_a_wrong_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.csv.gz");
-    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    let mut packed = GzEncoder::new(Vec::new(), Compression::none());
     let lines: String = (0..5_000).map(|n| format!("{},{},{}\n", n / 50, n % 50, n % 5)).collect();
     packed.write_all(lines.as_bytes()).unwrap();
     let mut packed = packed.finish().unwrap();
     let refused = |packed: &[u8]| {
-        std::fs::write(&path, packed).unwrap();
+        fs::write(&path, packed).unwrap();
         read_ratings([&path], &ReadOptions::default()).unwrap_err().to_string()
     };
     // Stored as it is, a comma that becomes a line break is a wrong line, and damage.
@@ -135,7 +135,7 @@ fn a_flipped_bit_is_not_taken_for_a_wrong_line() {
     packed[comma] = b'\n';
     assert!(refused(&packed).contains("gzip stream is damaged"), "{}", refused(&packed));
     // What is whole and wrong is a wrong line.
-    let mut whole = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut whole = GzEncoder::new(Vec::new(), Compression::fast());
     whole.write_all(format!("{lines}1,2,x\n").as_bytes()).unwrap();
     let line = refused(&whole.finish().unwrap());
     assert!(line.contains("r.csv.gz:5001: rating \"x\" is not a number"), "{line}");
