@@ -23,6 +23,7 @@ pub(crate) mod text;
 mod time;
 mod unpack;
 
+#[cfg(feature = "cli")]
 pub(crate) use duplicates::{counting, rated_twice};
 
 pub use columns::{Column, Columns};

@@ -129,6 +129,6 @@ fn what_can_t_be_explored_is_refused_in_one_line() {
         assert_eq!(predictor.explore(b"u1", 3, true, Explore::Ucb { z }).unwrap_err().exit_code(), 2);
     }
     let error = predictor.explore(b"nobody", 3, true, Explore::Thompson { seed: 1 }).unwrap_err();
-    assert!(error.to_string().contains("'nobody' is not in the model"), "{error}");
+    assert!(error.to_string().contains("\"nobody\" is not in the model"), "{error}");
     assert!(predictor.explore_index(99, 3, true, Explore::Thompson { seed: 1 }).unwrap().is_empty());
 }
