@@ -102,7 +102,7 @@ impl FoldIn {
         let layout = Layout { model: &model, side: self.side(), factors: self.factors, form: to.form() };
         let tally =
             to.write(streams, layout.columns(), |rows| self.answer(&predictor, &query, &layout, rows))?;
-        notes.extend(tally.notes(self.side()));
+        notes.extend(tally.notes(self.side(), &model.metadata));
         notes.into_iter().for_each(|note| streams.note(note));
         Ok(())
     }
@@ -137,7 +137,7 @@ impl FoldIn {
         if self.grouped {
             grouped(predictor, side, &self.ratings, &options, |newcomer| {
                 let answer = fold(newcomer)?;
-                tally.count(newcomer, &answer.row);
+                tally.count(newcomer, &answer.row, &layout.model.metadata);
                 write(layout, newcomer, &answer, rows)?;
                 rows.flush()
             })?;
@@ -148,7 +148,7 @@ impl FoldIn {
             whole(predictor, side, &self.ratings, &options, block, |block| {
                 let answers = block.par_iter().map(fold).collect::<Result<Vec<_>>>()?;
                 for (newcomer, answer) in block.iter().zip(&answers) {
-                    tally.count(newcomer, &answer.row);
+                    tally.count(newcomer, &answer.row, &layout.model.metadata);
                     write(layout, newcomer, answer, rows)?;
                 }
                 Ok(())

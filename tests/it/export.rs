@@ -63,6 +63,16 @@ for row in csv.DictReader(open("predicted.csv")):
     ours = m["global_mean"] + m["user_bias"][a] + m["item_bias"][b] + m["user_factors"][a] @ m["item_factors"][b]
     worst, pairs = max(worst, abs(ours - float(row["prediction"]))), pairs + 1
 assert pairs > 100 and worst < 1e-5, (pairs, worst)
+new = {row[0]: np.array(row[1:], np.float64) for row in list(csv.reader(open("new.csv")))[1:]}
+lists = 0
+values = np.loadtxt("ratings.csv", delimiter=",", skiprows=1, usecols=2)
+for row in csv.DictReader(open("lists.csv")):
+    bias, factors = new[row["user"]][0], new[row["user"]][1:]
+    b = i[row["item"]]
+    ours = m["global_mean"] + bias + m["item_bias"][b] + factors @ m["item_factors"][b]
+    assert abs(np.clip(ours, values.min(), values.max()) - float(row["score"])) < 1e-4, row
+    lists += 1
+assert lists > 100
 print("agree")
 "#;
 
@@ -98,6 +108,10 @@ fn the_page_s_commands_and_its_python_run() {
         python(folder.path(), script);
     }
     folder.succeed(&["predict", "ratings.safetensors", "test.csv", "--no-clip", "-o", "predicted.csv"]);
+    // A new user's factors go with exported items.
+    let fold_in = ["fold-in", "ratings.safetensors", "ratings.csv", "-q", "-o"];
+    folder.succeed(&[&fold_in[..], &["new.csv", "--factors"]].concat());
+    folder.succeed(&[&fold_in[..], &["lists.csv", "-n", "3"]].concat());
     assert_eq!(python(folder.path(), AGREE).trim(), "agree");
 }
 

@@ -9,7 +9,7 @@ use crate::data::{
     Duplicates, Rated, ReadOptions, Side, counting, rated_twice, read_ratings, stream_ratings,
 };
 use crate::error::{Error, Location, Place, Result};
-use crate::model::{FoldedIn, Predictor};
+use crate::model::{FoldedIn, Metadata, Predictor};
 
 /// The index of what the model does not have.
 const UNKNOWN: u32 = u32::MAX;
@@ -32,17 +32,21 @@ pub(super) struct Tally {
     /// Rows of which no rating took part.
     empty: u64,
     known: u64,
+    /// Ratings that no training rating is as low or as high as.
+    outside: u64,
 }
 
 impl Tally {
-    pub(super) fn count(&mut self, newcomer: &Newcomer, row: &FoldedIn) {
+    pub(super) fn count(&mut self, newcomer: &Newcomer, row: &FoldedIn, trained: &Metadata) {
+        let range = trained.rating_min..=trained.rating_max;
+        self.outside += newcomer.ratings.iter().filter(|(_, rating)| !range.contains(rating)).count() as u64;
         self.ratings += newcomer.ratings.len() as u64;
         self.unknown += row.unknown;
         self.empty += u64::from(row.rated.is_empty());
         self.known += u64::from(newcomer.known);
     }
 
-    pub(super) fn notes(&self, side: Side) -> Vec<String> {
+    pub(super) fn notes(&self, side: Side, trained: &Metadata) -> Vec<String> {
         let (own, other) = words(side);
         let is = |number: u64| if number == 1 { "is" } else { "are" };
         let mut notes = Vec::new();
@@ -51,6 +55,15 @@ impl Tally {
                 "note: {} {} in the model already: answered from these ratings alone",
                 count(self.known, own),
                 is(self.known)
+            ));
+        }
+        if self.outside > 0 {
+            notes.push(format!(
+                "note: of {}, {} outside {} to {}, the range that the model was trained on",
+                count(self.ratings, "rating"),
+                HumanCount(self.outside),
+                trained.rating_min,
+                trained.rating_max
             ));
         }
         if self.unknown > 0 {

@@ -36,7 +36,7 @@ struct Object<'a> {
     ratings: usize,
     unknown: u64,
     bias: f32,
-    factors: &'a [f32],
+    factors: Vec<f32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     items: Option<Vec<Best<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,6 +83,17 @@ impl<'m> Layout<'m> {
         self.has_names().then(|| self.model.item_name(index))
     }
 
+    /// Bias and factors in rating units, as exports have them: the scale is in the biases and in
+    /// the factors of users.
+    fn numbers(&self, row: &FoldedIn) -> Vec<f32> {
+        let scale = self.model.scale;
+        let scaled = |x: f32, scale: f64| (f64::from(x) * scale) as f32;
+        let factors = if row.side == Side::Users { scale } else { 1.0 };
+        std::iter::once(scaled(row.bias, scale))
+            .chain(row.factors.iter().map(|&x| scaled(x, factors)))
+            .collect()
+    }
+
     fn object<'a>(&'a self, newcomer: &'a Newcomer, answer: &'a Answer) -> Object<'a> {
         let users = self.side == Side::Users;
         let id = String::from_utf8_lossy(&newcomer.id);
@@ -97,8 +108,9 @@ impl<'m> Layout<'m> {
         let best: Vec<Best<'_>> = best.collect();
         let (items, best_users) = if users { (Some(best), None) } else { (None, Some(best)) };
         let (ratings, unknown) = (newcomer.ratings.len(), answer.row.unknown);
-        let FoldedIn { bias, factors, .. } = &answer.row;
-        Object { user, item, ratings, unknown, bias: *bias, factors, items, users: best_users }
+        let mut numbers = self.numbers(&answer.row);
+        let factors = numbers.split_off(1);
+        Object { user, item, ratings, unknown, bias: numbers[0], factors, items, users: best_users }
     }
 }
 
@@ -117,9 +129,8 @@ pub(super) fn write(
     }
     let id = Cell::id(&newcomer.id);
     if layout.factors {
-        let numbers = std::iter::once(&answer.row.bias).chain(&answer.row.factors);
-        let cells: Vec<Cell<'_>> =
-            std::iter::once(id).chain(numbers.map(|&x| Cell::Number(Some(x)))).collect();
+        let numbers = layout.numbers(&answer.row).into_iter().map(|x| Cell::Number(Some(x)));
+        let cells: Vec<Cell<'_>> = std::iter::once(id).chain(numbers).collect();
         return rows.row(&cells);
     }
     let others = if layout.side == Side::Users { &layout.model.items } else { &layout.model.users };
