@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::broken::each_ends_in_its_line;
+use deltav::data::formats::Format;
 use deltav::data::{Input, ReadOptions, Triples, read_pairs, read_ratings, read_triples};
 
 pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it");
@@ -216,6 +217,29 @@ fn a_zip_bomb_is_refused_before_it_is_unpacked() {
     let error = read_ratings([Input::bytes("bomb.npz", bytes)], &ReadOptions::default()).unwrap_err();
     assert_eq!(error.exit_code(), 65);
     assert!(error.to_string().starts_with("bomb.npz: would unpack from "), "{error}");
+}
+
+#[test]
+fn triples_are_not_taken_for_a_matrix() {
+    let npy = |rows: &[[f64; 3]]| {
+        let text = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({}, 3), }}", rows.len());
+        let mut bytes = b"\x93NUMPY\x01\x00\x76\x00".to_vec();
+        bytes.extend(format!("{text:<117}\n").as_bytes());
+        bytes.extend(rows.iter().flatten().flat_map(|x| x.to_le_bytes()));
+        [Input::bytes("triples.npy", bytes)]
+    };
+    let mut rows: Vec<[f64; 3]> = (0..30_i32).map(|n| [(n / 6).into(), (n % 6).into(), 0.5]).collect();
+    let line = read_ratings(npy(&rows), &ReadOptions::default()).unwrap_err();
+    assert!(line.to_string().contains("numpy.savez, or pass --format npy"), "{line}");
+    assert_eq!(line.exit_code(), 65);
+    let forced = ReadOptions { format: Some(Format::by_name("npy").unwrap()), ..ReadOptions::default() };
+    assert_eq!(read_ratings(npy(&rows), &forced).unwrap().len(), 90);
+    // One missing cell, or one that is no id, is what no triples have.
+    rows[7][0] = f64::NAN;
+    assert_eq!(read_ratings(npy(&rows), &ReadOptions::default()).unwrap().len(), 89);
+    rows[7][0] = 2.5;
+    assert_eq!(read_ratings(npy(&rows), &ReadOptions::default()).unwrap().len(), 90);
+    assert_eq!(read_ratings(npy(&rows[..7]), &ReadOptions::default()).unwrap().len(), 21);
 }
 
 #[test]

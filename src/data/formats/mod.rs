@@ -103,13 +103,15 @@ pub(super) struct Request<'a> {
     pub(super) rating: bool,
     /// Whether each record must have a timestamp; if so, a rating as well.
     pub(super) time: bool,
+    /// Whether the format was named rather than recognised.
+    pub(super) forced: bool,
 }
 
 impl<'a> Request<'a> {
     pub(super) fn new(options: &'a ReadOptions, rating: bool) -> Self {
-        let ReadOptions { columns, separator, header, time, .. } = options;
-        let time = *time && rating;
-        Self { columns: columns.as_ref(), separator: *separator, header: *header, rating, time }
+        let ReadOptions { columns, separator, header, time, format, .. } = options;
+        let (separator, header, time) = (*separator, *header, *time && rating);
+        Self { columns: columns.as_ref(), separator, header, rating, time, forced: format.is_some() }
     }
 
     /// Refuses what a format without columns and timestamps can't give. `what` it is, with its article.

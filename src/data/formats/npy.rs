@@ -60,7 +60,8 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
     if header.size() == Some(0) {
         return Err(Error::data(path, "is a matrix without cells", "pass a matrix with ratings"));
     }
-    let mut cells = Cells { path, dtype: header.dtype, row: 0, columns, rating: request.rating, count: 0 };
+    let mut cells =
+        Cells { path, dtype: header.dtype, row: 0, columns, rating: request.rating, count: 0, whole: true };
     if header.fortran {
         cells.column_major(&mut file.into_inner(), &header, BLOCK, sink)?;
     } else {
@@ -68,6 +69,16 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
     }
     if cells.count == 0 {
         return Err(Error::data(path, "has no ratings: every cell is NaN", "pass a matrix with ratings"));
+    }
+    if !request.forced && cells.look_like_triples(header.shape[0]) {
+        return Err(Error::data(
+            path,
+            format!(
+                "is a matrix of {columns} columns without a missing cell, two of whole numbers: users, items and \
+                 ratings, it seems, not a column for each item"
+            ),
+            "save them as 1-D arrays user, item, rating with numpy.savez, or pass --format npy if it is a matrix",
+        ));
     }
     Ok(())
 }
@@ -82,7 +93,12 @@ struct Cells<'a> {
     rating: bool,
     /// Records so far.
     count: u64,
+    /// Whether the first two columns hold nothing but whole numbers from 0.
+    whole: bool,
 }
+
+/// Rows from which on a matrix may be told from a table.
+const TABLE: u64 = 10;
 
 impl Cells<'_> {
     /// Passes on the ratings of a column-major matrix, whose rows are turned so many that they
@@ -122,6 +138,7 @@ impl Cells<'_> {
             }
             for cell in buffer[..read].chunks_exact(size) {
                 let value = self.dtype.number(cell);
+                self.whole &= column > 1 || (value >= 0.0 && value.fract() == 0.0);
                 if !value.is_nan() {
                     let place = Place::row(self.row + 1);
                     let rating = match self.rating.then(|| check_rating(value)) {
@@ -144,6 +161,12 @@ impl Cells<'_> {
                 }
             }
         }
+    }
+
+    /// A table of triples, with a timestamp or without, saved as if it were a matrix.
+    fn look_like_triples(&self, rows: u64) -> bool {
+        let full = self.count == rows * self.columns;
+        full && self.whole && rows >= TABLE && (3..=4).contains(&self.columns)
     }
 
     fn shorter(&self) -> Error {
@@ -212,7 +235,7 @@ mod tests {
     use super::*;
 
     fn cells(dtype: Dtype, columns: u64) -> Cells<'static> {
-        Cells { path: Path::new("a.npy"), dtype, row: 0, columns, rating: true, count: 0 }
+        Cells { path: Path::new("a.npy"), dtype, row: 0, columns, rating: true, count: 0, whole: true }
     }
 
     #[test]
