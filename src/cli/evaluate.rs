@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::args::one_of;
 use super::events::SCHEMA;
 use super::help;
-use super::input::{RatingsReading, at_most_one_stdin, read_held};
+use super::input::{RatingsReading, at_most_one_stdin, far_outside, outside_note, read_held};
 use super::streams::Streams;
 use super::table::{count, table};
 use crate::error::Result;
@@ -105,6 +105,11 @@ impl Evaluate {
         let held =
             read_held(&self.test, &self.reading.options(), [&model.users, &model.items], &model.known())?;
         let ratings = (0..held.len()).map(|p| (held.user[p], held.item[p], held.value[p]));
+        let trained = &model.metadata;
+        let outside = far_outside(&held.value, trained);
+        if let Some(note) = outside_note(held.len() as u64, outside, trained) {
+            streams.note(note);
+        }
         let predictor = model.predictor();
         let accuracy = evaluate(&predictor, ratings.clone(), self.unknown)?;
         let options = RankingOptions { cutoffs: self.k, relevant: self.relevant };

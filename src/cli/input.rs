@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use indicatif::HumanCount;
 
 use super::args::one_of;
 use super::help;
@@ -14,6 +15,7 @@ use crate::data::{
     read_ratings, read_triples,
 };
 use crate::error::{Error, Result};
+use crate::model::Metadata;
 
 /// How files are read.
 #[derive(Debug, Args)]
@@ -199,6 +201,26 @@ pub(super) fn at_most_one_stdin(inputs: &[(&str, &[PathBuf])]) -> Result<()> {
         )),
         _ => Ok(()),
     }
+}
+
+/// Ratings that are of another scale, it seems, than those that a model was trained on: lower
+/// than the lowest or higher than the highest by more than half of what lies between.
+pub(super) fn far_outside<'r>(ratings: impl IntoIterator<Item = &'r f32>, trained: &Metadata) -> u64 {
+    let (min, max) = (f64::from(trained.rating_min), f64::from(trained.rating_max));
+    let margin = (max - min) / 2.0;
+    let far = |rating: &&f32| !(min - margin..=max + margin).contains(&f64::from(**rating));
+    ratings.into_iter().filter(far).count() as u64
+}
+
+/// A note on them, if there are any.
+pub(super) fn outside_note(ratings: u64, outside: u64, trained: &Metadata) -> Option<String> {
+    (outside > 0).then(|| {
+        let (ratings, outside) = (count(ratings, "rating"), HumanCount(outside));
+        let (min, max) = (trained.rating_min, trained.rating_max);
+        format!(
+            "note: of {ratings}, {outside} far outside {min} to {max}, the range that the model was trained on"
+        )
+    })
 }
 
 /// Reads test files by the ids of a training set.

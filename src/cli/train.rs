@@ -228,9 +228,18 @@ impl Train {
     /// Reads the items' names and notes what is odd of them.
     fn names(&self, items: &Ids, notices: &mut Vec<String>) -> Result<Option<Ids>> {
         let Some(path) = &self.names else { return Ok(None) };
-        let ItemNames { names, unnamed, recoded } = read_item_names(path, self.name_column.as_ref(), items)?;
+        let ItemNames { names, unnamed, recoded, contradicted } =
+            read_item_names(path, self.name_column.as_ref(), items)?;
         if unnamed > 0 {
             notices.push(format!("{} without a name in {}", count(unnamed, "item"), path.display()));
+        }
+        if contradicted > 0 {
+            let lines = count(contradicted, "line");
+            notices.push(format!(
+                "{lines} of {} with another name for an item that has one: the first is kept; if these are no \
+                 names, pass --name-column",
+                path.display()
+            ));
         }
         if recoded > 0 {
             let which = format!("{} of {}", count(recoded, "name"), path.display());

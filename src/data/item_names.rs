@@ -35,6 +35,8 @@ pub struct ItemNames {
     pub unnamed: u64,
     /// Names that were not UTF-8.
     pub recoded: u64,
+    /// Lines with another name for an item that had one already, and kept it.
+    pub contradicted: u64,
 }
 
 /// Reads the names of `items` from a file. `-` is standard input; gzip and zstd are unpacked.
@@ -63,7 +65,7 @@ fn from_source(source: Source<'_>, column: Option<&Column>, items: &Ids) -> Resu
     records.settle();
     let known = IdMap::from(items.clone());
     let (mut arena, mut places) = (Vec::new(), vec![0..0; items.len()]);
-    let (mut first, mut found, mut recoded) = (None, false, 0);
+    let (mut first, mut found, mut recoded, mut contradicted) = (None, false, 0, 0);
     let mut more = !layout.header || records.advance()?;
     while more {
         let field = |at: usize, what: &str| {
@@ -77,10 +79,15 @@ fn from_source(source: Source<'_>, column: Option<&Column>, items: &Ids) -> Resu
         let (id, name) = (field(layout.id, "the id")?, field(layout.name, "the name")?.trim_ascii());
         if let Some(item) = known.get(id) {
             found = true;
+            let start = arena.len();
+            let was_recoded = push_text(name, &mut arena);
             if places[item as usize].is_empty() && !name.is_empty() {
-                let start = arena.len();
-                recoded += u64::from(push_text(name, &mut arena));
+                recoded += u64::from(was_recoded);
                 places[item as usize] = start..arena.len();
+            } else {
+                contradicted +=
+                    u64::from(!name.is_empty() && arena[places[item as usize].clone()] != arena[start..]);
+                arena.truncate(start);
             }
         } else if first.is_none() {
             first = Some(quoted(id));
@@ -98,7 +105,7 @@ fn from_source(source: Source<'_>, column: Option<&Column>, items: &Ids) -> Resu
     let unnamed = places.iter().filter(|place| place.is_empty()).count() as u64;
     let names =
         Ids::from_parts(bytes, offsets).ok_or_else(|| Error::Internal("more names than items".to_owned()))?;
-    Ok(ItemNames { names, unnamed, recoded })
+    Ok(ItemNames { names, unnamed, recoded, contradicted })
 }
 
 fn none_known(path: &Path, first: Option<String>, items: &Ids) -> Error {

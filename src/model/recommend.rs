@@ -57,7 +57,10 @@ impl Predictor<'_> {
     pub fn known_user(&self, user: &[u8]) -> Result<u32> {
         let refused = |what: &str| {
             let what = format!("user {} {what}", quoted(user));
-            Error::usage(what, "pass a user of the ratings it was trained on")
+            Error::usage(
+                what,
+                "pass a user of the ratings it was trained on, or answer new ones with fold-in",
+            )
         };
         let index = self.user(user).ok_or_else(|| refused("is not in the model"))?;
         if !self.knows_user(index) {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use indicatif::HumanCount;
 
+use super::super::input::{far_outside, outside_note};
 use super::super::table::count;
 use crate::data::{
     Duplicates, Rated, ReadOptions, Side, counting, rated_twice, read_ratings, stream_ratings,
@@ -32,14 +33,13 @@ pub(super) struct Tally {
     /// Rows of which no rating took part.
     empty: u64,
     known: u64,
-    /// Ratings that no training rating is as low or as high as.
+    /// Ratings of another scale, it seems.
     outside: u64,
 }
 
 impl Tally {
     pub(super) fn count(&mut self, newcomer: &Newcomer, row: &FoldedIn, trained: &Metadata) {
-        let range = trained.rating_min..=trained.rating_max;
-        self.outside += newcomer.ratings.iter().filter(|(_, rating)| !range.contains(rating)).count() as u64;
+        self.outside += far_outside(newcomer.ratings.iter().map(|(_, rating)| rating), trained);
         self.ratings += newcomer.ratings.len() as u64;
         self.unknown += row.unknown;
         self.empty += u64::from(row.rated.is_empty());
@@ -57,15 +57,7 @@ impl Tally {
                 is(self.known)
             ));
         }
-        if self.outside > 0 {
-            notes.push(format!(
-                "note: of {}, {} outside {} to {}, the range that the model was trained on",
-                count(self.ratings, "rating"),
-                HumanCount(self.outside),
-                trained.rating_min,
-                trained.rating_max
-            ));
-        }
+        notes.extend(outside_note(self.ratings, self.outside, trained));
         if self.unknown > 0 {
             let of = count(self.ratings, "rating");
             notes.push(format!(

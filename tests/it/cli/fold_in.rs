@@ -49,10 +49,10 @@ fn new_users_get_lists_without_what_they_rated_and_notes_say_what_is_odd() {
 #[test]
 fn ratings_of_another_scale_are_remarked_on() {
     let folder = folder();
-    folder.write("odd.csv", "user,item,rating\nann,i1,50\nann,i2,3\nbob,i1,-1\n");
+    folder.write("odd.csv", "user,item,rating\nann,i1,50\nann,i2,3\nbob,i1,-5\n");
     let outcome = folder.run(&["fold-in", MODEL, "odd.csv", "-n", "1"]);
     assert_eq!(outcome.code, Some(0));
-    assert!(outcome.stderr.contains("note: of 3 ratings, 2 outside "), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("note: of 3 ratings, 2 far outside "), "{}", outcome.stderr);
 }
 
 #[test]

@@ -20,6 +20,9 @@ fn names_go_into_the_model_and_what_is_odd_is_noted() {
     let all = folder.json(&[&TRAIN[..], &["--force", "--json", "--names", "movies.csv"]].concat());
     assert_eq!(events(&all, "notice").len(), 2, "{all:?}");
     let one = folder.read(MODEL);
+    folder.write("twice.csv", "itemId,title\ni1,\"Postman, The\"\ni1,\"Postman, The\"\ni1,Heat\n");
+    let outcome = folder.run(&[&TRAIN[..], &["-o", "twice.safetensors", "--names", "twice.csv"]].concat());
+    assert!(outcome.stderr.contains("note: 1 line of twice.csv with another name "), "{}", outcome.stderr);
     folder.write("named.dat", b"Postman, The::i1\nMis\xc3\xa9rables::i2\n");
     folder.succeed(&[&TRAIN[..], &["--force", "--names", "named.dat", "--name-column", "1"]].concat());
     assert!(folder.read(MODEL) == one, "the same names, the same bytes");
