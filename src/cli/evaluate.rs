@@ -102,15 +102,15 @@ impl Evaluate {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
         at_most_one_stdin(&[("TEST", &self.test)])?;
         let model = Model::load(&self.model)?;
+        let predictor = model.predictor();
         let held =
-            read_held(&self.test, &self.reading.options(), [&model.users, &model.items], &model.known())?;
+            read_held(&self.test, &self.reading.options(), [&model.users, &model.items], predictor.known())?;
         let ratings = (0..held.len()).map(|p| (held.user[p], held.item[p], held.value[p]));
         let trained = &model.metadata;
         let outside = far_outside(&held.value, trained);
         if let Some(note) = outside_note(held.len() as u64, outside, trained) {
             streams.note(note);
         }
-        let predictor = model.predictor();
         let accuracy = evaluate(&predictor, ratings.clone(), self.unknown)?;
         let options = RankingOptions { cutoffs: self.k, relevant: self.relevant };
         let report = evaluate_ranking(&predictor, ratings, &options)?;

@@ -1,5 +1,6 @@
 //! `deltav train`: ratings in, a model out.
 
+use std::cell::LazyCell;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -261,8 +262,9 @@ impl Train {
             }
         };
         let options = self.reading.options();
+        let known = LazyCell::new(|| train.known());
         let read = |inputs: &[PathBuf]| {
-            let held = || read_held(inputs, &options, [&train.users, &train.items], &train.known());
+            let held = || read_held(inputs, &options, [&train.users, &train.items], &known);
             (!inputs.is_empty()).then(held).transpose()
         };
         let valid = valid.or(read(&self.valid)?);

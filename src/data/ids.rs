@@ -52,6 +52,11 @@ impl Ids {
         String::from_utf8_lossy(self.get(index))
     }
 
+    /// Whether all of them are text.
+    pub fn is_utf8(&self) -> bool {
+        self.iter().all(|id| std::str::from_utf8(id).is_ok())
+    }
+
     /// All ids in the order of their indices.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
         self.offsets.windows(2).map(|ends| &self.bytes[ends[0] as usize..ends[1] as usize])

@@ -23,7 +23,7 @@ use self::solve::System;
 use super::interval::RowMoments;
 use super::posterior::{LEAST_VARIANCE, shrunk_noise};
 use super::predict::dot;
-use super::similar::best;
+use super::recommend::{Candidate, best};
 use super::{Model, Part, Posterior, Prediction, Predictor, Side, TopN};
 use crate::config::{MAX_RANK, RegScaling, WARM_UP_LAMBDA};
 use crate::error::{Error, Result};
@@ -272,12 +272,14 @@ impl Predictor<'_> {
         if !query.include_seen {
             listed.retain(|index| row.rated.binary_search(index).is_err());
         }
-        let scores = listed.into_iter().map(|index| (index, self.unclipped_for(row, index as usize)));
+        let rated = listed
+            .into_iter()
+            .map(|index| Candidate { rating: self.unclipped_for(row, index as usize), item: index });
         let without = row.rated.is_empty() && !self.model.kind.has_bias();
         let score =
             |unclipped: f64| self.clipped(if without { self.model.metadata.rating_mean } else { unclipped });
-        let best = best(scores.collect(), query.n).into_iter();
-        best.map(|(index, rating)| Scored { index, score: score(rating) }).collect()
+        let best = best(rated, query.n).into_iter();
+        best.map(|Candidate { rating, item }| Scored { index: item, score: score(rating) }).collect()
     }
 
     fn unclipped_for(&self, row: &FoldedIn, other: usize) -> f64 {

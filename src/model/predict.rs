@@ -166,6 +166,11 @@ impl<'a> Predictor<'a> {
         self.model
     }
 
+    /// Who has training ratings.
+    pub fn known(&self) -> &Known {
+        &self.known
+    }
+
     /// The index of a user's id, whether or not it has training ratings.
     pub fn user(&self, id: &[u8]) -> Option<u32> {
         self.user_map.get_or_init(|| IdMap::from(self.model.users.clone())).get(id)

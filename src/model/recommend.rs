@@ -105,26 +105,30 @@ impl Predictor<'_> {
             return Vec::new();
         }
         let mut seen = self.model.seen_by(user).iter().copied().peekable();
-        // The n best so far, the worst of them on top: n + log n work for most items, not a sort of all.
-        let mut best = BinaryHeap::with_capacity(n.min(self.model.items.len()));
-        for item in items {
+        let listable = items.filter(|&item| {
             while seen.next_if(|&seen| seen < item).is_some() {}
-            if !include_seen && seen.peek() == Some(&item) {
-                continue;
-            }
-            let candidate = Reverse(Candidate { rating: score(item as usize), item });
-            if best.len() < n {
-                best.push(candidate);
-            } else if let Some(mut worst) = best.peek_mut()
-                && candidate < *worst
-            {
-                *worst = candidate;
-            }
-        }
-        // Reversed candidates in ascending order are the best first.
-        let sorted = best.into_sorted_vec();
-        sorted.into_iter().map(|Reverse(candidate)| candidate).collect()
+            include_seen || seen.peek() != Some(&item)
+        });
+        best(listable.map(|item| Candidate { rating: score(item as usize), item }), n)
     }
+}
+
+/// The `n` best candidates, best first.
+pub(super) fn best(candidates: impl Iterator<Item = Candidate>, n: usize) -> Vec<Candidate> {
+    let most = candidates.size_hint().1.unwrap_or(n);
+    // The n best so far, the worst of them on top: n + log n work for most items, not a sort of all.
+    let mut best = BinaryHeap::with_capacity(n.min(most));
+    for candidate in candidates.map(Reverse) {
+        if best.len() < n {
+            best.push(candidate);
+        } else if let Some(mut worst) = best.peek_mut()
+            && candidate < *worst
+        {
+            *worst = candidate;
+        }
+    }
+    // Reversed candidates in ascending order are the best first.
+    best.into_sorted_vec().into_iter().map(|Reverse(candidate)| candidate).collect()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 
 use super::Predictor;
 use super::predict::dot;
+use super::recommend::{Candidate, best};
 use crate::error::{Error, Result};
 
 /// How alike two rows of factors are.
@@ -99,37 +100,19 @@ impl Predictor<'_> {
         let own = row(query);
         let candidates = (0..norms.len() as u32)
             .filter(|&index| index != query && ratings(index) >= wanted.min_ratings.max(1));
-        let all: Vec<(u32, f64)> = candidates
-            .map(|index| {
-                let product = dot(own, row(index));
-                let length = norms[query as usize] * norms[index as usize];
-                let similarity = match wanted.similarity {
-                    Similarity::Dot => product,
-                    Similarity::Cosine if length > 0.0 => (product / length).clamp(-1.0, 1.0),
-                    Similarity::Cosine => 0.0,
-                };
-                (index, similarity)
-            })
-            .collect();
-        let nearest = best(all, wanted.n).into_iter();
-        nearest.map(|(index, similarity)| Neighbor { index, similarity }).collect()
+        let rated = candidates.map(|index| {
+            let product = dot(own, row(index));
+            let length = norms[query as usize] * norms[index as usize];
+            let rating = match wanted.similarity {
+                Similarity::Dot => product,
+                Similarity::Cosine if length > 0.0 => (product / length).clamp(-1.0, 1.0),
+                Similarity::Cosine => 0.0,
+            };
+            Candidate { rating, item: index }
+        });
+        let nearest = best(rated, wanted.n).into_iter();
+        nearest.map(|Candidate { rating, item }| Neighbor { index: item, similarity: rating }).collect()
     }
-}
-
-/// The `n` pairs with the greatest values, greatest first; of equals the lower index comes first.
-pub(super) fn best(mut all: Vec<(u32, f64)>, n: usize) -> Vec<(u32, f64)> {
-    let order = |a: &(u32, f64), b: &(u32, f64)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-    if n == 0 {
-        return Vec::new();
-    }
-    if n < all.len() {
-        all.select_nth_unstable_by(n - 1, order);
-        all.truncate(n);
-        // Who keeps the list keeps its room.
-        all.shrink_to_fit();
-    }
-    all.sort_unstable_by(order);
-    all
 }
 
 fn norms(factors: &[f32], k: usize) -> Vec<f64> {

@@ -1,9 +1,9 @@
 //! Exports as other programs read them: the page of the docs is run, in Python too.
 
 use std::path::Path;
-use std::process::Command;
 
 use super::cli::Folder;
+use super::support::python::run_python;
 
 /// The fenced blocks of a language.
 fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
@@ -11,14 +11,18 @@ fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
     page.split(&*fence).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
 }
 
-/// Runs a script under `$DELTAV_PYTHON`, by default `python3`, and returns what it prints.
 fn python(folder: &Path, script: &str) -> String {
-    let python = std::env::var_os("DELTAV_PYTHON").unwrap_or_else(|| "python3".into());
-    let run = Command::new(&python).arg("-c").arg(script).current_dir(folder).output();
-    let run = run.unwrap_or_else(|e| panic!("{python:?}: {e}; set DELTAV_PYTHON to a Python with NumPy"));
-    let errors = String::from_utf8_lossy(&run.stderr);
-    assert!(run.status.success(), "{script}\n{errors}");
-    String::from_utf8(run.stdout).unwrap()
+    run_python(script, |command| command.current_dir(folder))
+}
+
+/// A folder with a model whose first items have names.
+fn named(items: usize, rank: &str) -> Folder {
+    let folder = Folder::planted();
+    let names: String = (0..items).map(|i| format!("i{i},\"Film {i}, the Ω\"\n")).collect();
+    folder.write("names.csv", format!("item,title\n{names}"));
+    let train = ["train", "ratings.csv", "--epochs", "9", "--device", "cpu", "--names", "names.csv", "-q"];
+    folder.succeed(&[&train[..], &["--rank", rank]].concat());
+    folder
 }
 
 /// All formats hold the same numbers, and the formula predicts what the program predicts.
@@ -79,22 +83,7 @@ print("agree")
 #[test]
 fn the_page_s_commands_and_its_python_run() {
     let page = include_str!("../../docs/export.md");
-    let folder = Folder::planted();
-    let names: String = (0..80).map(|i| format!("i{i},\"Film {i}, the Ω\"\n")).collect();
-    folder.write("names.csv", format!("item,title\n{names}"));
-    folder.succeed(&[
-        "train",
-        "ratings.csv",
-        "--rank",
-        "6",
-        "--epochs",
-        "9",
-        "--device",
-        "cpu",
-        "--names",
-        "names.csv",
-        "-q",
-    ]);
+    let folder = named(80, "6");
     let commands: Vec<&str> = blocks(page, "sh").into_iter().flat_map(str::lines).collect();
     assert_eq!(commands.len(), deltav::model::EXPORTS.len() + 1, "every format, and one for users");
     for command in commands {
@@ -137,22 +126,7 @@ print("same")
 
 #[test]
 fn answers_are_one_table_in_every_form() {
-    let folder = Folder::planted();
-    let names: String = (0..75).map(|i| format!("i{i},\"Film {i}, the Ω\"\n")).collect();
-    folder.write("names.csv", format!("item,title\n{names}"));
-    folder.succeed(&[
-        "train",
-        "ratings.csv",
-        "--rank",
-        "3",
-        "--epochs",
-        "9",
-        "--device",
-        "cpu",
-        "--names",
-        "names.csv",
-        "-q",
-    ]);
+    let folder = named(75, "3");
     let model = "ratings.safetensors";
     for form in ["csv", "jsonl", "parquet"] {
         let out = |name: &str| format!("{name}.{form}");

@@ -2,7 +2,6 @@
 //! every item in f64.
 
 use std::path::Path;
-use std::process::Command;
 
 use deltav::backend::{DeviceChoice, OpenOptions, open};
 use deltav::config::{ModelKind, TrainConfig};
@@ -13,6 +12,7 @@ use deltav::train::{Dataset, train};
 use serde_json::Value;
 
 use crate::support::problems;
+use crate::support::python::run_python;
 
 /// Every known item by rating, then by index, for the users that are asked for.
 const SCRIPT: &str = r"
@@ -44,15 +44,9 @@ print(json.dumps(lists))
 ";
 
 fn numpy(model: &Model, path: &Path, n: usize, users: &[u32]) -> Value {
-    let python = std::env::var_os("DELTAV_PYTHON").unwrap_or_else(|| "python3".into());
-    let run = Command::new(&python)
-        .args(["-c", SCRIPT])
-        .arg(path)
-        .args([n.to_string(), format!("{users:?}"), model.mean.to_string(), model.scale.to_string()])
-        .output()
-        .unwrap_or_else(|e| panic!("{python:?}: {e}; set DELTAV_PYTHON to a Python with NumPy"));
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    serde_json::from_slice(&run.stdout).unwrap()
+    let numbers = [n.to_string(), format!("{users:?}"), model.mean.to_string(), model.scale.to_string()];
+    let found = run_python(SCRIPT, |command| command.arg(path).args(numbers));
+    serde_json::from_str(&found).unwrap()
 }
 
 #[test]

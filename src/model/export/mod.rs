@@ -124,22 +124,22 @@ impl ExportFormat {
                 "leave --side out",
             ));
         }
-        let written =
-            model.check().map_err(|what| Failure::Refused(what, "train it again")).and_then(|()| match self
-                .content
-            {
-                Content::Both(write) => {
-                    let [users, items] = [Table::new(model, Side::Users)?, Table::new(model, Side::Items)?];
-                    write(model, [&users, &items], &mut output)
-                }
-                Content::One(write) => write(&Table::new(model, side.unwrap_or(Side::Items))?, &mut output),
-            });
-        match written {
+        match self.write_checked(model, side, &mut output) {
             Ok(()) => output.commit(),
             Err(Failure::Io(source)) => Err(output.io_error(source)),
             Err(Failure::Refused(what, remedy)) => {
                 Err(Error::CantCreate { path: output.path().to_owned(), what, remedy: remedy.to_owned() })
             }
+        }
+    }
+
+    fn write_checked(&self, model: &Model, side: Option<Side>, out: &mut Output) -> Written {
+        model.check().map_err(|what| Failure::Refused(what, "train it again"))?;
+        let known = model.known();
+        let table = |side| Table::new(model, &known, side);
+        match self.content {
+            Content::Both(write) => write(model, [&table(Side::Users)?, &table(Side::Items)?], out),
+            Content::One(write) => write(&table(side.unwrap_or(Side::Items))?, out),
         }
     }
 }

@@ -58,7 +58,7 @@ impl<'a> Strings<'a> {
     /// Text, or bytes if one of them is not UTF-8.
     pub(super) fn of(texts: &'a Ids) -> Result<Self, Failure> {
         no_nul_at_the_end(texts, "NumPy")?;
-        let unicode = texts.iter().all(|text| std::str::from_utf8(text).is_ok());
+        let unicode = texts.is_utf8();
         let length =
             |text: &[u8]| if unicode { String::from_utf8_lossy(text).chars().count() } else { text.len() };
         // NumPy has no strings of width 0 in files.

@@ -30,5 +30,5 @@ pub(super) fn write(table: &Table<'_>, out: &mut (dyn Write + Send)) -> Written 
 
 /// Text, or bytes if one of them is not UTF-8.
 fn text(texts: &Ids) -> Kind {
-    if texts.iter().all(|text| std::str::from_utf8(text).is_ok()) { Kind::Text } else { Kind::Bytes }
+    if texts.is_utf8() { Kind::Text } else { Kind::Bytes }
 }

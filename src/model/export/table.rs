@@ -2,7 +2,7 @@
 
 use super::super::{Model, Side};
 use super::Failure;
-use crate::data::Ids;
+use crate::data::{Ids, Known};
 
 /// One side of a model in rating units.
 #[derive(Debug)]
@@ -16,15 +16,14 @@ pub(super) struct Table<'a> {
     factors: &'a [f32], // [rows, k]
     biases: &'a [f32],  // [rows]
     /// Training ratings of a row; without any it is zero.
-    ratings: Vec<u64>,
+    ratings: &'a [u64],
     factor_scale: f64,
     bias_scale: f64,
 }
 
 impl<'a> Table<'a> {
     /// Refuses a model whose numbers in rating units don't fit into f32.
-    pub(super) fn new(model: &'a Model, side: Side) -> Result<Self, Failure> {
-        let known = model.known();
+    pub(super) fn new(model: &'a Model, known: &'a Known, side: Side) -> Result<Self, Failure> {
         let table = match side {
             Side::Users => Table {
                 ids: &model.users,
@@ -32,7 +31,7 @@ impl<'a> Table<'a> {
                 rank: model.rank,
                 factors: &model.user_factors,
                 biases: &model.user_bias,
-                ratings: known.user_counts,
+                ratings: &known.user_counts,
                 factor_scale: model.scale,
                 bias_scale: model.scale,
             },
@@ -42,7 +41,7 @@ impl<'a> Table<'a> {
                 rank: model.rank,
                 factors: &model.item_factors,
                 biases: &model.item_bias,
-                ratings: known.item_counts,
+                ratings: &known.item_counts,
                 factor_scale: 1.0,
                 bias_scale: model.scale,
             },

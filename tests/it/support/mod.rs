@@ -9,3 +9,4 @@ pub mod oracle_search;
 pub mod oracle_sgd;
 pub mod oracle_steps;
 pub mod problems;
+pub mod python;
