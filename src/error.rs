@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::interrupt::Signal;
 use crate::model::Model;
 
 /// A result of this crate.
@@ -149,6 +150,13 @@ pub enum Error {
         remedy: String,
     },
 
+    /// An output that another process is writing.
+    #[error("{}: another deltav is writing it; wait until it is done, or pass another path", path.display())]
+    InUse {
+        /// The file as the user named it.
+        path: PathBuf,
+    },
+
     /// Reading or writing broke off half-way.
     #[error("{}: {source}; see that the disk is well and has room, then run again", path.display())]
     Io {
@@ -195,6 +203,17 @@ pub enum Error {
         remedy: String,
     },
 
+    /// A signal asked for the end.
+    #[error("interrupted by {signal}{}; {}", after(*epoch), go_on(checkpoint.as_deref()))]
+    Interrupted {
+        /// Which.
+        signal: Signal,
+        /// The last epoch that ran, where a model was being trained.
+        epoch: Option<u32>,
+        /// The checkpoint that was saved then.
+        checkpoint: Option<PathBuf>,
+    },
+
     /// A bug in this crate; please report it.
     #[error("internal error: {0}; please report it")]
     Internal(String),
@@ -203,6 +222,19 @@ pub enum Error {
 fn kept_epoch(kept: Option<&Model>) -> String {
     kept.and_then(|model| model.metadata.best_epoch)
         .map_or(String::new(), |epoch| format!("; kept epoch {epoch}"))
+}
+
+fn after(epoch: Option<u32>) -> String {
+    epoch.map_or(String::new(), |epoch| format!(" after epoch {epoch}"))
+}
+
+fn go_on(checkpoint: Option<&Path>) -> String {
+    match checkpoint {
+        Some(path) => {
+            format!("saved {}: the same call with --resume goes on from there", path.display())
+        }
+        None => "nothing was written".to_owned(),
+    }
 }
 
 /// Every exit code of the program with its meaning. Scripts rely on them: a
@@ -218,6 +250,10 @@ pub const EXIT_CODES: &[(u8, &str)] = &[
     (71, "out of memory, the computer's or the device's"),
     (73, "an output that can't be created, or exists (`--force` replaces it)"),
     (74, "reading or writing broke off"),
+    (75, "an output that another process is writing"),
+    (129, "the terminal was closed (SIGHUP): as 130"),
+    (130, "interrupted (SIGINT, Ctrl-C): outputs are as they were, a checkpoint is saved"),
+    (143, "terminated (SIGTERM): as 130"),
 ];
 
 impl Error {
@@ -233,6 +269,8 @@ impl Error {
             Error::OutOfMemory { .. } => 71,
             Error::CantCreate { .. } => 73,
             Error::Io { .. } => 74,
+            Error::InUse { .. } => 75,
+            Error::Interrupted { signal, .. } => signal.exit_code(),
         }
     }
 

@@ -8,6 +8,7 @@ pub mod config;
 pub mod data;
 pub mod error;
 pub mod event;
+pub mod interrupt;
 pub mod kernel;
 pub mod model;
 pub mod optim;
