@@ -49,7 +49,7 @@ element!(f64, Dtype::F64);
 /// A tensor to be written.
 #[derive(Debug)]
 pub(crate) struct Tensor<'a> {
-    name: &'static str,
+    name: Cow<'static, str>,
     dtype: Dtype,
     shape: Vec<usize>,
     bytes: Cow<'a, [u8]>,
@@ -57,28 +57,32 @@ pub(crate) struct Tensor<'a> {
 
 impl<'a> Tensor<'a> {
     /// Row-major `values` of the given shape; `[]` is a scalar.
-    pub(crate) fn new<T: Element>(name: &'static str, shape: &[usize], values: &'a [T]) -> Self {
+    pub(crate) fn new<T: Element>(
+        name: impl Into<Cow<'static, str>>,
+        shape: &[usize],
+        values: &'a [T],
+    ) -> Self {
         let bytes = if cfg!(target_endian = "little") {
             Cow::Borrowed(bytemuck::cast_slice(values))
         } else {
             let swapped: Vec<T> = values.iter().map(|value| value.little_endian()).collect();
             Cow::Owned(bytemuck::cast_slice(&swapped).to_vec())
         };
-        Self { name, dtype: T::DTYPE, shape: shape.to_vec(), bytes }
+        Self { name: name.into(), dtype: T::DTYPE, shape: shape.to_vec(), bytes }
     }
 }
 
 /// Writes `tensors` and one JSON `document` about them. The same input gives the same bytes.
 pub(crate) fn write(out: &mut impl Write, document: String, mut tensors: Vec<Tensor<'_>>) -> io::Result<()> {
     // Widest numbers first, so that each tensor starts at a multiple of its element's size.
-    tensors.sort_by(|a, b| b.dtype.cmp(&a.dtype).then(a.name.cmp(b.name)));
+    tensors.sort_by(|a, b| b.dtype.cmp(&a.dtype).then(a.name.cmp(&b.name)));
     let mut end = 0;
     let infos = tensors.iter().map(|tensor| {
         let start = end;
         end += tensor.bytes.len();
         let info =
             TensorInfo { dtype: tensor.dtype, shape: tensor.shape.clone(), data_offsets: (start, end) };
-        (tensor.name.to_owned(), info)
+        (tensor.name.to_string(), info)
     });
     let about = HashMap::from([(DOCUMENT_KEY.to_owned(), document)]);
     let header = Metadata::new(Some(about), infos.collect()).map_err(|e| invalid(e.to_string()))?;
@@ -128,6 +132,11 @@ impl<'a> TensorFile<'a> {
     /// As [`TensorFile::open`], for a file's bytes; `path` is for messages.
     pub(crate) fn from_bytes(path: &Path, bytes: &'a [u8]) -> Result<Self> {
         Self::new(path, bytes.len() as u64, Box::new(Cursor::new(bytes)))
+    }
+
+    /// As [`TensorFile::from_bytes`], for bytes that it keeps.
+    pub(crate) fn from_owned(path: &Path, bytes: Vec<u8>) -> Result<TensorFile<'static>> {
+        TensorFile::new(path, bytes.len() as u64, Box::new(Cursor::new(bytes)))
     }
 
     fn new(path: &Path, length: u64, mut file: Box<dyn Random + 'a>) -> Result<Self> {

@@ -8,6 +8,8 @@
 #[cfg(feature = "parquet")]
 pub(crate) mod parquet;
 
+mod claim;
+
 use std::fs::{self, File, Metadata};
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -15,6 +17,8 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
+
+pub use claim::Claim;
 
 const BUFFER_BYTES: usize = 1 << 18;
 
