@@ -342,7 +342,7 @@ fn a_warm_start_predicts_what_the_model_predicts() {
             let mut square = 0.0;
             for p in 0..part.len() {
                 let predicted = model.predictor().predict(Some(part.user[p]), Some(part.item[p])).unclipped;
-                square += (f64::from(predicted) - f64::from(other.value[p])).powi(2);
+                square += (predicted - f64::from(other.value[p])).powi(2);
             }
             let expected = (square / part.len() as f64).sqrt();
             assert!((shifted - expected).abs() < 0.05 * expected, "{shifted} for {expected}");
