@@ -1,6 +1,8 @@
 //! What no run expects: kill −9 at any moment, in training and in the middle of writing a
 //! checkpoint, and a thousand epochs. A few rounds here; `scripts/torture` runs hundreds.
 
+#![expect(clippy::print_stdout, reason = "counts that go into docs")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
