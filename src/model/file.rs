@@ -83,7 +83,9 @@ struct PosteriorScalars {
 /// What every version's document has.
 #[derive(Deserialize)]
 struct Format {
-    format: u32,
+    format: Option<u32>,
+    /// Only a checkpoint has it.
+    checkpoint: Option<u32>,
 }
 
 impl Model {
@@ -245,7 +247,12 @@ fn read_document(path: &Path, file: &TensorFile<'_>) -> Result<Document<Metadata
     let text = file.document().ok_or_else(|| file.bad("is a safetensors file, but not a model of deltav"))?;
     let unreadable =
         |e: serde_json::Error| file.bad(format!("has metadata that can't be read: {}", one_line(&e)));
-    let Format { format } = serde_json::from_str(text).map_err(unreadable)?;
+    let Format { format, checkpoint } = serde_json::from_str(text).map_err(unreadable)?;
+    if format.is_none() && checkpoint.is_some() {
+        let what = "is a checkpoint of a training that has not ended, not a model";
+        return Err(Error::data(path, what, "end it: `deltav train` as before, with --resume"));
+    }
+    let format = format.ok_or_else(|| file.bad("has no format number"))?;
     if format > FORMAT {
         let what = format!("has format {format}, and this version reads up to {FORMAT}");
         return Err(Error::data(path, what, "update deltav"));

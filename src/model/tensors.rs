@@ -59,7 +59,7 @@ element!(f64, Dtype::F64);
 /// A tensor to be written.
 #[derive(Debug)]
 pub(crate) struct Tensor<'a> {
-    name: &'static str,
+    name: Cow<'static, str>,
     dtype: Dtype,
     shape: Vec<usize>,
     bytes: Cow<'a, [u8]>,
@@ -67,14 +67,18 @@ pub(crate) struct Tensor<'a> {
 
 impl<'a> Tensor<'a> {
     /// Row-major `values` of the given shape; `[]` is a scalar.
-    pub(crate) fn new<T: Element>(name: &'static str, shape: &[usize], values: &'a [T]) -> Self {
+    pub(crate) fn new<T: Element>(
+        name: impl Into<Cow<'static, str>>,
+        shape: &[usize],
+        values: &'a [T],
+    ) -> Self {
         let bytes = if cfg!(target_endian = "little") {
             Cow::Borrowed(bytemuck::cast_slice(values))
         } else {
             let swapped: Vec<T> = values.iter().map(|value| value.little_endian()).collect();
             Cow::Owned(bytemuck::cast_slice(&swapped).to_vec())
         };
-        Self { name, dtype: T::DTYPE, shape: shape.to_vec(), bytes }
+        Self { name: name.into(), dtype: T::DTYPE, shape: shape.to_vec(), bytes }
     }
 }
 
@@ -107,7 +111,7 @@ pub(crate) fn write_checked(
 
 /// Widest numbers first, so that each tensor starts at a multiple of its element's size.
 fn sort(tensors: &mut [Tensor<'_>]) {
-    tensors.sort_by(|a, b| b.dtype.cmp(&a.dtype).then(a.name.cmp(b.name)));
+    tensors.sort_by(|a, b| b.dtype.cmp(&a.dtype).then(a.name.cmp(&b.name)));
 }
 
 /// All that stands before the tensors, which lie in the given order.
@@ -118,7 +122,7 @@ fn header(document: String, tensors: &[Tensor<'_>]) -> io::Result<Vec<u8>> {
         end += tensor.bytes.len();
         let info =
             TensorInfo { dtype: tensor.dtype, shape: tensor.shape.clone(), data_offsets: (start, end) };
-        (tensor.name.to_owned(), info)
+        (tensor.name.to_string(), info)
     });
     let about = HashMap::from([(DOCUMENT_KEY.to_owned(), document)]);
     let header = Metadata::new(Some(about), infos.collect()).map_err(|e| invalid(e.to_string()))?;
@@ -171,6 +175,11 @@ impl<'a> TensorFile<'a> {
     /// As [`TensorFile::open`], for a file's bytes; `path` is for messages.
     pub(crate) fn from_bytes(path: &Path, bytes: &'a [u8]) -> Result<Self> {
         Self::new(path, bytes.len() as u64, Box::new(Cursor::new(bytes)))
+    }
+
+    /// As [`TensorFile::from_bytes`], for bytes that it keeps.
+    pub(crate) fn from_owned(path: &Path, bytes: Vec<u8>) -> Result<TensorFile<'static>> {
+        TensorFile::new(path, bytes.len() as u64, Box::new(Cursor::new(bytes)))
     }
 
     fn new(path: &Path, length: u64, mut file: Box<dyn Random + 'a>) -> Result<Self> {

@@ -35,6 +35,7 @@ mod line_search;
 mod manifest;
 mod metrics;
 mod readme;
+mod resume;
 mod sgd;
 mod shaders;
 mod steps;
