@@ -20,6 +20,7 @@
 )]
 
 mod args;
+mod checkpoints;
 mod choice;
 mod cv;
 mod demo;
@@ -32,6 +33,7 @@ mod fold_in;
 mod help;
 mod input;
 mod inspect;
+mod method;
 mod predict;
 mod recommend;
 mod render;
