@@ -34,6 +34,7 @@ mod limits;
 mod line_search;
 mod manifest;
 mod metrics;
+mod properties;
 mod readme;
 mod resume;
 mod sgd;
