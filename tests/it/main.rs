@@ -21,6 +21,7 @@ mod corpus;
 mod endings;
 mod epochs;
 mod export;
+mod faults;
 mod fold_in;
 mod formats;
 mod golden;
