@@ -23,13 +23,13 @@ pub use gauge::balance;
 pub use init::factors;
 pub use loss::{Losses, Part};
 pub use standard::Standard;
-pub use tiles::{Cells, Shards, Tile};
+pub use tiles::{Cells, Limits, Shards, Tile};
 pub use view::View;
 
 use self::curvature::curvature;
 use self::init::widen;
 use self::loss::LossPlan;
-use self::tiles::longest_row;
+use self::tiles::{longest_row, most_cells};
 use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32, read_f32};
 use crate::config::{ModelKind, RegScaling};
 use crate::data::{Held, Known, Ratings, Side};
@@ -57,6 +57,8 @@ pub struct Setup<'a> {
     pub row_elements: fn(usize) -> usize,
     /// Loop iterations of one invocation for a cell of its row, for factors of a width.
     pub cell_loops: fn(usize) -> u64,
+    /// Work of a cell in one dispatch, for factors of a width.
+    pub cell_work: fn(usize) -> u64,
     /// Clip predictions of the held parts.
     pub clip: bool,
     /// The training ratings, without duplicates.
@@ -179,8 +181,12 @@ impl Problem {
         let widest = (setup.row_elements)(width).max(width);
         let rows = train.users.len() + train.items.len();
         let max_row = longest_row(rows, width, (setup.cell_loops)(width), backend)?;
-        let limit = backend.max_buffer_bytes();
-        let shards = Shards::plan(&by_user, train.items.len() + 1, widest, limit, max_row)?;
+        let limits = Limits {
+            bytes: backend.max_buffer_bytes(),
+            row: max_row,
+            cells: most_cells((setup.cell_work)(width), backend),
+        };
+        let shards = Shards::plan(&by_user, train.items.len() + 1, widest, &limits)?;
         let unit = setup.bias_unit();
         let (u, v) = factors(setup.seed, train.users.len(), train.items.len(), rank);
         let sides = [
