@@ -62,6 +62,9 @@ pub struct OptimizerSpec {
     /// its row, for factors of this width: shards are cut so that a device that
     /// bounds its loops can run them.
     pub cell_loops: fn(usize) -> u64,
+    /// [Work](Dispatch::work) of its kernels for a cell, for factors of this width: shards are cut
+    /// so that no dispatch keeps a device busy for long.
+    pub cell_work: fn(usize) -> u64,
     /// Its hyperparameters.
     pub hyperparameters: &'static [Hyperparameter],
     build: fn(&Options<'_>) -> Result<Box<dyn Optimizer>>,
