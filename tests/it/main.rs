@@ -40,4 +40,5 @@ mod sgd;
 mod shaders;
 mod steps;
 mod top_n;
+mod torture;
 mod uncertainty;
