@@ -204,7 +204,7 @@ pub enum Error {
     },
 
     /// A signal asked for the end.
-    #[error("interrupted by {signal}{}; {}", after(*epoch), go_on(checkpoint.as_deref()))]
+    #[error("interrupted by {signal}{}; {}", after(*epoch), go_on(*epoch, checkpoint.as_deref()))]
     Interrupted {
         /// Which.
         signal: Signal,
@@ -212,6 +212,17 @@ pub enum Error {
         epoch: Option<u32>,
         /// The checkpoint that was saved then.
         checkpoint: Option<PathBuf>,
+    },
+
+    /// Training broke off after a checkpoint was saved.
+    #[error("{source}; epoch {epoch} is in {}: the same call with --resume goes on from there", checkpoint.display())]
+    Resumable {
+        /// Why.
+        source: Box<Error>,
+        /// The checkpoint.
+        checkpoint: PathBuf,
+        /// Its epoch.
+        epoch: u32,
     },
 
     /// A bug in this crate; please report it.
@@ -228,12 +239,13 @@ fn after(epoch: Option<u32>) -> String {
     epoch.map_or(String::new(), |epoch| format!(" after epoch {epoch}"))
 }
 
-fn go_on(checkpoint: Option<&Path>) -> String {
-    match checkpoint {
-        Some(path) => {
+fn go_on(epoch: Option<u32>, checkpoint: Option<&Path>) -> String {
+    match (epoch, checkpoint) {
+        (_, Some(path)) => {
             format!("saved {}: the same call with --resume goes on from there", path.display())
         }
-        None => "nothing was written".to_owned(),
+        (Some(_), None) => "nothing was written: with --checkpoint FILE it could go on".to_owned(),
+        (None, None) => "nothing was written".to_owned(),
     }
 }
 
@@ -271,6 +283,7 @@ impl Error {
             Error::Io { .. } => 74,
             Error::InUse { .. } => 75,
             Error::Interrupted { signal, .. } => signal.exit_code(),
+            Error::Resumable { source, .. } => source.exit_code(),
         }
     }
 

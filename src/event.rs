@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 /// What was read before training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
@@ -25,7 +27,7 @@ pub struct Loaded {
 /// One epoch's numbers, after its update.
 ///
 /// All RMSE are in rating units. `None` means not computed.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// The model of an average that is being trained, from 1; `None` where there is one model.
     pub member: Option<u32>,
@@ -46,7 +48,8 @@ pub struct Epoch {
 }
 
 /// Why training ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum StopReason {
     /// All epochs ran.
@@ -69,7 +72,7 @@ impl StopReason {
 }
 
 /// The end of training.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Stopped {
     /// Why.
     pub reason: StopReason,
@@ -90,6 +93,17 @@ pub struct Saved {
     pub bytes: u64,
 }
 
+/// A run's state that was saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpointed {
+    /// Where.
+    pub path: PathBuf,
+    /// The epoch that it is of.
+    pub epoch: u32,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -102,6 +116,8 @@ pub enum Event {
     Stopped(Stopped),
     /// A file was written.
     Saved(Saved),
+    /// A checkpoint was written.
+    Checkpointed(Checkpointed),
     /// Something the user should know, in one line.
     Notice(String),
 }

@@ -6,10 +6,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::events::SCHEMA;
+use super::method::Device;
 use super::render::Renderer;
 use super::streams::Streams;
 use super::table::table;
-use super::train::Device;
 use crate::config::TrainConfig;
 use crate::data::Ratings;
 use crate::data::planted::{Planted, PlantedSplit};

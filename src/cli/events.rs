@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::event::{Epoch, Event};
+use crate::event::{Checkpointed, Epoch, Event};
 
 /// The number of this shape. It changes when a field goes or changes its meaning.
 pub(super) const SCHEMA: u32 = 1;
@@ -50,6 +50,11 @@ enum Body<'a> {
     },
     Saved {
         path: String,
+        bytes: u64,
+    },
+    Checkpoint {
+        path: String,
+        epoch: u32,
         bytes: u64,
     },
     Notice {
@@ -106,6 +111,10 @@ pub(super) fn line(event: &Event) -> Line<'_> {
         }
         Event::Saved(saved) => {
             ("saved", Body::Saved { path: saved.path.to_string_lossy().into_owned(), bytes: saved.bytes })
+        }
+        Event::Checkpointed(Checkpointed { path, epoch, bytes }) => {
+            let path = path.to_string_lossy().into_owned();
+            ("checkpoint", Body::Checkpoint { path, epoch: *epoch, bytes: *bytes })
         }
         Event::Notice(message) => ("notice", Body::Notice { message }),
     };

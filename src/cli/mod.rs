@@ -6,6 +6,7 @@
 //! the output are the stable interface, these functions are not.
 
 mod args;
+mod checkpoints;
 mod choice;
 mod cv;
 mod demo;
@@ -18,6 +19,7 @@ mod fold_in;
 mod help;
 mod input;
 mod inspect;
+mod method;
 mod predict;
 mod recommend;
 mod render;

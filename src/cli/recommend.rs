@@ -8,10 +8,10 @@ use indicatif::ProgressBar;
 
 use super::choice::{What, Who};
 use super::input::at_most_one_stdin;
+use super::method::Device;
 use super::render::progress;
 use super::rows::{Cell, Column, Rows, To};
 use super::streams::Streams;
-use super::train::Device;
 use crate::backend::Backend;
 use crate::error::{Error, Result};
 use crate::model::{Explore, Model, Predictor, TopN};

@@ -202,6 +202,8 @@ impl Observer for Renderer<'_> {
                 self.note(&format!("saved {}, {}", saved.path.display(), bytes(saved.bytes)));
             }
             Event::Notice(text) => self.notice(text),
+            // As the epochs go by; an error and an interruption name it.
+            Event::Checkpointed(_) => {}
         }
     }
 }

@@ -5,24 +5,23 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::args::{fraction, key_value, one_of, threads};
+use super::args::{fraction, one_of};
+use super::checkpoints::Checkpoints;
 use super::help;
 use super::input::{self, TrainingReading, at_most_one_stdin, named, not_read, read_held};
+use super::method::{Device, Method};
 use super::render::Renderer;
 use super::streams::Streams;
 use super::table::count;
-use crate::backend::{Backend, DeviceChoice, OpenOptions, open};
-use crate::config::{Keep, Loss, ModelKind, Reg, RegScaling, TrainConfig};
+use crate::config::{Keep, TrainConfig};
 use crate::data::formats::is_known_extension;
 use crate::data::{Column, HoldoutBy, Ids, ItemNames, Ratings, read_item_names};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Saved};
+use crate::interrupt::Interrupt;
 use crate::model::Model;
 use crate::output::Output;
-use crate::train::{Dataset, train};
-
-const LOSSES: &[Loss] = &[Loss::Mean, Loss::Sum];
-const SCALINGS: &[RegScaling] = &[RegScaling::Sqrt, RegScaling::None, RegScaling::Count];
+use crate::train::{Controls, Dataset, train_with};
 
 /// Train a model on ratings
 #[derive(Debug, Args)]
@@ -77,6 +76,9 @@ pub(super) struct Train {
     #[command(flatten, next_help_heading = "End")]
     end: End,
 
+    #[command(flatten, next_help_heading = "Checkpoints")]
+    checkpoints: Checkpoints,
+
     #[command(flatten, next_help_heading = "Device")]
     device: Device,
 }
@@ -97,78 +99,6 @@ struct End {
     max_seconds: Option<f64>,
 }
 
-/// What is trained.
-#[derive(Debug, Args)]
-pub(super) struct Method {
-    /// The form of a prediction [default: svdpp; biased with a fixed --reg or an optimizer that can't learn]
-    #[arg(long, value_name = "MODEL", value_parser = one_of(&ModelKind::ALL, ModelKind::name), long_help = help::models())]
-    model: Option<ModelKind>,
-
-    #[arg(long, value_name = "K", allow_negative_numbers = true, default_value_t = TrainConfig::default().rank, help = help::rank())]
-    rank: usize,
-
-    #[arg(long, value_name = "N", allow_negative_numbers = true, help = help::epochs())]
-    epochs: Option<u32>,
-
-    /// Seed of the initial factors and of the hold-out
-    #[arg(long, value_name = "SEED", allow_negative_numbers = true, default_value_t = 0)]
-    seed: u64,
-
-    /// How the factors are found
-    #[arg(long, value_name = "NAME", default_value_t = TrainConfig::default().optimizer, long_help = help::optimizers())]
-    optimizer: String,
-
-    /// A hyperparameter of the optimizer; see --help
-    #[arg(long = "opt", value_name = "KEY=VALUE", value_parser = key_value)]
-    options: Vec<(String, String)>,
-
-    /// Average the predictions of S models, from this seed and the next ones: one model of S times the rank
-    #[arg(
-        long,
-        value_name = "S",
-        default_value_t = 1,
-        hide_default_value = true,
-        allow_negative_numbers = true
-    )]
-    average: u32,
-
-    /// What is minimised: (1/N)·Σe² or ½·Σe²
-    #[arg(long, value_name = "LOSS", default_value = "mean", value_parser = one_of(LOSSES, Loss::name))]
-    loss: Loss,
-
-    /// auto: learned from the data; or an L2 penalty λ [default: auto; 1.2 for optimizers that can't learn it, 0 for plain]
-    #[arg(long, value_name = "auto|LAMBDA", allow_negative_numbers = true)]
-    reg: Option<Reg>,
-
-    /// How a fixed λ grows with a row's number n of ratings: λ·√n, λ or λ·n [default: sqrt]
-    #[arg(long, value_name = "SCALING", value_parser = one_of(SCALINGS, RegScaling::name))]
-    reg_scaling: Option<RegScaling>,
-
-    /// Another λ for the biases, with a fixed --reg [default: the same]
-    #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true)]
-    reg_bias: Option<f64>,
-
-    /// Don't clip predictions to the range of the ratings
-    #[arg(long)]
-    no_clip: bool,
-}
-
-/// Where it is trained.
-#[derive(Debug, Args)]
-pub(super) struct Device {
-    /// auto, gpu, gpu:N (see `deltav devices`), cpu, or software (the GPU's kernels on the CPU)
-    #[arg(long, value_name = "DEVICE", default_value = "auto")]
-    device: DeviceChoice,
-
-    /// Threads of the CPU [default: one a core]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = threads)]
-    threads: Option<usize>,
-
-    /// Cut the data into buffers of at most this many bytes, as on a small GPU
-    #[arg(long, value_name = "BYTES", hide_short_help = true)]
-    max_buffer_bytes: Option<u64>,
-}
-
 impl Train {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
         let End { keep, patience, max_seconds } = self.end;
@@ -186,7 +116,10 @@ impl Train {
         at_most_one_stdin(&inputs)?;
         let out = self.out.clone().unwrap_or_else(|| default_out(&self.files));
         let inputs: Vec<PathBuf> = inputs.into_iter().flat_map(|(_, paths)| input::files(paths)).collect();
+        self.checkpoints.apart_from(&out, &inputs)?;
         let output = Output::create(out, self.force)?.apart_from(inputs.iter().map(|path| &**path))?;
+        let (checkpoint, resume) = self.checkpoints.open(self.force)?;
+        let initial = self.checkpoints.initial()?;
         self.device.limit_threads();
 
         let mut renderer = Renderer::new(streams, self.json);
@@ -194,16 +127,19 @@ impl Train {
         let (data, mut notices) = self.data()?;
         let names = self.names(&data.train.items, &mut notices)?;
         let mut backend = self.device.open(&mut renderer)?;
+        notices.extend(self.checkpoints.notice(resume.is_some()));
         for notice in notices {
             renderer.event(&Event::Notice(notice));
         }
-        let (mut model, diverged) = match train(config, &data, &mut *backend, &mut renderer) {
+        let interrupt = Interrupt::new();
+        let controls = Controls { interrupt: Some(interrupt), checkpoint, resume, initial: initial.as_ref() };
+        let (mut model, diverged) = match train_with(config, &data, &mut *backend, &mut renderer, controls) {
             Ok(model) => (model, None),
             Err(error) => self.rescued(error)?,
         };
         model.item_names = names;
         let path = output.path().to_owned();
-        let bytes = model.save_to(output)?;
+        let bytes = model.save_to(output).map_err(|error| self.checkpoints.resumable(error, &model))?;
         renderer.event(&Event::Saved(Saved { path: path.clone(), bytes }));
         if let Some(error) = diverged {
             return Err(error);
@@ -272,56 +208,6 @@ impl Train {
         notices.extend(not_read(&self.valid)?);
         notices.extend(not_read(&self.test)?);
         Ok((Dataset { train, valid, test }, notices))
-    }
-}
-
-impl Method {
-    pub(super) fn config(&self) -> TrainConfig {
-        TrainConfig {
-            model: self.model,
-            rank: self.rank,
-            epochs: self.epochs,
-            seed: self.seed,
-            optimizer: self.optimizer.clone(),
-            options: self.options.clone(),
-            loss: self.loss,
-            reg: self.reg,
-            reg_scaling: self.reg_scaling,
-            reg_bias: self.reg_bias,
-            clip: !self.no_clip,
-            average: self.average,
-            ..TrainConfig::default()
-        }
-    }
-}
-
-impl Device {
-    /// Opens the device and says where the pick may surprise.
-    pub(super) fn open(&self, renderer: &mut Renderer<'_>) -> Result<Box<dyn Backend>> {
-        let options = OpenOptions { threads: self.threads, max_buffer_bytes: self.max_buffer_bytes };
-        let opened = open(self.device, &options)?;
-        if let Some(notice) = opened.notice {
-            renderer.event(&Event::Notice(notice));
-        }
-        Ok(opened.backend)
-    }
-
-    /// Opens the device for so many products, about. A GPU is not worth its start for a few, so
-    /// `auto` takes the CPU for them.
-    pub(super) fn open_for(&self, products: u64) -> Result<Box<dyn Backend>> {
-        const FEW: u64 = 1 << 34;
-        let few = self.device == DeviceChoice::Auto && products < FEW;
-        let choice = if few { DeviceChoice::Cpu } else { self.device };
-        let options = OpenOptions { threads: self.threads, max_buffer_bytes: self.max_buffer_bytes };
-        Ok(open(choice, &options)?.backend)
-    }
-
-    /// Reading and preparing take no more threads than training.
-    pub(super) fn limit_threads(&self) {
-        if let Some(threads) = self.threads {
-            // Refused only where a pool exists already, or by a system that will refuse the backend's as well.
-            let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-        }
     }
 }
 

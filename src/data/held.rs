@@ -1,5 +1,7 @@
 //! Ratings to be predicted.
 
+use sha2::{Digest, Sha256};
+
 use super::ids::{IdMap, Ids};
 use super::read::Triples;
 
@@ -62,6 +64,18 @@ impl Held {
             item: triples.item.iter().map(|&item| items[item as usize]).collect(),
             value: triples.value.clone(),
         }
+    }
+
+    /// SHA-256 of the ratings, in hex, by the indices of their users and items.
+    pub fn hash(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(b"deltav held 1");
+        for side in [&self.user, &self.item] {
+            // One more than an index; 0 is anyone unknown.
+            side.iter().for_each(|id| hash.update(id.map_or(0, |id| u64::from(id) + 1).to_le_bytes()));
+        }
+        self.value.iter().for_each(|value| hash.update((value + 0.0).to_le_bytes()));
+        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Number N of ratings.

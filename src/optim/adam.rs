@@ -21,9 +21,10 @@
 //! Source: Kingma & Ba, "Adam: a method for stochastic optimization" (2015), algorithm 1.
 
 use super::batch::{Batch, Matrices, Rate, Schedule, matrices};
-use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options};
+use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options, State};
 use crate::backend::Backend;
 use crate::config::MAX_RANK;
+use crate::data::Side;
 use crate::error::Result;
 use crate::kernel::step_adam::StepAdam;
 use crate::kernel::{Dispatch, cell_work};
@@ -128,6 +129,20 @@ impl Optimizer for Adam {
             }
             .dispatch()
         })
+    }
+
+    fn state(&self) -> Vec<State> {
+        let side = |name, buffers: &Matrices, side: Side| State::carried(name, &*buffers[side as usize]);
+        vec![
+            side("user_first_moments", &self.first, Side::Users),
+            side("item_first_moments", &self.first, Side::Items),
+            side("user_second_moments", &self.second, Side::Users),
+            side("item_second_moments", &self.second, Side::Items),
+        ]
+    }
+
+    fn has_horizon(&self) -> bool {
+        self.rate.has_horizon()
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

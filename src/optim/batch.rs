@@ -157,6 +157,11 @@ impl Rate {
         self.rate.unwrap_or(0.0) * self.schedule.part(epoch, self.epochs)
     }
 
+    /// Whether the rate of an epoch depends on how many there will be.
+    pub(super) fn has_horizon(&self) -> bool {
+        self.schedule != Schedule::Constant
+    }
+
     /// `rate` and `schedule`, as they ran.
     pub(super) fn settings(&self) -> Vec<(&'static str, String)> {
         let rate = self.rate.map_or_else(|| "auto".to_owned(), |rate| rate.to_string());

@@ -91,6 +91,10 @@ impl Optimizer for GradientDescent {
         })
     }
 
+    fn has_horizon(&self) -> bool {
+        self.rate.has_horizon()
+    }
+
     fn settings(&self) -> Vec<(&'static str, String)> {
         self.rate.settings()
     }

@@ -28,9 +28,9 @@ mod mask;
 mod state;
 
 use self::learn::Learn;
-use self::state::{State, moment_blocks, side_state};
-use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options};
-use crate::backend::{Backend, Buffer, read_f32};
+use self::state::{DeviceState, moment_blocks, side_state};
+use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options, State};
+use crate::backend::{Backend, read_f32};
 use crate::config::{MAX_RANK, Reg};
 use crate::data::Side;
 use crate::error::Result;
@@ -96,7 +96,7 @@ struct LineSearch {
     settle: u32,
     mask_steps: u32,
     learn: Option<Learn>,
-    state: Option<State>,
+    state: Option<DeviceState>,
     /// Epochs since momentum started.
     q: u32,
     /// The objective that the last epoch saw.
@@ -136,7 +136,7 @@ impl Optimizer for LineSearch {
             .map(|shard| partials(shard.rows()))
             .sum();
         let statistics = backend.alloc("statistics", Element::F32, blocks * problem.width + sums)?;
-        self.state = Some(State { sides: [users, items], statistics });
+        self.state = Some(DeviceState { sides: [users, items], statistics });
         Ok(())
     }
 
@@ -199,22 +199,30 @@ impl Optimizer for LineSearch {
         false
     }
 
-    fn state(&self) -> Vec<Buffer> {
-        match (&self.learn, &self.state) {
-            (Some(learn), Some(state)) => learn.state(state),
-            _ => Vec::new(),
-        }
+    fn state(&self) -> Vec<State> {
+        let Some(device) = &self.state else { return Vec::new() };
+        let [users, items] = &device.sides;
+        let mut all = vec![
+            State::carried("previous_user_factors", &*users.previous),
+            State::carried("previous_item_factors", &*items.previous),
+        ];
+        all.extend(self.learn.iter().flat_map(|learn| learn.state(device)));
+        all
     }
 
-    fn keep(&mut self) {
-        if let Some(learn) = &mut self.learn {
-            learn.keep();
-        }
+    fn numbers(&self) -> Vec<f64> {
+        let mut numbers = vec![f64::from(self.q), self.objective];
+        numbers.extend(self.learn.iter().flat_map(Learn::numbers));
+        numbers
     }
 
-    fn restore(&mut self) {
-        if let Some(learn) = &mut self.learn {
-            learn.restore();
+    fn set_numbers(&mut self, numbers: &[f64]) -> bool {
+        let [q, objective, learned @ ..] = numbers else { return false };
+        // Counts epochs: a whole number that u32 holds.
+        (self.q, self.objective) = (*q as u32, *objective);
+        match &mut self.learn {
+            Some(learn) => learn.set_numbers(learned),
+            None => learned.is_empty(),
         }
     }
 

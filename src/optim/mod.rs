@@ -71,6 +71,17 @@ pub struct OptimizerSpec {
 }
 
 impl OptimizerSpec {
+    /// Every hyperparameter with its text, as it is set or by default. Numbers are
+    /// written in one way, so that equal settings have equal texts.
+    pub(crate) fn texts(&'static self, settings: &[(String, String)]) -> Vec<(&'static str, String)> {
+        let options = Options { spec: self, settings };
+        let text = |key| {
+            let text = options.text(key);
+            text.parse::<f64>().map_or_else(|_| text.to_owned(), |number| number.to_string())
+        };
+        self.hyperparameters.iter().map(|h| (h.key, text(h.key))).collect()
+    }
+
     /// The optimiser with these settings; what is not set has its default.
     ///
     /// # Errors
@@ -150,6 +161,30 @@ pub struct Objective<'a> {
     pub epochs: u32,
 }
 
+/// Buffers of f32 that an optimiser keeps from epoch to epoch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// What they hold: a name of its own in the optimiser.
+    pub name: &'static str,
+    /// A buffer a shard, or one.
+    pub buffers: Vec<Buffer>,
+    /// Whether they belong to the result of an epoch as the factors do, such as
+    /// variances: whoever keeps an epoch's factors keeps a copy of these with them.
+    pub result: bool,
+}
+
+impl State {
+    /// What only the next epoch needs.
+    fn carried(name: &'static str, buffers: impl Into<Vec<Buffer>>) -> Self {
+        Self { name, buffers: buffers.into(), result: false }
+    }
+
+    /// What belongs to the result, too.
+    fn result(name: &'static str, buffers: impl Into<Vec<Buffer>>) -> Self {
+        Self { name, buffers: buffers.into(), result: true }
+    }
+}
+
 /// A method that changes the factors, epoch by epoch.
 pub trait Optimizer: fmt::Debug + Send {
     /// Called once before the first epoch: allocates state, settles what depends on the data.
@@ -189,18 +224,29 @@ pub trait Optimizer: fmt::Debug + Send {
         true
     }
 
-    /// Buffers of f32 that belong to the result of an epoch as the factors do, such
-    /// as variances: whoever keeps an epoch's factors keeps a copy of these with them.
-    fn state(&self) -> Vec<Buffer> {
+    /// What an epoch leaves on the device for the next one, beside the factors. A run
+    /// that finds the factors, these buffers and [`Optimizer::numbers`] as an
+    /// epoch left them goes on with the same bits.
+    fn state(&self) -> Vec<State> {
         Vec::new()
     }
 
-    /// Called where the factors and [`Optimizer::state`] of the epoch just observed
-    /// are kept: numbers on the host that belong to them are to be remembered.
-    fn keep(&mut self) {}
+    /// What an epoch leaves on the host: as many numbers after each epoch, none of them NaN.
+    fn numbers(&self) -> Vec<f64> {
+        Vec::new()
+    }
 
-    /// Called when the buffers hold again what was kept last. No epoch follows.
-    fn restore(&mut self) {}
+    /// Takes over what [`Optimizer::numbers`] told after some epoch. Called after
+    /// `prepare`, when the buffers hold what belongs to it. Returns whether there
+    /// are as many as there should be.
+    fn set_numbers(&mut self, numbers: &[f64]) -> bool {
+        numbers.is_empty()
+    }
+
+    /// Whether an epoch depends on how many there will be, as a falling rate makes it.
+    fn has_horizon(&self) -> bool {
+        false
+    }
 
     /// How certain the factors are after the last epoch, if the method knows.
     ///

@@ -24,7 +24,7 @@
 //! initialization and momentum in deep learning" (2013), section 2.
 
 use super::batch::{Batch, Matrices, Rate, Schedule, matrices};
-use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options};
+use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options, State};
 use crate::backend::Backend;
 use crate::config::MAX_RANK;
 use crate::error::Result;
@@ -123,6 +123,15 @@ impl Optimizer for Momentum {
             }
             .dispatch()
         })
+    }
+
+    fn state(&self) -> Vec<State> {
+        let [users, items] = &self.velocities;
+        vec![State::carried("user_velocity", &**users), State::carried("item_velocity", &**items)]
+    }
+
+    fn has_horizon(&self) -> bool {
+        self.rate.has_horizon()
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

@@ -35,7 +35,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options};
+use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options, State};
 use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32, read_f32};
 use crate::config::MAX_RANK;
 use crate::data::Side;
@@ -254,6 +254,11 @@ impl Optimizer for Sgd {
             }
         }
         Ok(())
+    }
+
+    fn state(&self) -> Vec<State> {
+        let [users, items] = &self.state;
+        vec![State::carried("user_rates", &**users), State::carried("item_rates", &**items)]
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

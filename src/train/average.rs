@@ -5,7 +5,10 @@
 
 use std::time::Instant;
 
-use super::{Dataset, Run};
+use super::Dataset;
+use super::checkpoint::{Checkpoint, Tensors};
+use super::run::Run;
+use super::saver::Saver;
 use crate::backend::Backend;
 use crate::config::{Checked, TrainConfig};
 use crate::error::{Error, Result};
@@ -21,24 +24,36 @@ pub(super) fn train(
     data: &Dataset,
     backend: &mut dyn Backend,
     observer: &mut dyn Observer,
+    saver: &mut Saver<'_>,
+    mut checkpoint: Option<Checkpoint>,
 ) -> Result<Model> {
     let began = Instant::now();
     let Checked { config, .. } = config;
-    let mut members = Vec::new();
-    let mut ends: Vec<Stopped> = Vec::new();
-    for member in 0..config.average {
+    if let Some(from) = &mut checkpoint {
+        saver.members = Part::load_all(from, data, &config)?;
+    }
+    let mut last = None;
+    for member in saver.members.len() as u32..config.average {
         let left =
             config.max_seconds.map(|most| (most - began.elapsed().as_secs_f64()).max(f64::MIN_POSITIVE));
         let seed = config.seed.wrapping_add(u64::from(member));
         let own = TrainConfig { seed, average: 1, max_seconds: left, ..config.clone() };
-        let mut listener = Member { observer: &mut *observer, number: member + 1, stopped: None };
+        let first_told = last.is_none();
+        let mut listener = Member { observer: &mut *observer, number: member + 1, first_told, stopped: None };
         let first = backend.allocated();
-        let model = Run::start(own.check()?, data, backend, &mut listener)?.finish();
+        let run = Run::start(own.check()?, data, backend, &mut listener, saver, checkpoint.take())?;
+        let model = run.finish();
         backend.release(first);
-        ends.extend(listener.stopped.take());
-        members.push(model?);
+        let model = model?;
+        if let Some(end) = listener.stopped.take() {
+            saver.members.push(Part::of(&model, end));
+        }
+        last = Some(model);
     }
-    let mut model = combine(&members).ok_or_else(|| Error::Internal("an average of no models".to_owned()))?;
+    let none = || Error::Internal("an average of no models".to_owned());
+    let parts = std::mem::take(&mut saver.members);
+    let mut model = combine(&parts, &config, last.ok_or_else(none)?);
+    let ends: Vec<&Stopped> = parts.iter().map(|part| &part.end).collect();
     let metadata = &mut model.metadata;
     metadata.settings.insert("average".to_owned(), config.average.to_string());
     if let Some(seconds) = config.max_seconds {
@@ -59,6 +74,8 @@ pub(super) fn train(
 struct Member<'a> {
     observer: &'a mut dyn Observer,
     number: u32,
+    /// Whether this is the first member that this run trains.
+    first_told: bool,
     stopped: Option<Stopped>,
 }
 
@@ -69,7 +86,8 @@ impl Observer for Member<'_> {
                 self.observer.event(&Event::Epoch(Epoch { member: Some(self.number), ..*epoch }));
             }
             Event::Stopped(stopped) => self.stopped = Some(stopped.clone()),
-            other if self.number == 1 => self.observer.event(other),
+            Event::Checkpointed(_) => self.observer.event(event),
+            other if self.first_told => self.observer.event(other),
             _ => {}
         }
     }
@@ -79,41 +97,86 @@ impl Observer for Member<'_> {
     }
 }
 
-/// One model whose predictions are the mean of the members'; `None` without a member.
-///
-/// The members are of one kind and rank, and trained on the same ratings.
-fn combine(members: &[Model]) -> Option<Model> {
-    let first = members.first()?;
-    let share = 1.0 / members.len() as f64;
-    let factors = |of: fn(&Model) -> &[f32], rows: usize| -> Vec<f32> {
+/// What the average needs of a member that is done.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    /// U, V, b and c of the member.
+    numbers: [Vec<f32>; 4],
+    /// How it ended.
+    pub(super) end: Stopped,
+}
+
+const NAMES: [&str; 4] = ["user_factors", "item_factors", "user_bias", "item_bias"];
+
+impl Part {
+    fn of(model: &Model, end: Stopped) -> Self {
+        let Model { user_factors, item_factors, user_bias, item_bias, .. } = model;
+        Self { numbers: [user_factors, item_factors, user_bias, item_bias].map(Vec::clone), end }
+    }
+
+    /// Adds its tensors to a checkpoint.
+    pub(super) fn tensors(&self, number: usize, tensors: &mut Tensors) {
+        for (name, values) in NAMES.into_iter().zip(&self.numbers) {
+            tensors.push(format!("member_{number}_{name}"), values.clone());
+        }
+    }
+
+    /// The members of a checkpoint that are done.
+    fn load_all(from: &mut Checkpoint, data: &Dataset, config: &TrainConfig) -> Result<Vec<Self>> {
+        let ends = from.document().ends.clone();
+        if ends.len() >= config.average as usize {
+            return Err(from.bad(format!("has {} members of {}", ends.len(), config.average)));
+        }
+        let (m, n, k) = (data.train.users.len(), data.train.items.len(), config.rank);
+        let mut parts = Vec::new();
+        for (number, end) in ends.into_iter().enumerate() {
+            let mut numbers = [const { Vec::new() }; 4];
+            for ((to, name), len) in numbers.iter_mut().zip(NAMES).zip([m * k, n * k, m, n]) {
+                *to = from.read(&format!("member_{number}_{name}"), len)?;
+            }
+            parts.push(Self { numbers, end });
+        }
+        Ok(parts)
+    }
+}
+
+/// One model whose predictions are the mean of the members'. `last` is one of them: what
+/// all have in common is taken from it.
+fn combine(parts: &[Part], config: &TrainConfig, last: Model) -> Model {
+    let share = 1.0 / parts.len() as f64;
+    let rank = last.rank;
+    let factors = |which: usize, rows: usize| -> Vec<f32> {
         let scaled = |&x: &f32| (f64::from(x) * share.sqrt()) as f32;
-        let row = |model, row| of(model)[row * first.rank..][..first.rank].iter().map(scaled);
-        (0..rows).flat_map(|r| members.iter().flat_map(move |model| row(model, r))).collect()
+        let row = |part: &'_ Part, row| -> Vec<f32> {
+            part.numbers[which][row * rank..][..rank].iter().map(scaled).collect()
+        };
+        (0..rows).flat_map(|r| parts.iter().flat_map(move |part| row(part, r))).collect()
     };
-    let bias = |of: fn(&Model) -> &[f32], rows: usize| -> Vec<f32> {
-        let sum = |row: usize| members.iter().map(|model| f64::from(of(model)[row])).sum::<f64>();
+    let bias = |which: usize, rows: usize| -> Vec<f32> {
+        let sum = |row: usize| parts.iter().map(|part| f64::from(part.numbers[which][row])).sum::<f64>();
         (0..rows).map(|row| (sum(row) * share) as f32).collect()
     };
-    let (m, n) = (first.users.len(), first.items.len());
-    let mut metadata = first.metadata.clone();
-    metadata.epochs = members.iter().map(|model| model.metadata.epochs).max().unwrap_or(0);
+    let (m, n) = (last.users.len(), last.items.len());
+    let mut metadata = last.metadata.clone();
+    metadata.seed = config.seed;
+    metadata.epochs = parts.iter().map(|part| part.end.last.epoch).max().unwrap_or(0);
     metadata.best_epoch = None;
     metadata.curve.clear();
-    Some(Model {
-        rank: first.rank * members.len(),
-        user_factors: factors(|model| &model.user_factors, m),
-        item_factors: factors(|model| &model.item_factors, n),
-        user_bias: bias(|model| &model.user_bias, m),
-        item_bias: bias(|model| &model.item_bias, n),
+    Model {
+        rank: rank * parts.len(),
+        user_factors: factors(0, m),
+        item_factors: factors(1, n),
+        user_bias: bias(2, m),
+        item_bias: bias(3, n),
         // How certain a mean of several is, none of them knows.
         posterior: None,
         metadata,
-        ..first.clone()
-    })
+        ..last
+    }
 }
 
 /// The average's own errors, in the form of an epoch.
-fn measure(model: &mut Model, data: &Dataset, began: Instant, ends: &[Stopped]) -> Result<Epoch> {
+fn measure(model: &mut Model, data: &Dataset, began: Instant, ends: &[&Stopped]) -> Result<Epoch> {
     let rmse = |model: &Model, ratings: &mut dyn Iterator<Item = (Option<u32>, Option<u32>, f32)>| {
         Ok::<_, Error>(evaluate(&model.predictor(), ratings, Unknown::Mean)?.get("rmse"))
     };

@@ -1,17 +1,45 @@
-//! A copy of the best epoch's factors, on the device: nothing is read back for it.
+//! A copy of the best epoch, on the device: nothing is read back for it.
 
 use crate::backend::{Backend, Buffer};
 use crate::data::Side;
 use crate::error::Result;
 use crate::kernel::copy::CopyValues;
 use crate::kernel::{Dispatch, Element};
-use crate::optim::Optimizer;
+use crate::optim::{Optimizer, State};
 use crate::problem::Problem;
 
-/// The factors and the optimiser's state, each beside its copy.
+/// Buffers under a name, shard after shard.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) name: &'static str,
+    pub(super) buffers: Vec<Buffer>,
+}
+
+/// The factors of both sides.
+pub(super) fn factors(problem: &Problem) -> impl Iterator<Item = Named> {
+    Side::BOTH.into_iter().map(|side| {
+        let name = match side {
+            Side::Users => "user_factors",
+            Side::Items => "item_factors",
+        };
+        Named { name, buffers: problem.side(side).shards.iter().map(|shard| shard.factors).collect() }
+    })
+}
+
+/// What an epoch's result is: the factors and what of the optimiser's state belongs to them.
+fn result(problem: &Problem, optimizer: &dyn Optimizer) -> Vec<Named> {
+    let state = optimizer.state().into_iter().filter(|state| state.result);
+    factors(problem).chain(state.map(|State { name, buffers, .. }| Named { name, buffers })).collect()
+}
+
+/// The result of an epoch beside the live buffers.
 #[derive(Debug)]
 pub(super) struct Snapshot {
-    pairs: Vec<(Buffer, Buffer)>,
+    live: Vec<Named>,
+    /// As `live`, buffer for buffer.
+    kept: Vec<Named>,
+    /// The optimiser's numbers that belong to it.
+    numbers: Vec<f64>,
 }
 
 impl Snapshot {
@@ -24,32 +52,52 @@ impl Snapshot {
         optimizer: &dyn Optimizer,
         backend: &mut dyn Backend,
     ) -> Result<Self> {
-        let sides = Side::BOTH.into_iter().flat_map(|role| &problem.side(role).shards);
-        let live = sides.map(|shard| shard.factors).chain(optimizer.state());
-        let pairs =
-            live.map(|live| Ok((live, backend.alloc("the best epoch's factors", Element::F32, live.len())?)));
-        Ok(Self { pairs: pairs.collect::<Result<_>>()? })
+        let live = result(problem, optimizer);
+        let mut copy = |live: &Named| -> Result<Named> {
+            let buffers = live.buffers.iter();
+            let copies = buffers.map(|b| backend.alloc("the best epoch's factors", Element::F32, b.len()));
+            Ok(Named { name: live.name, buffers: copies.collect::<Result<_>>()? })
+        };
+        let kept = live.iter().map(&mut copy).collect::<Result<_>>()?;
+        Ok(Self { live, kept, numbers: optimizer.numbers() })
     }
 
-    /// Records the copy of what the buffers hold.
+    /// Records the copy of what the buffers hold, and notes the numbers.
     ///
     /// # Errors
     /// As [`CopyValues::dispatch`].
-    pub(super) fn record_keep(&self, recording: &mut Vec<Dispatch>) -> Result<()> {
-        record(self.pairs.iter().copied(), recording)
+    pub(super) fn record_keep(
+        &mut self,
+        optimizer: &dyn Optimizer,
+        recording: &mut Vec<Dispatch>,
+    ) -> Result<()> {
+        self.numbers = optimizer.numbers();
+        record(&self.live, &self.kept, recording)
     }
 
-    /// Records the way back.
+    /// Records the way back, and returns the numbers that go with it.
     ///
     /// # Errors
     /// As [`CopyValues::dispatch`].
-    pub(super) fn record_restore(&self, recording: &mut Vec<Dispatch>) -> Result<()> {
-        record(self.pairs.iter().map(|&(live, kept)| (kept, live)), recording)
+    pub(super) fn record_restore(&self, recording: &mut Vec<Dispatch>) -> Result<&[f64]> {
+        record(&self.kept, &self.live, recording)?;
+        Ok(&self.numbers)
+    }
+
+    /// The copies, to be saved.
+    pub(super) fn kept(&self) -> (&[Named], &[f64]) {
+        (&self.kept, &self.numbers)
+    }
+
+    /// The numbers, to be loaded.
+    pub(super) fn numbers_mut(&mut self) -> &mut Vec<f64> {
+        &mut self.numbers
     }
 }
 
-fn record(pairs: impl Iterator<Item = (Buffer, Buffer)>, recording: &mut Vec<Dispatch>) -> Result<()> {
-    for (values, copied) in pairs {
+fn record(from: &[Named], to: &[Named], recording: &mut Vec<Dispatch>) -> Result<()> {
+    let buffers = |all: &[Named]| -> Vec<Buffer> { all.iter().flat_map(|n| n.buffers.clone()).collect() };
+    for (values, copied) in buffers(from).into_iter().zip(buffers(to)) {
         recording.push(CopyValues { values, copied }.dispatch()?);
     }
     Ok(())

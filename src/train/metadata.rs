@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::Run;
+use super::run::Run;
 use crate::config::Reg;
 use crate::event::Epoch;
 use crate::model::Metadata;
 
-impl Run<'_> {
+impl Run<'_, '_> {
     /// The record of the run, with the errors of the epoch whose factors are `kept`.
     pub(super) fn metadata(&self, kept: Epoch, best_epoch: Option<u32>) -> Metadata {
         let config = &self.config.config;
@@ -42,7 +42,7 @@ impl Run<'_> {
             seed: config.seed,
             optimizer: self.config.spec.name.to_owned(),
             settings,
-            epochs: self.last.epoch,
+            epochs: self.done,
             best_epoch,
             metrics: losses.into_iter().filter_map(|(name, rmse)| Some((name.to_owned(), rmse?))).collect(),
             curve: self.curve.clone(),

@@ -1,6 +1,6 @@
 //! What there is to say before the first epoch.
 
-use super::Dataset;
+use super::{Checkpoint, Dataset};
 use crate::backend::Backend;
 use crate::config::Checked;
 use crate::data::Held;
@@ -17,6 +17,18 @@ pub(super) fn loaded(data: &Dataset, backend: &dyn Backend) -> Loaded {
         test_unknown: data.test.as_ref().map_or(0, |test| test.unknown(&data.train.known())),
         device: backend.describe().to_owned(),
     }
+}
+
+/// What to know of the checkpoint that a run goes on from.
+pub(super) fn resumed(from: &Checkpoint, backend: &dyn Backend) -> Vec<String> {
+    let mut notices = vec![format!("going on after epoch {} of {}", from.epoch(), from.path().display())];
+    let (then, now) = (&from.document().device, backend.describe());
+    if then != now {
+        notices.push(format!(
+            "the checkpoint was made on {then}: on another device the last bits of the result may differ"
+        ));
+    }
+    notices
 }
 
 /// What may surprise in these settings on these data.

@@ -14,13 +14,14 @@
 //! Source: Lim & Teh 2007; Raiko, Ilin & Karhunen 2007; Ilin & Raiko, JMLR 11 (2010).
 
 use super::mask::Mask;
-use super::state::State;
+use super::state::DeviceState;
 use crate::backend::{Backend, Buffer};
 use crate::data::Side;
 use crate::error::Result;
 use crate::kernel::Dispatch;
 use crate::model::posterior::{LEAST_VARIANCE, shrunk_noise};
 use crate::model::{MaskFactors, Posterior};
+use crate::optim::State;
 use crate::problem::{Problem, balance, read_shards};
 
 /// A variance that is not too small; NaN stays NaN, to be found.
@@ -38,15 +39,6 @@ pub(super) struct Learn {
     masks: Option<[Mask; 2]>,
     /// Whether a variational epoch has run, so that there are variances.
     begun: bool,
-    kept: Option<Kept>,
-}
-
-/// The numbers of an epoch that is kept.
-#[derive(Debug, Clone)]
-struct Kept {
-    noise: f64,
-    priors: [Vec<f64>; 2],
-    begun: bool,
 }
 
 impl Learn {
@@ -57,26 +49,51 @@ impl Learn {
             None
         };
         let unit = vec![1.0; problem.width];
-        Ok(Self { settle, noise: 1.0, priors: [unit.clone(), unit], masks, begun: false, kept: None })
+        Ok(Self { settle, noise: 1.0, priors: [unit.clone(), unit], masks, begun: false })
     }
 
-    /// What the posterior is read from, beside the numbers of [`Learn::keep`].
-    pub(super) fn state(&self, state: &State) -> Vec<Buffer> {
-        let sides = state.sides.iter().flat_map(|side| side.variances.iter().chain(&side.energy));
-        let masks = self.masks.iter().flatten().flat_map(Mask::buffers);
-        sides.chain(masks).copied().collect()
-    }
-
-    /// Remembers the numbers that belong to the buffers as they are.
-    pub(super) fn keep(&mut self) {
-        self.kept = Some(Kept { noise: self.noise, priors: self.priors.clone(), begun: self.begun });
-    }
-
-    /// Takes them back.
-    pub(super) fn restore(&mut self) {
-        if let Some(Kept { noise, priors, begun }) = self.kept.take() {
-            (self.noise, self.priors, self.begun) = (noise, priors, begun);
+    /// What the next epoch, and the posterior, depend on.
+    pub(super) fn state(&self, state: &DeviceState) -> Vec<State> {
+        let [users, items] = &state.sides;
+        let mut all = vec![
+            State::result("user_variances", &*users.variances),
+            State::result("item_variances", &*items.variances),
+            State::result("user_energy", &*users.energy),
+            State::carried("user_prior", [users.prior]),
+            State::carried("item_prior", [items.prior]),
+        ];
+        if let Some([users, items]) = &self.masks {
+            all.extend([
+                State::result("user_mask_factors", users.buffers()),
+                State::result("item_mask_factors", items.buffers()),
+                State::carried("user_prior_means", users.means()),
+                State::carried("item_prior_means", items.means()),
+                State::carried("user_mask_width", [users.inverse_width()]),
+                State::carried("item_mask_width", [items.inverse_width()]),
+            ]);
         }
+        all
+    }
+
+    /// σ², whether there are variances, and both sides' prior variances.
+    pub(super) fn numbers(&self) -> Vec<f64> {
+        let mut numbers = vec![self.noise, f64::from(u8::from(self.begun))];
+        numbers.extend(self.priors.iter().flatten());
+        numbers
+    }
+
+    /// Takes them over; `false` if there are too few or too many.
+    pub(super) fn set_numbers(&mut self, numbers: &[f64]) -> bool {
+        let [noise, begun, priors @ ..] = numbers else { return false };
+        let [users, items] = &mut self.priors;
+        let Some((to_users, to_items)) = priors.split_at_checked(users.len()) else { return false };
+        if to_items.len() != items.len() {
+            return false;
+        }
+        (self.noise, self.begun) = (*noise, *begun != 0.0);
+        users.copy_from_slice(to_users);
+        items.copy_from_slice(to_items);
+        true
     }
 
     /// σ², in units of the standardised rating.
@@ -93,7 +110,7 @@ impl Learn {
         &self,
         problem: &Problem,
         role: Side,
-        state: &State,
+        state: &DeviceState,
         recording: &mut Vec<Dispatch>,
     ) -> Result<()> {
         let Some(masks) = &self.masks else { return Ok(()) };
@@ -104,7 +121,7 @@ impl Learn {
     pub(super) fn start(
         &mut self,
         problem: &Problem,
-        state: &State,
+        state: &DeviceState,
         backend: &mut dyn Backend,
     ) -> Result<()> {
         let mut recording = Vec::new();
@@ -150,7 +167,7 @@ impl Learn {
         problem: &Problem,
         moments: [&[f32]; 2],
         energy: f64,
-        state: &State,
+        state: &DeviceState,
         backend: &mut dyn Backend,
     ) -> Result<()> {
         self.begun = true;
@@ -172,7 +189,7 @@ impl Learn {
     pub(super) fn posterior(
         &self,
         problem: &Problem,
-        state: &State,
+        state: &DeviceState,
         backend: &mut dyn Backend,
     ) -> Result<Option<Posterior>> {
         if !self.begun {
@@ -217,7 +234,7 @@ impl Learn {
         }))
     }
 
-    fn write_priors(&self, state: &State, backend: &mut dyn Backend) -> Result<()> {
+    fn write_priors(&self, state: &DeviceState, backend: &mut dyn Backend) -> Result<()> {
         for (side, priors) in state.sides.iter().zip(&self.priors) {
             let precisions: Vec<f32> = priors.iter().map(|p| (self.noise / p) as f32).collect();
             backend.write(side.prior, bytemuck::cast_slice(&precisions))?;

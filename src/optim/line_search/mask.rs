@@ -78,6 +78,11 @@ impl Mask {
         &self.factors
     }
 
+    /// The buffer of 1/p⁰.
+    pub(super) fn inverse_width(&self) -> Buffer {
+        self.inverse_width
+    }
+
     /// Y of a role's prior means: a row each of the other side, `[rows, rank]`.
     pub(super) fn factors(
         &self,

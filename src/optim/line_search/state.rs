@@ -33,14 +33,14 @@ pub(super) struct SideState {
 
 /// What the device holds between epochs.
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct DeviceState {
     pub(super) sides: [SideState; 2],
     /// Column moments of both sides, a block of rows each, then the sums of
     /// the items' energy and of the users' cost.
     pub(super) statistics: Buffer,
 }
 
-impl State {
+impl DeviceState {
     /// One half of an epoch: every row of one side, the other side fixed.
     pub(super) fn record_half(
         &self,

@@ -1,0 +1,78 @@
+//! From the factors on the device to the model.
+
+use super::run::Run;
+use crate::config::{Reg, WARM_UP_LAMBDA};
+use crate::data::Side;
+use crate::error::Result;
+use crate::event::{Epoch, Event, StopReason, Stopped};
+use crate::model::{BiasBaseline, Model};
+
+impl Run<'_, '_> {
+    /// Ends the run: brings the best epoch back, if the model is to have it, and tells.
+    pub(super) fn end(mut self, reason: StopReason) -> Result<Model> {
+        let best = self.best.filter(|_| self.keeps_best());
+        if let Some(best) = best.filter(|best| best.epoch != self.last.epoch) {
+            self.restore(best)?;
+        }
+        let kept = best.unwrap_or(self.last);
+        let best_epoch = best.map(|best| best.epoch);
+        self.observer.event(&Event::Stopped(Stopped { reason, last: self.last, kept, best_epoch }));
+        match self.model(kept, best_epoch)? {
+            Some(model) => {
+                if self.config.reg == Reg::Auto && model.posterior.is_none() && kept.epoch > 0 {
+                    self.observer.event(&Event::Notice(format!(
+                        "epoch {} belongs to the warm-up, where nothing is learned yet: λ = {WARM_UP_LAMBDA} \
+                         and no prior means; pass more --epochs",
+                        kept.epoch
+                    )));
+                }
+                Ok(model)
+            }
+            None => Err(self.diverged(self.last.epoch)),
+        }
+    }
+
+    /// The model of the factors as they are, which are those of the epoch `kept`;
+    /// `None` if they are not finite.
+    pub(super) fn model(&mut self, kept: Epoch, best_epoch: Option<u32>) -> Result<Option<Model>> {
+        let wide = self.problem.read_factors(Side::Users, self.backend)?;
+        let (user_factors, user_bias) = self.problem.split_bias(Side::Users, &wide);
+        let wide = self.problem.read_factors(Side::Items, self.backend)?;
+        let (item_factors, item_bias) = self.problem.split_bias(Side::Items, &wide);
+        let all = [&user_factors, &item_factors, &user_bias, &item_bias];
+        if !all.into_iter().flatten().all(|x| x.is_finite()) {
+            return Ok(None);
+        }
+        let posterior = self.config.optimizer.posterior(&self.problem, self.backend)?;
+        let config = &self.config.config;
+        let train = &self.data.train;
+        let (seen, _) = train.by_user();
+        let (m, n) = (train.users.len(), train.items.len());
+        if posterior.as_ref().is_some_and(|posterior| posterior.check(m, n, config.rank).is_err()) {
+            return Ok(None);
+        }
+        let standard = self.problem.standard;
+        let mut model = Model {
+            kind: self.config.model,
+            rank: config.rank,
+            users: train.users.clone(),
+            items: train.items.clone(),
+            item_names: None,
+            user_factors,
+            item_factors,
+            user_bias,
+            item_bias,
+            mean: standard.mean,
+            scale: standard.scale,
+            clip: config.clip,
+            seen,
+            posterior,
+            baseline: BiasBaseline::fit(train, BiasBaseline::DAMPING).biases(),
+            metadata: self.metadata(kept, best_epoch),
+        };
+        if let Some(valid) = &self.data.valid {
+            model.calibrate(valid);
+        }
+        Ok(Some(model))
+    }
+}

@@ -1,0 +1,381 @@
+//! One model's epochs, from wherever they begin.
+
+use std::time::Instant;
+
+use super::checkpoint::{Document, Tensors};
+use super::keep::{Named, Snapshot, factors};
+use super::notices::{loaded, notices, resumed};
+use super::saver::Saver;
+use super::{Checkpoint, Dataset, curve, warm};
+use crate::backend::Backend;
+use crate::config::{Checked, Keep, ModelKind, Reg, RegScaling, TrainConfig, WARM_UP_LAMBDA};
+use crate::data::Ratings;
+use crate::error::{Error, Result};
+use crate::event::{Checkpointed, Epoch, Event, Observer, StopReason};
+use crate::kernel::Dispatch;
+use crate::model::Model;
+use crate::optim::{Objective, State};
+use crate::problem::{Losses, Problem, Setup, Standard};
+
+/// A training RMSE beyond this many times that of predicting no structure at
+/// all is no overshoot: whatever moves so far does not come back.
+const EXPLODED: f64 = 100.0;
+
+/// A model that is being trained.
+pub(super) struct Run<'a, 'b> {
+    pub(super) config: Checked,
+    pub(super) data: &'a Dataset,
+    pub(super) backend: &'a mut dyn Backend,
+    pub(super) observer: &'a mut dyn Observer,
+    pub(super) saver: &'a mut Saver<'b>,
+    pub(super) problem: Problem,
+    began: Instant,
+    /// Seconds of training before the run was resumed.
+    earlier: f64,
+    /// Epochs that ran.
+    pub(super) done: u32,
+    pub(super) curve: Vec<(u32, Option<f64>, Option<f64>)>,
+    /// The last epoch that was measured.
+    pub(super) last: Epoch,
+    /// The epoch with the lowest error so far: validation RMSE, or else training RMSE.
+    pub(super) best: Option<Epoch>,
+    /// Its result, where it may be wanted.
+    snapshot: Option<Snapshot>,
+    /// The RMSE of a model that has learned nothing.
+    unstructured: f64,
+}
+
+impl<'a, 'b> Run<'a, 'b> {
+    /// Puts everything on the device, as it is before the first epoch or after a checkpoint's.
+    pub(super) fn start(
+        mut config: Checked,
+        data: &'a Dataset,
+        backend: &'a mut dyn Backend,
+        observer: &'a mut dyn Observer,
+        saver: &'a mut Saver<'b>,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<Self> {
+        if !data.validates() {
+            config.config.check_without_validation()?;
+        }
+        observer.event(&Event::Loaded(loaded(data, backend)));
+        let told = checkpoint.iter().flat_map(|from| resumed(from, backend));
+        for notice in notices(&config, data).into_iter().chain(told) {
+            observer.event(&Event::Notice(notice));
+        }
+        let setup = setup(&config, data);
+        let problem = Problem::new(&setup, backend)?;
+        if let Some(initial) = saver.initial.filter(|_| checkpoint.is_none()) {
+            warm::start(&problem, &data.train, &config, initial, backend)?;
+        }
+        let objective = Objective {
+            train: &data.train,
+            loss: config.config.loss,
+            reg: config.reg,
+            mask: config.model == ModelKind::Svdpp,
+            epochs: config.epochs,
+        };
+        config.optimizer.prepare(&problem, &objective, backend)?;
+        let last = Epoch { epochs: config.epochs, ..Epoch::default() };
+        let unstructured = unstructured_rmse(&data.train, problem.standard);
+        let mut run = Self {
+            config,
+            data,
+            backend,
+            observer,
+            saver,
+            problem,
+            began: Instant::now(),
+            earlier: 0.0,
+            done: 0,
+            curve: Vec::new(),
+            last,
+            best: None,
+            snapshot: None,
+            unstructured,
+        };
+        let rescued = run.config.optimizer.can_diverge() && run.observer.wants_epochs();
+        if (run.keeps_best() || rescued) && run.config.epochs > 0 {
+            run.snapshot = Some(Snapshot::new(&run.problem, &*run.config.optimizer, run.backend)?);
+        }
+        if let Some(checkpoint) = checkpoint {
+            run.resume(checkpoint)?;
+        }
+        Ok(run)
+    }
+
+    /// Whether the model will have the factors of the best epoch.
+    pub(super) fn keeps_best(&self) -> bool {
+        self.data.validates() && self.config.config.keep != Some(Keep::Last)
+    }
+
+    /// Whether the end depends on the loss, or on the time, of every epoch.
+    fn follows(&self) -> bool {
+        let TrainConfig { patience, max_seconds, .. } = &self.config.config;
+        self.keeps_best() || patience.is_some() || max_seconds.is_some()
+    }
+
+    /// Runs the epochs that are left, and makes the model.
+    pub(super) fn finish(mut self) -> Result<Model> {
+        self.began = Instant::now();
+        let epochs = self.config.epochs;
+        let uses_residuals = self.config.optimizer.uses_residuals();
+        let mut recording = Vec::new();
+        if uses_residuals {
+            self.problem.record_residuals(&mut recording)?;
+        }
+        let mut reason = StopReason::Epochs;
+        let mut saved = true; // by whoever saved what this run went on from
+        // A checkpoint of an epoch that ends the run is no reason to go on.
+        let mut early = if self.done > 0 { self.stop() } else { None };
+        while early.is_none() && self.done < epochs {
+            let epoch = self.done + 1;
+            self.config.optimizer.record(epoch, &self.problem, &mut recording)?;
+            let listen = self.observer.wants_epochs() || self.follows() || epoch == epochs;
+            if uses_residuals || listen {
+                self.problem.record_residuals(&mut recording)?;
+            }
+            if listen {
+                self.problem.record_losses(&mut recording)?;
+            }
+            self.backend.dispatch(&recording)?;
+            recording.clear();
+            if listen {
+                self.tell(epoch)?;
+            }
+            self.config.optimizer.observe(epoch, &self.problem, self.backend)?;
+            self.done = epoch;
+            self.keep(&mut recording)?;
+            early = self.stop();
+            let signal = self.saver.interrupted().filter(|_| early.is_none() && epoch < epochs);
+            saved = self.saver.due() || (signal.is_some() && self.saver.saves());
+            if saved {
+                self.save(&mut recording)?;
+            }
+            if let Some(signal) = signal {
+                return Err(self.saver.stopped_by(signal, epoch));
+            }
+        }
+        if let Some(early) = early {
+            reason = early;
+        }
+        if !saved {
+            self.save(&mut recording)?;
+        }
+        if self.done == 0 || self.last.epoch != self.done {
+            self.measure(&mut recording)?;
+        }
+        self.end(reason)
+    }
+
+    /// Measures the factors as they are, outside an epoch.
+    fn measure(&mut self, recording: &mut Vec<Dispatch>) -> Result<()> {
+        self.problem.record_residuals(recording)?;
+        self.problem.record_losses(recording)?;
+        self.backend.dispatch(recording)?;
+        recording.clear();
+        self.tell(self.done)
+    }
+
+    /// Seconds of training, before the run was resumed and since.
+    fn seconds(&self) -> f64 {
+        self.earlier + self.began.elapsed().as_secs_f64()
+    }
+
+    /// Reads the losses that were recorded and tells the observer.
+    fn tell(&mut self, epoch: u32) -> Result<()> {
+        let Losses { train, valid, test } = self.problem.read_losses(self.backend)?;
+        let finite = [train, valid, test].into_iter().flatten().all(f64::is_finite);
+        if !finite || train.is_some_and(|train| train > EXPLODED * self.unstructured) {
+            return Err(self.diverged(epoch));
+        }
+        let seconds = self.seconds();
+        let since = u64::from(epoch - self.last.epoch) * self.problem.ratings;
+        self.last = Epoch {
+            epoch,
+            train_rmse: train,
+            valid_rmse: valid,
+            test_rmse: test,
+            ratings_per_second: since as f64 / (seconds - self.last.seconds).max(1e-9),
+            seconds,
+            ..self.last
+        };
+        if epoch > self.done && self.observer.wants_epochs() {
+            curve::push(&mut self.curve, (epoch, train, valid));
+            self.observer.event(&Event::Epoch(self.last));
+        }
+        Ok(())
+    }
+
+    /// Notes whether the epoch was the best, and records a copy of its factors.
+    /// Called after the optimiser observed it: what is kept is what a run of
+    /// just as many epochs ends with.
+    fn keep(&mut self, recording: &mut Vec<Dispatch>) -> Result<()> {
+        let better = self.best.is_none_or(|best| error(&self.last) < error(&best));
+        if self.last.epoch != self.done || !better {
+            return Ok(());
+        }
+        self.best = Some(self.last);
+        if let Some(snapshot) = &mut self.snapshot {
+            // Played with the next epoch: a copy costs no submission of its own.
+            snapshot.record_keep(&*self.config.optimizer, recording)?;
+        }
+        Ok(())
+    }
+
+    /// Whether to stop before all epochs ran.
+    fn stop(&self) -> Option<StopReason> {
+        let TrainConfig { patience, max_seconds, .. } = self.config.config;
+        let best = self.best.map_or(self.done, |best| best.epoch);
+        if self.done >= self.config.epochs {
+            None
+        } else if patience.is_some_and(|patience| self.done.saturating_sub(best) >= patience) {
+            Some(StopReason::Patience)
+        } else if max_seconds.is_some_and(|most| self.seconds() >= most) {
+            Some(StopReason::MaxSeconds)
+        } else {
+            None
+        }
+    }
+
+    /// Brings the best epoch's factors back. Whatever was copied since, a later epoch played.
+    pub(super) fn restore(&mut self, best: Epoch) -> Result<()> {
+        let mut recording = Vec::new();
+        let Some(snapshot) = &self.snapshot else {
+            return Err(Error::Internal(format!("epoch {} was not kept", best.epoch)));
+        };
+        let numbers = snapshot.record_restore(&mut recording)?;
+        if !self.config.optimizer.set_numbers(numbers) {
+            return Err(Error::Internal(format!("epoch {} was kept in part", best.epoch)));
+        }
+        self.backend.dispatch(&recording)
+    }
+
+    pub(super) fn diverged(&mut self, epoch: u32) -> Error {
+        let settings: Vec<String> =
+            self.config.optimizer.settings().iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let best = self.best.filter(|best| best.epoch < epoch && error(best) <= self.unstructured);
+        // The divergence is what to report, even if the device is lost over the rescue.
+        let kept = best.and_then(|best| {
+            self.snapshot.as_ref()?;
+            self.restore(best).ok()?;
+            self.model(best, Some(best.epoch)).ok()?
+        });
+        Error::Diverged {
+            epoch,
+            optimizer: self.config.spec.name,
+            settings: settings.join(", "),
+            remedy: self.config.optimizer.remedy(),
+            kept: kept.map(Box::new),
+        }
+    }
+
+    /// The optimiser's state on the device.
+    fn state(&self) -> impl Iterator<Item = Named> + use<> {
+        let state = self.config.optimizer.state().into_iter();
+        state.map(|State { name, buffers, .. }| Named { name, buffers })
+    }
+
+    /// Saves the state after an epoch. What is recorded is played first.
+    fn save(&mut self, recording: &mut Vec<Dispatch>) -> Result<()> {
+        if !self.saver.saves() {
+            return Ok(());
+        }
+        self.backend.dispatch(recording)?;
+        recording.clear();
+        let mut tensors = Tensors::default();
+        for named in factors(&self.problem).chain(self.state()) {
+            tensors.read("", &named, self.backend)?;
+        }
+        tensors.push_numbers("numbers", &self.config.optimizer.numbers());
+        let kept = self.snapshot.as_ref().filter(|_| self.best.is_some());
+        if let Some(snapshot) = kept {
+            let (buffers, numbers) = snapshot.kept();
+            for named in buffers {
+                tensors.read("kept_", named, self.backend)?;
+            }
+            tensors.push_numbers("kept_numbers", numbers);
+        }
+        let document = Document {
+            epoch: self.done,
+            seconds: self.seconds(),
+            best: self.best,
+            kept: kept.is_some(),
+            curve: self.curve.clone(),
+            ends: self.saver.members.iter().map(|member| member.end.clone()).collect(),
+            ..Document::new(self.saver.settings.clone(), self.backend.describe().to_owned(), self.last)
+        };
+        if !tensors.are_sound() {
+            return Err(self.diverged(self.done));
+        }
+        if let Some((path, bytes)) = self.saver.save(&document, tensors)? {
+            self.observer.event(&Event::Checkpointed(Checkpointed { path, epoch: self.done, bytes }));
+        }
+        Ok(())
+    }
+
+    /// Takes the state of a checkpoint over.
+    fn resume(&mut self, mut from: Checkpoint) -> Result<()> {
+        let Document { epoch, seconds, last, best, kept, curve, .. } = from.document().clone();
+        for named in factors(&self.problem).chain(self.state()) {
+            from.fill("", &named, self.backend)?;
+        }
+        let numbers = from.read_numbers("numbers")?;
+        if !self.config.optimizer.set_numbers(&numbers) {
+            return Err(from.bad("has too few or too many numbers"));
+        }
+        if let Some(snapshot) = self.snapshot.as_mut().filter(|_| kept) {
+            for named in snapshot.kept().0 {
+                from.fill("kept_", named, self.backend)?;
+            }
+            let numbers = from.read_numbers("kept_numbers")?;
+            if numbers.len() != snapshot.numbers_mut().len() {
+                return Err(from.bad("has too few or too many numbers"));
+            }
+            *snapshot.numbers_mut() = numbers;
+        }
+        if last.epoch > epoch || best.is_some_and(|best| best.epoch > epoch) || seconds < 0.0 {
+            return Err(from.bad("contradicts itself"));
+        }
+        (self.done, self.earlier, self.curve) = (epoch, seconds, curve);
+        self.last = Epoch { epochs: self.config.epochs, member: None, ..last };
+        // Where this run keeps a best epoch and the one before did not, there is none yet.
+        self.best = best.filter(|_| kept || self.snapshot.is_none());
+        Ok(())
+    }
+}
+
+/// The problem that a configuration describes.
+fn setup<'a>(config: &Checked, data: &'a Dataset) -> Setup<'a> {
+    let written = &config.config;
+    let (reg, reg_scaling) = match config.reg {
+        Reg::Auto => (WARM_UP_LAMBDA, RegScaling::Sqrt),
+        Reg::Fixed(lambda) => (lambda, config.reg_scaling),
+    };
+    Setup {
+        kind: config.model,
+        rank: written.rank,
+        seed: written.seed,
+        reg,
+        reg_scaling,
+        reg_bias: written.reg_bias,
+        row_elements: config.spec.row_elements,
+        cell_loops: config.spec.cell_loops,
+        clip: written.clip,
+        train: &data.train,
+        valid: data.valid.as_ref(),
+        test: data.test.as_ref(),
+    }
+}
+
+/// What says which epoch is the best.
+fn error(epoch: &Epoch) -> f64 {
+    epoch.valid_rmse.or(epoch.train_rmse).unwrap_or(f64::INFINITY)
+}
+
+/// The RMSE of predicting the mean for all, or 0 with a plain model; never
+/// less than a prediction's unit, which is what is left if all ratings are equal.
+fn unstructured_rmse(train: &Ratings, standard: Standard) -> f64 {
+    let stats = train.stats();
+    (stats.std.powi(2) + (stats.mean - standard.mean).powi(2)).sqrt().max(standard.scale)
+}

@@ -1,0 +1,126 @@
+//! When a run is saved, when it is stopped, and what an error says of it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::average::Part;
+use super::checkpoint::{Document, Tensors};
+use super::{Checkpoint, Checkpointing, Controls, Dataset, Every, sameness};
+use crate::config::Checked;
+use crate::error::{Error, Result};
+use crate::interrupt::{Interrupt, Signal};
+use crate::model::Model;
+
+/// What steers a run, over all members of an average.
+#[derive(Debug)]
+pub(super) struct Saver<'a> {
+    interrupt: Option<Interrupt>,
+    checkpoint: Option<Checkpointing>,
+    /// The model to start from.
+    pub(super) initial: Option<&'a Model>,
+    /// What must be the same to go on; empty where nothing is saved.
+    pub(super) settings: BTreeMap<String, String>,
+    /// The members of an average that are done.
+    pub(super) members: Vec<Part>,
+    /// When the last checkpoint was saved, or the run began.
+    at: Instant,
+    epochs_since: u32,
+    /// The file and the epoch of the last checkpoint.
+    saved: Option<(PathBuf, u32)>,
+}
+
+impl<'a> Saver<'a> {
+    /// Checks that what there is to go on from is of this run.
+    ///
+    /// # Errors
+    /// As [`sameness::check`].
+    pub(super) fn new(
+        controls: Controls<'a>,
+        config: &Checked,
+        data: &Dataset,
+    ) -> Result<(Self, Option<Checkpoint>)> {
+        let Controls { interrupt, checkpoint, resume, initial } = controls;
+        let settings = if checkpoint.is_some() || resume.is_some() {
+            sameness::settings(config, data, initial)
+        } else {
+            BTreeMap::new()
+        };
+        if let Some(from) = &resume {
+            sameness::check(from, &settings, config.epochs)?;
+        }
+        let saved = resume.as_ref().map(|from| (from.path().to_owned(), from.epoch()));
+        let saver = Self {
+            interrupt,
+            checkpoint,
+            initial,
+            settings,
+            members: Vec::new(),
+            at: Instant::now(),
+            epochs_since: 0,
+            saved,
+        };
+        Ok((saver, resume))
+    }
+
+    /// The signal that asks for the end, if one does.
+    pub(super) fn interrupted(&self) -> Option<Signal> {
+        self.interrupt.as_ref().and_then(Interrupt::raised)
+    }
+
+    /// Whether checkpoints are saved at all.
+    pub(super) fn saves(&self) -> bool {
+        self.checkpoint.is_some()
+    }
+
+    /// Counts an epoch and says whether a checkpoint is due.
+    pub(super) fn due(&mut self) -> bool {
+        self.epochs_since += 1;
+        match self.checkpoint.as_ref().map(|checkpoint| checkpoint.every) {
+            None => false,
+            Some(Every::Epochs(epochs)) => self.epochs_since >= epochs,
+            Some(Every::Time(time)) => self.at.elapsed() >= time,
+        }
+    }
+
+    /// Writes a checkpoint; returns its file and its bytes.
+    pub(super) fn save(
+        &mut self,
+        document: &Document,
+        mut tensors: Tensors,
+    ) -> Result<Option<(PathBuf, u64)>> {
+        let Some(Checkpointing { file, .. }) = &mut self.checkpoint else { return Ok(None) };
+        for (number, member) in self.members.iter().enumerate() {
+            member.tensors(number, &mut tensors);
+        }
+        let bytes = tensors.save(document, file)?;
+        let path = file.path().to_owned();
+        self.saved = Some((path.clone(), document.epoch));
+        (self.at, self.epochs_since) = (Instant::now(), 0);
+        Ok(Some((path, bytes)))
+    }
+
+    /// The end that a signal asked for.
+    pub(super) fn stopped_by(&self, signal: Signal, epoch: u32) -> Error {
+        let checkpoint = self.saved.as_ref().filter(|(_, saved)| *saved == epoch && self.saves());
+        Error::Interrupted {
+            signal,
+            epoch: Some(epoch),
+            checkpoint: checkpoint.map(|(path, _)| path.clone()),
+        }
+    }
+
+    /// An error with the checkpoint to go on from, where going on may end otherwise.
+    pub(super) fn resumable(self, error: Error) -> Error {
+        let transient = matches!(
+            error,
+            Error::Device { .. } | Error::OutOfMemory { .. } | Error::Io { .. } | Error::Internal(_)
+        );
+        match self.saved {
+            Some((path, epoch)) if transient => {
+                Error::Resumable { source: Box::new(error), checkpoint: path, epoch }
+            }
+            _ => error,
+        }
+    }
+}
