@@ -129,10 +129,10 @@ impl Options<'_> {
         names.iter().position(|name| *name == text).ok_or_else(|| self.out_of_range(key))
     }
 
-    /// A number that satisfies `accept`, or an error that names the range.
+    /// A number that satisfies `accept` and that f32 holds, or an error that names the range.
     fn number(&self, key: &str, accept: impl Fn(f64) -> bool) -> Result<f64> {
         match self.text(key).parse::<f64>() {
-            Ok(value) if accept(value) => Ok(value),
+            Ok(value) if accept(value) && (value as f32).is_finite() => Ok(value),
             _ => Err(self.out_of_range(key)),
         }
     }

@@ -2,7 +2,8 @@
 //! device to one f32 a few thousand cells and added up in f64 on the host.
 
 use super::tiles::most_cells;
-use super::{DeviceCells, Problem, Setup, Shards, Standard, upload};
+use super::view::upload;
+use super::{DeviceCells, Problem, Setup, Shards, Standard};
 use crate::backend::{Backend, Buffer, read_f32};
 use crate::data::{Held, Known, Stats};
 use crate::error::Result;
@@ -140,7 +141,7 @@ fn held_cells(
         }
         users.push(user.unwrap_or(known.user_counts.len() as u32));
         items.push(item.unwrap_or(known.item_counts.len() as u32));
-        targets.push(standard.target(value));
+        targets.push(standard.held_target(value)?);
     }
     let limit = usize::try_from(backend.max_buffer_bytes() / 4).unwrap_or(usize::MAX);
     let width = setup.rank + if setup.kind.has_bias() { 2 } else { 0 };

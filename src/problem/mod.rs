@@ -31,7 +31,9 @@ pub use view::View;
 use self::curvature::curvature;
 use self::init::widen;
 use self::loss::LossPlan;
+use self::standard::check_size;
 use self::tiles::{longest_row, most_cells};
+use self::view::upload;
 use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32};
 use crate::config::{ModelKind, RegScaling};
 use crate::data::{Held, Known, Ratings, Side};
@@ -167,10 +169,12 @@ impl Problem {
     /// Puts cells and initial factors on the device.
     ///
     /// # Errors
-    /// [`crate::Error::OutOfMemory`] if they don't fit.
+    /// [`crate::Error::OutOfMemory`] if they don't fit, [`crate::Error::Usage`] if the ratings are
+    /// too large or too small for the kind of model.
     pub fn new(setup: &Setup<'_>, backend: &mut dyn Backend) -> Result<Self> {
         let Setup { kind, rank, train, .. } = *setup;
         let stats = train.stats();
+        check_size(kind, &stats)?;
         let standard = Standard::of(kind, &stats);
         let width = rank + if kind.has_bias() { 2 } else { 0 };
         let (mut by_user, order) = train.by_user();
@@ -333,20 +337,4 @@ impl Problem {
     pub fn read_losses(&self, backend: &mut dyn Backend) -> Result<Losses> {
         self.losses.read(backend)
     }
-}
-
-fn upload(
-    backend: &mut dyn Backend,
-    user_shard: usize,
-    item_shard: usize,
-    cells: &Cells,
-) -> Result<DeviceCells> {
-    Ok(DeviceCells {
-        user_shard,
-        item_shard,
-        rows: alloc_u32(backend, "rows", &cells.rows)?,
-        columns: alloc_u32(backend, "columns", &cells.columns)?,
-        ratings: alloc_f32(backend, "ratings", &cells.ratings)?,
-        residuals: backend.alloc("residuals", crate::kernel::Element::F32, cells.ratings.len())?,
-    })
 }

@@ -34,6 +34,7 @@ mod kernels_steps;
 mod limits;
 mod line_search;
 mod lost;
+mod magnitudes;
 mod manifest;
 mod metrics;
 mod readme;
