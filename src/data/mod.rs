@@ -25,8 +25,6 @@ mod input;
 mod item_names;
 mod k_core;
 mod names;
-#[cfg(feature = "parquet")]
-pub(crate) mod panics;
 pub mod planted;
 mod range;
 mod ratings;

@@ -12,11 +12,11 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::schema::types::{ColumnDescPtr, TypePtr};
 
 use super::super::columns::{resolve_names, role_name};
-use super::super::panics::caught;
 use super::super::source::Source;
 use super::super::text::{one_line, quoted};
 use super::{Format, Record, Request, Sink};
 use crate::error::{Error, Location, Place, Result};
+use crate::panics::caught;
 
 mod cells;
 mod footer;
@@ -202,9 +202,9 @@ fn read_group(
 /// dictionary entry, a page shorter than it says): that must not end whoever reads one.
 fn decode<T>(path: &Path, run: impl FnOnce() -> Result<T, ParquetError>) -> Result<T> {
     match caught(run) {
-        Some(Ok(done)) => Ok(done),
-        Some(Err(error)) => Err(damaged(path, &one_line(&error))),
-        None => Err(damaged(path, "its pages do not fit each other")),
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(damaged(path, &one_line(&error))),
+        Err(_) => Err(damaged(path, "its pages do not fit each other")),
     }
 }
 
