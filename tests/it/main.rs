@@ -34,6 +34,7 @@ mod limits;
 mod line_search;
 mod manifest;
 mod metrics;
+mod model_size;
 mod readme;
 mod resume;
 mod sgd;
