@@ -13,6 +13,8 @@ pub mod kernel;
 pub mod model;
 pub mod optim;
 pub mod output;
+#[cfg(any(feature = "gpu", feature = "parquet"))]
+pub(crate) mod panics;
 pub mod problem;
 pub mod train;
 
