@@ -18,6 +18,8 @@ mod binary;
 mod broken;
 mod cli;
 mod corpus;
+#[cfg(target_os = "linux")]
+mod disk_faults;
 mod endings;
 mod epochs;
 mod export;
