@@ -1,6 +1,9 @@
 //! Every call by which an output is written fails once, in every way that disks do.
 
+use deltav::train::Checkpoint;
+
 use super::{CALLS, Place};
+use crate::cli::Outcome;
 
 const EIO: &str = "5";
 const ENOSPC: &str = "28";
@@ -118,7 +121,7 @@ fn a_new_file_appears_whole_or_not_at_all() {
         for at in 1.. {
             let faults = [("FAULT_AT", &*at.to_string()), ("FAULT_ERRNO", errno)];
             let (mut command, log) = place.faulty(name, &call, &faults);
-            let outcome = crate::cli::Outcome::of(&mut command);
+            let outcome = Outcome::of(&mut command);
             let (code, line) = (outcome.code.unwrap(), outcome.stderr);
             let Ok(failed) = std::fs::read_to_string(log) else { break };
             let failed = failed.trim_end().to_owned();
@@ -138,4 +141,45 @@ fn a_new_file_appears_whole_or_not_at_all() {
         std::fs::remove_file(place.out().join(name)).unwrap();
     }
     assert!(kinds.iter().any(|kind| kind == "renameat2"), "{kinds:?}");
+}
+
+/// Where a checkpoint can't be written training ends; what the last one saved is whole, and going on
+/// from it, or from nothing, ends with the bytes of a run that nothing disturbed.
+#[test]
+fn a_run_with_checkpoints_goes_on_after_every_call_that_fails() {
+    let place = Place::new();
+    let (name, call) = CALLS[0];
+    let new = place.undisturbed(name, call);
+    let checkpoint = place.out().join("run.ckpt");
+    let with = ["--checkpoint", "out/run.ckpt", "--checkpoint-every", "1"];
+    let call = [&call[..1], &with, &call[1..]].concat();
+    let (mut resumed, mut named) = (0, 0);
+    for at in 1.. {
+        let (at, errno) = (at.to_string(), if at % 2 == 0 { EIO } else { ENOSPC });
+        let (mut command, log) = place.faulty(name, &call, &[("FAULT_AT", &at), ("FAULT_ERRNO", errno)]);
+        let Outcome { code, stdout, stderr } = Outcome::of(&mut command);
+        let Ok(failed) = std::fs::read_to_string(log) else {
+            assert_eq!(code, Some(0), "{stderr}");
+            break;
+        };
+        let what = format!("{} fails: {code:?}: {stderr}", failed.trim_end());
+        assert_eq!((code, &*stdout, stderr.lines().count()), (Some(74), "", 1), "{what}");
+        let there = checkpoint.exists();
+        let in_place = place.left().contains(&name.to_owned());
+        let expected =
+            [name, "run.ckpt"].into_iter().filter(|&file| if file == name { in_place } else { there });
+        assert_eq!(place.left(), expected.collect::<Vec<_>>(), "{what}");
+        assert!(!in_place || std::fs::read(place.out().join(name)).unwrap() == new, "{what}");
+        if there {
+            Checkpoint::load(&checkpoint).unwrap();
+            resumed += 1;
+        }
+        named += usize::from(stderr.contains("run.ckpt") && stderr.contains("--resume"));
+        place.folder.succeed(&[&call[..], &["out/new.safetensors", "--resume"]].concat());
+        assert!(std::fs::read(place.out().join(name)).unwrap() == new, "{what}: resumed");
+        for file in place.left() {
+            std::fs::remove_file(place.out().join(file)).unwrap();
+        }
+    }
+    assert!(resumed >= 8 && named >= 4, "{resumed} resumed, {named} named");
 }
