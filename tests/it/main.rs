@@ -19,6 +19,8 @@ mod binary;
 mod broken;
 mod cli;
 mod corpus;
+#[cfg(target_os = "linux")]
+mod disk_faults;
 mod endings;
 mod epochs;
 mod export;
@@ -38,6 +40,7 @@ mod lost;
 mod magnitudes;
 mod manifest;
 mod metrics;
+mod model_size;
 mod readme;
 mod resume;
 mod sgd;
