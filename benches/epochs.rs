@@ -80,6 +80,7 @@ impl Run {
             reg_bias: None,
             row_elements: spec.row_elements,
             cell_loops: spec.cell_loops,
+            cell_work: spec.cell_work,
             clip: true,
             train: ratings,
             valid: None,

@@ -118,6 +118,9 @@ impl std::str::FromStr for Reg {
     }
 }
 
+/// The greatest penalty λ: times the ratings of a row, its square is still an f32.
+pub const MAX_REG: f64 = 1e12;
+
 /// λ of optimisers that can't learn it.
 const DEFAULT_LAMBDA: f64 = 1.2;
 
@@ -197,12 +200,13 @@ pub struct TrainConfig {
     pub options: Vec<(String, String)>,
     /// The convention of the objective. Default: mean.
     pub loss: Loss,
-    /// Learned, or a penalty λ ≥ 0. Default: auto where the optimiser can learn
+    /// Learned, or a penalty λ from 0 to [`MAX_REG`]. Default: auto where the optimiser can learn
     /// it; else 0 for plain and 1.2 for the other models.
     pub reg: Option<Reg>,
     /// How λ grows with a row's ratings. Default: sqrt.
     pub reg_scaling: Option<RegScaling>,
-    /// Another λ > 0 for the biases, with a fixed λ > 0. Default: the same λ.
+    /// Another λ > 0 for the biases, with a fixed λ > 0; their quotient is at most [`MAX_REG`].
+    /// Default: the same λ.
     pub reg_bias: Option<f64>,
     /// Clip predictions to the range of the training ratings. Default: yes.
     pub clip: bool,
@@ -274,11 +278,11 @@ impl TrainConfig {
         }
         let (model, reg) = self.resolve(spec)?;
         if let Reg::Fixed(lambda) = reg
-            && !(lambda >= 0.0 && lambda.is_finite())
+            && !(0.0..=MAX_REG).contains(&lambda)
         {
             return Err(Error::usage(
-                format!("regularization {lambda} is out of range"),
-                "pass a finite number of at least 0, or auto",
+                format!("regularization {lambda:e} is out of range"),
+                format!("pass a number from 0 to {MAX_REG:e}, or auto"),
             ));
         }
         if reg == Reg::Auto && self.reg_scaling.is_some() {
@@ -308,10 +312,12 @@ fn check_reg_bias(lambda: f64, model: ModelKind, reg: Reg) -> Result<()> {
         Reg::Auto => {
             Err(Error::usage("--reg-bias has no part in --reg auto", "leave it out, or pass --reg λ"))
         }
-        Reg::Fixed(other) if other > 0.0 && lambda > 0.0 && lambda.is_finite() => Ok(()),
+        Reg::Fixed(other) if lambda > 0.0 && (1.0 / MAX_REG..=MAX_REG).contains(&(other / lambda)) => Ok(()),
         Reg::Fixed(_) => Err(Error::usage(
-            format!("--reg-bias {lambda} is out of range"),
-            "pass a finite number above 0 (a small one for hardly any), and a --reg above 0",
+            format!("--reg-bias {lambda:e} is out of range"),
+            format!(
+                "pass a number above 0 and a --reg above 0, neither more than {MAX_REG:e} times the other"
+            ),
         )),
     }
 }

@@ -14,6 +14,8 @@ mod memory;
 pub mod model;
 pub mod optim;
 pub mod output;
+#[cfg(any(feature = "gpu", feature = "parquet"))]
+pub(crate) mod panics;
 pub mod problem;
 pub mod train;
 

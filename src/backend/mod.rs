@@ -60,6 +60,13 @@ pub trait Backend {
         u64::MAX
     }
 
+    /// The [work](Dispatch::work) that a device should be kept busy with at a time: data are cut
+    /// into tiles such that no dispatch has more, and recordings into submissions. Systems reset
+    /// a GPU that does nothing else for seconds; a CPU is free to.
+    fn max_work(&self) -> u64 {
+        u64::MAX
+    }
+
     /// A buffer of `len` ≥ 1 zeros.
     ///
     /// `purpose` names it in errors.
@@ -87,7 +94,7 @@ pub trait Backend {
     fn release(&mut self, first: u32);
 
     /// Plays a recording, in order. A GPU submits it as one piece, together
-    /// with the reads that follow.
+    /// with the reads that follow, or as several where it exceeds [`Backend::max_work`].
     ///
     /// # Errors
     /// [`Error::Device`](crate::Error::Device) if the device is lost.

@@ -76,6 +76,18 @@ impl Checkpoints {
         Some(format!("there is no {} yet: starting with the first epoch", path.display()))
     }
 
+    /// The error of a model that could not be saved, with the checkpoint of its last epoch.
+    pub(super) fn resumable(&self, error: Error, model: &Model) -> Error {
+        match &self.checkpoint {
+            Some(checkpoint) => Error::Resumable {
+                source: Box::new(error),
+                checkpoint: checkpoint.clone(),
+                epoch: model.metadata.epochs,
+            },
+            None => error,
+        }
+    }
+
     /// The model to start from.
     ///
     /// # Errors

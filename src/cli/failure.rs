@@ -17,8 +17,8 @@ use crate::error::Error;
 pub fn guard(call: impl FnOnce() -> u8) -> u8 {
     static FIRST: Once = Once::new();
     panic::set_hook(Box::new(|info| {
-        #[cfg(feature = "parquet")]
-        if crate::data::panics::are_caught() {
+        #[cfg(any(feature = "gpu", feature = "parquet"))]
+        if crate::panics::are_caught() {
             return;
         }
         let message = panic_message(info);

@@ -142,7 +142,7 @@ impl Train {
         };
         model.item_names = names;
         let path = output.path().to_owned();
-        let bytes = model.save_to(output)?;
+        let bytes = model.save_to(output).map_err(|error| self.checkpoints.resumable(error, &model))?;
         renderer.event(&Event::Saved(Saved { path: path.clone(), bytes }));
         if let Some(error) = diverged {
             return Err(error);

@@ -1,5 +1,19 @@
 //! Ratings: from files to ids, triples, splits and sparse layouts.
 
+// Whatever is read is refused with an `Error`: nothing here may panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::todo,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 mod columns;
 mod duplicates;
 mod folds;
@@ -11,8 +25,6 @@ mod input;
 mod item_names;
 mod k_core;
 mod names;
-#[cfg(feature = "parquet")]
-pub(crate) mod panics;
 pub mod planted;
 mod range;
 mod ratings;

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, params, require};
+use super::{Binding, Dispatch, Element, Kernel, MULTIPLY_ADDS, Slot, WORKGROUP, dimension, params, require};
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -111,6 +111,8 @@ impl BestItems {
         let lists = self.users * self.keep;
         let fit = self.keep > 0 && self.scores.len() >= lists && self.items.len() >= lists;
         require(&KERNEL, fit, "the lists don't fit")?;
+        let panel = (groups * GROUP * self.width * PANEL) as u64;
+        let work = panel.saturating_mul(self.panels as u64) / MULTIPLY_ADDS;
         let params = Params {
             users: dimension(&KERNEL, self.users)?,
             width: dimension(&KERNEL, self.width)?,
@@ -123,7 +125,7 @@ impl BestItems {
         };
         let Self { user_factors, item_factors, seen_offsets, seen, scores, items, .. } = *self;
         let buffers = [user_factors, item_factors, seen_offsets, seen, scores, items];
-        Dispatch::new(&KERNEL, params, &buffers, groups as u64)
+        Ok(Dispatch::new(&KERNEL, params, &buffers, groups as u64)?.and_work(work))
     }
 }
 

@@ -3,7 +3,9 @@
 use rayon::prelude::*;
 
 use super::normal_equations::{SIDE, stride};
-use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, lanes, params, require};
+use super::{
+    Binding, Dispatch, Element, Kernel, MULTIPLY_ADDS, Slot, WORKGROUP, dimension, lanes, params, require,
+};
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -49,6 +51,11 @@ params! {
     }
 }
 
+/// The work of a row: a sixth of width³ multiply-adds.
+pub fn row_work(width: usize) -> u64 {
+    (width as u64).pow(3) / 6 / MULTIPLY_ADDS
+}
+
 /// The buffers of one call.
 #[derive(Debug, Clone, Copy)]
 pub struct Cholesky {
@@ -81,6 +88,7 @@ impl Cholesky {
         require(&KERNEL, same, "penalty, counts and factors are not as many rows")?;
         require(&KERNEL, self.first + self.rows <= all, "the batch exceeds the rows")?;
         require(&KERNEL, self.systems.len() >= self.rows * stride(self.width), "the systems don't fit")?;
+        let work = (self.rows as u64).saturating_mul(row_work(self.width));
         let params = Params {
             first: dimension(&KERNEL, self.first)?,
             rows: dimension(&KERNEL, self.rows)?,
@@ -89,7 +97,7 @@ impl Cholesky {
             ridge: RIDGE,
         };
         let buffers = [self.penalty, self.counts, self.systems, self.factors];
-        Dispatch::new(&KERNEL, params, &buffers, self.rows as u64)
+        Ok(Dispatch::new(&KERNEL, params, &buffers, self.rows as u64)?.and_work(work))
     }
 }
 

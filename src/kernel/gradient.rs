@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, params, require};
+use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, gathered, params, require};
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -83,7 +83,8 @@ impl Gradient {
             accumulate: u32::from(self.accumulate),
         };
         let buffers = [self.offsets, self.columns, order, self.residuals, self.factors, self.gradient];
-        Dispatch::new(&KERNEL, params, &buffers, elements.div_ceil(WORKGROUP as usize) as u64)
+        Ok(Dispatch::new(&KERNEL, params, &buffers, elements.div_ceil(WORKGROUP as usize) as u64)?
+            .and_work(gathered(self.columns.len(), self.width)))
     }
 }
 

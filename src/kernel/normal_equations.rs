@@ -2,7 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, params, require};
+use super::{
+    Binding, Dispatch, Element, Kernel, MULTIPLY_ADDS, Slot, WORKGROUP, dimension, gathered, params, require,
+};
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -57,6 +59,11 @@ pub fn stride(width: usize) -> usize {
     width * (width + 3) / 2
 }
 
+/// The work of a cell: its row is fetched, and half of `x·xᵀ` added up.
+pub fn cell_work(width: usize) -> u64 {
+    gathered(1, width + 4) + (width * width) as u64 / 2 / MULTIPLY_ADDS
+}
+
 /// The buffers of one call.
 #[derive(Debug, Clone, Copy)]
 pub struct NormalEquations {
@@ -102,6 +109,9 @@ impl NormalEquations {
         let same = [order, self.ratings].iter().all(|b| b.len() == self.columns.len());
         require(&KERNEL, same, "columns, order and ratings differ in length")?;
         require(&KERNEL, self.width < STAGE as usize, "too wide")?;
+        // Rows' cells are known to the device alone: those of an average row.
+        let cells = self.columns.len() as u64 * self.rows as u64 / (all as u64).max(1);
+        let work = cells.saturating_mul(cell_work(self.width));
         let params = Params {
             first: dimension(&KERNEL, self.first)?,
             rows: dimension(&KERNEL, self.rows)?,
@@ -112,7 +122,7 @@ impl NormalEquations {
         };
         let buffers =
             [self.offsets, self.columns, order, self.ratings, self.factors, self.others, self.systems];
-        Dispatch::new(&KERNEL, params, &buffers, self.rows as u64)
+        Ok(Dispatch::new(&KERNEL, params, &buffers, self.rows as u64)?.with_work(work))
     }
 }
 

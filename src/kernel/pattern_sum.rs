@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, params, require};
+use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, gathered, params, require};
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -70,7 +70,8 @@ impl PatternSum {
             accumulate: u32::from(self.accumulate),
         };
         let buffers = [self.offsets, self.columns, self.factors, self.sums];
-        Dispatch::new(&KERNEL, params, &buffers, count.div_ceil(WORKGROUP as usize) as u64)
+        Ok(Dispatch::new(&KERNEL, params, &buffers, count.div_ceil(WORKGROUP as usize) as u64)?
+            .and_work(gathered(self.columns.len(), self.width)))
     }
 }
 

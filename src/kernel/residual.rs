@@ -2,7 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, lanes, params, require};
+use super::{
+    Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, gathered, lanes, params, require,
+};
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -80,7 +82,8 @@ impl Residual {
         };
         let buffers =
             [self.rows, self.columns, self.ratings, self.row_factors, self.column_factors, self.residuals];
-        Dispatch::new(&KERNEL, params, &buffers, cells.div_ceil(WORKGROUP as usize) as u64)
+        Ok(Dispatch::new(&KERNEL, params, &buffers, cells.div_ceil(WORKGROUP as usize) as u64)?
+            .and_work(gathered(cells, 2 * self.width)))
     }
 }
 

@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use super::{
-    Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, lanes, params, require, row_sums::stride,
+    Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, gathered, lanes, params, require,
+    row_sums::stride,
 };
 use crate::backend::Buffer;
 use crate::error::Result;
@@ -67,7 +68,8 @@ impl RowCurvature {
             accumulate: u32::from(self.accumulate),
         };
         let buffers = [self.offsets, self.columns, self.others, self.sums];
-        Dispatch::new(&KERNEL, params, &buffers, rows as u64)
+        Ok(Dispatch::new(&KERNEL, params, &buffers, rows as u64)?
+            .and_work(gathered(self.columns.len(), self.width)))
     }
 }
 

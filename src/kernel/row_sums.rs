@@ -2,7 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, lanes, params, require};
+use super::{
+    Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, gathered, lanes, params, require,
+};
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -107,6 +109,8 @@ impl RowSums {
             "factors and variances of the other side differ",
         )?;
         require(&KERNEL, self.width <= MAX_WIDTH as usize, "too wide")?;
+        let width = if self.variances.is_some() { 2 * self.width } else { self.width };
+        let work = gathered(self.columns.len(), width);
         let params = Params {
             rows: dimension(&KERNEL, rows)?,
             width: dimension(&KERNEL, self.width)?,
@@ -124,7 +128,7 @@ impl RowSums {
             variances,
             self.sums,
         ];
-        Dispatch::new(&KERNEL, params, &buffers, rows as u64)
+        Ok(Dispatch::new(&KERNEL, params, &buffers, rows as u64)?.and_work(work))
     }
 }
 

@@ -4,7 +4,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, lanes, params, require};
+use super::{
+    Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, gathered, lanes, params, require,
+};
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -124,6 +126,8 @@ impl SgdDiagonal {
             self.table.len() == table_len(self.blocks) && self.diagonal < self.blocks,
             "the table is of other blocks",
         )?;
+        // A diagonal has its share of the cells; both rows of each are read and written.
+        let work = gathered(self.rows.len().div_ceil(self.blocks), 4 * self.width + 3);
         // Two of the walk's steps must not pass 32 bits.
         require(&KERNEL, self.rows.len() < 1 << 31, "too many cells")?;
         let params = Params {
@@ -146,7 +150,7 @@ impl SgdDiagonal {
             self.row_state,
             self.column_state,
         ];
-        Dispatch::new(&KERNEL, params, &buffers, self.blocks as u64)
+        Ok(Dispatch::new(&KERNEL, params, &buffers, self.blocks as u64)?.with_work(work))
     }
 }
 

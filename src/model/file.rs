@@ -8,6 +8,7 @@
 //! | `user_ids`, `item_ids` | U8 | bytes of all ids, one after the other |
 //! | `user_id_offsets`, `item_id_offsets` | U64 | `[m + 1]`, `[n + 1]` into the bytes |
 //! | `seen_offsets`, `seen_items` | U64, U32 | `[m + 1]`, `[nnz]` |
+//! | `checksum` (since format 2) | U8 | `[4]`: CRC-32 of every byte before it, little-endian; lies last |
 //!
 //! A model whose items have names also has these two:
 //!
@@ -50,7 +51,9 @@ use crate::error::{Error, Result};
 use crate::output::Output;
 
 /// The number of the format that this version writes. It reads this one and every older one.
-pub(crate) const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 2;
+/// The first format whose files have a checksum.
+const FIRST_WITH_CHECKSUM: u32 = 2;
 /// Either both are there or neither.
 const BASELINE: [&str; 2] = ["baseline_user_bias", "baseline_item_bias"];
 
@@ -170,11 +173,12 @@ impl Model {
                 Tensor::new(BASELINE[1], &[n], &baseline.item_bias),
             ]);
         }
-        tensors::write(out, serde_json::to_string(&document)?, tensors)
+        tensors::write_checked(out, serde_json::to_string(&document)?, tensors)
     }
 
     /// Reads a model file. Nothing in it is trusted: sizes are compared with the file's length
-    /// before anything is allocated, and the whole model passes [`Model::check`].
+    /// before anything is allocated, the checksum with every byte, and the whole model passes
+    /// [`Model::check`].
     ///
     /// # Errors
     /// [`Error::NoInput`] if the file can't be opened, [`Error::Data`] if it is not a model or
@@ -255,6 +259,9 @@ fn read_document(path: &Path, file: &TensorFile<'_>) -> Result<Document<Metadata
     }
     if format == 0 {
         return Err(file.bad("has format 0, which does not exist"));
+    }
+    if format >= FIRST_WITH_CHECKSUM {
+        file.require_checksum()?;
     }
     serde_json::from_str(text).map_err(unreadable)
 }

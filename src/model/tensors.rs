@@ -2,7 +2,11 @@
 //! then the numbers, little-endian. Written as a stream; read with every size
 //! checked against the file's length before anything is allocated for it.
 //!
+//! A file of ours also has a tensor [`CHECKSUM`], which lies last: four bytes with
+//! the CRC-32 of every byte before them, little-endian.
+//!
 //! Layout: <https://github.com/huggingface/safetensors#format>
+//! CRC-32: ISO 3309, as in gzip (RFC 1952) and Python's `zlib.crc32`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -22,6 +26,12 @@ const DOCUMENT_KEY: &str = "deltav";
 /// What the reference implementation accepts as a header.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 const REMEDY: &str = "pass a file that deltav wrote";
+const COPY_AGAIN: &str = "it is cut short or damaged: copy it again";
+/// The tensor that holds the checksum.
+pub(crate) const CHECKSUM: &str = "checksum";
+const CHECKSUM_BYTES: usize = 4;
+/// Bytes that are read at a time to be checked.
+const CHUNK_BYTES: u64 = 1 << 18;
 
 /// A number type that tensors hold.
 pub(crate) trait Element: Pod {
@@ -75,8 +85,38 @@ impl<'a> Tensor<'a> {
 
 /// Writes `tensors` and one JSON `document` about them. The same input gives the same bytes.
 pub(crate) fn write(out: &mut impl Write, document: String, mut tensors: Vec<Tensor<'_>>) -> io::Result<()> {
-    // Widest numbers first, so that each tensor starts at a multiple of its element's size.
+    sort(&mut tensors);
+    out.write_all(&header(document, &tensors)?)?;
+    tensors.iter().try_for_each(|tensor| out.write_all(&tensor.bytes))
+}
+
+/// As [`write`], with a checksum, which [`TensorFile::open`] compares.
+pub(crate) fn write_checked(
+    out: &mut impl Write,
+    document: String,
+    mut tensors: Vec<Tensor<'_>>,
+) -> io::Result<()> {
+    sort(&mut tensors);
+    // Its bytes are known last.
+    tensors.push(Tensor::new(CHECKSUM, &[CHECKSUM_BYTES], &[0_u8; CHECKSUM_BYTES]));
+    let mut checksum = crc32fast::Hasher::new();
+    let mut write = |bytes: &[u8]| {
+        checksum.update(bytes);
+        out.write_all(bytes)
+    };
+    write(&header(document, &tensors)?)?;
+    tensors.pop();
+    tensors.iter().try_for_each(|tensor| write(&tensor.bytes))?;
+    out.write_all(&checksum.finalize().to_le_bytes())
+}
+
+/// Widest numbers first, so that each tensor starts at a multiple of its element's size.
+fn sort(tensors: &mut [Tensor<'_>]) {
     tensors.sort_by(|a, b| b.dtype.cmp(&a.dtype).then(a.name.cmp(&b.name)));
+}
+
+/// All that stands before the tensors, which lie in the given order.
+fn header(document: String, tensors: &[Tensor<'_>]) -> io::Result<Vec<u8>> {
     let mut end = 0;
     let infos = tensors.iter().map(|tensor| {
         let start = end;
@@ -87,14 +127,15 @@ pub(crate) fn write(out: &mut impl Write, document: String, mut tensors: Vec<Ten
     });
     let about = HashMap::from([(DOCUMENT_KEY.to_owned(), document)]);
     let header = Metadata::new(Some(about), infos.collect()).map_err(|e| invalid(e.to_string()))?;
-    let mut header = serde_json::to_vec(&header)?;
-    header.resize(header.len().next_multiple_of(8), b' ');
-    if header.len() as u64 > MAX_HEADER_BYTES {
-        return Err(invalid(format!("a header of {} bytes is too long", header.len())));
+    let mut bytes = vec![0; 8];
+    serde_json::to_writer(&mut bytes, &header)?;
+    bytes.resize(bytes.len().next_multiple_of(8), b' ');
+    let size = bytes.len() as u64 - 8;
+    if size > MAX_HEADER_BYTES {
+        return Err(invalid(format!("a header of {size} bytes is too long")));
     }
-    out.write_all(&(header.len() as u64).to_le_bytes())?;
-    out.write_all(&header)?;
-    tensors.iter().try_for_each(|tensor| out.write_all(&tensor.bytes))
+    bytes[..8].copy_from_slice(&size.to_le_bytes());
+    Ok(bytes)
 }
 
 fn invalid(what: String) -> io::Error {
@@ -106,20 +147,22 @@ trait Random: Read + Seek {}
 
 impl<T: Read + Seek> Random for T {}
 
-/// A safetensors file open for reading. Its header is checked, its tensors are not yet read.
+/// A safetensors file open for reading. Its header is checked, and its checksum if it has one;
+/// its tensors are not yet read.
 pub(crate) struct TensorFile<'a> {
     path: PathBuf,
     file: Box<dyn Random + 'a>,
     data_start: u64,
     header: Metadata,
+    has_checksum: bool,
 }
 
 impl<'a> TensorFile<'a> {
-    /// Opens the file and reads its header.
+    /// Opens the file, reads its header and compares its checksum.
     ///
     /// # Errors
     /// [`Error::NoInput`] if it can't be opened, [`Error::Data`] if it is not a
-    /// safetensors file, or shorter or longer than its header says.
+    /// safetensors file, shorter or longer than its header says, or damaged.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let no_input = |source| Error::NoInput { path: path.to_owned(), source };
         let metadata = std::fs::metadata(path).map_err(no_input)?;
@@ -161,9 +204,56 @@ impl<'a> TensorFile<'a> {
         let (found, declared) = (length - data_start, header.data_len() as u64);
         if found != declared {
             let what = format!("holds {found} bytes of numbers where its header says {declared}");
-            return Err(Error::data(path, what, "it is cut short or damaged: copy it again"));
+            return Err(Error::data(path, what, COPY_AGAIN));
         }
-        Ok(Self { path: path.to_owned(), file, data_start, header })
+        let has_checksum = header.info(CHECKSUM).is_some();
+        let mut file = Self { path: path.to_owned(), file, data_start, header, has_checksum };
+        if has_checksum {
+            file.compare_checksum(length)?;
+        }
+        Ok(file)
+    }
+
+    /// Reads the whole file, of so many bytes, in search of damage.
+    fn compare_checksum(&mut self, length: u64) -> Result<()> {
+        let stored: [u8; CHECKSUM_BYTES] =
+            match self.read::<u8>(CHECKSUM, &[Some(CHECKSUM_BYTES)])?.try_into() {
+                Ok(stored) => stored,
+                Err(_) => return Err(self.bad("has a checksum of another length")),
+            };
+        let is_last = |info: &TensorInfo| info.data_offsets.1 == self.header.data_len();
+        if !self.header.info(CHECKSUM).is_some_and(is_last) {
+            return Err(self.bad("has a checksum that does not lie last"));
+        }
+        let mut left = length - CHECKSUM_BYTES as u64;
+        let mut chunk = vec![0; left.min(CHUNK_BYTES) as usize];
+        let mut computed = crc32fast::Hasher::new();
+        self.seek(0)?;
+        while left > 0 {
+            let part = &mut chunk[..left.min(CHUNK_BYTES) as usize];
+            fill(&self.path, &mut self.file, part)?;
+            computed.update(part);
+            left -= part.len() as u64;
+        }
+        let (stored, computed) = (u32::from_le_bytes(stored), computed.finalize());
+        if stored != computed {
+            let what = format!("has checksum {stored:08x} where its bytes give {computed:08x}");
+            return Err(Error::data(&self.path, what, COPY_AGAIN));
+        }
+        Ok(())
+    }
+
+    /// Refuses a file that should have a checksum and has none.
+    ///
+    /// # Errors
+    /// [`Error::Data`], then.
+    pub(crate) fn require_checksum(&self) -> Result<()> {
+        if self.has_checksum { Ok(()) } else { Err(Error::data(&self.path, "has no checksum", COPY_AGAIN)) }
+    }
+
+    fn seek(&mut self, place: u64) -> Result<()> {
+        let sought = self.file.seek(SeekFrom::Start(place));
+        sought.map(|_| ()).map_err(|source| Error::Io { path: self.path.clone(), source })
     }
 
     /// The file's JSON document, if it has one.
@@ -216,8 +306,7 @@ impl<'a> TensorFile<'a> {
             remedy: "use a machine with more memory".to_owned(),
         })?;
         values.resize(count, T::zeroed());
-        let place = SeekFrom::Start(self.data_start + start as u64);
-        self.file.seek(place).map_err(|source| Error::Io { path: self.path.clone(), source })?;
+        self.seek(self.data_start + start as u64)?;
         fill(&self.path, &mut self.file, bytemuck::cast_slice_mut(&mut values))?;
         if cfg!(target_endian = "big") {
             values.iter_mut().for_each(|value| *value = value.little_endian());

@@ -26,8 +26,8 @@ use crate::backend::Backend;
 use crate::config::MAX_RANK;
 use crate::data::Side;
 use crate::error::Result;
-use crate::kernel::Dispatch;
 use crate::kernel::step_adam::StepAdam;
+use crate::kernel::{Dispatch, cell_work};
 use crate::problem::Problem;
 
 /// The registry's entry.
@@ -41,6 +41,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     max_rank: MAX_RANK,
     row_elements: |width| width,
     cell_loops: |_| 1,
+    cell_work,
     hyperparameters: &[
         Hyperparameter {
             key: "rate",

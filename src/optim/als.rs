@@ -24,9 +24,9 @@ use super::{Objective, Optimizer, OptimizerSpec, Options};
 use crate::backend::{Backend, Buffer};
 use crate::data::Side;
 use crate::error::{Error, Result};
-use crate::kernel::cholesky::Cholesky;
-use crate::kernel::normal_equations::{NormalEquations, stride};
-use crate::kernel::{Dispatch, Element};
+use crate::kernel::cholesky::{self, Cholesky};
+use crate::kernel::normal_equations::{self, NormalEquations, stride};
+use crate::kernel::{Dispatch, Element, cell_work};
 use crate::problem::{Problem, Shard};
 
 /// The registry's entry.
@@ -40,6 +40,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     max_rank: 128,
     row_elements: |width| width,
     cell_loops,
+    cell_work: |width| normal_equations::cell_work(width).max(cell_work(width)),
     hyperparameters: &[],
     build,
 };
@@ -66,7 +67,8 @@ impl Optimizer for Als {
     fn prepare(&mut self, problem: &Problem, _: &Objective<'_>, backend: &mut dyn Backend) -> Result<()> {
         let most = Side::BOTH.into_iter().flat_map(|role| &problem.side(role).shards).map(Shard::rows).max();
         let rows = rows_a_batch(problem.width, problem.rank, backend.max_buffer_bytes())?;
-        let rows = rows.min(most.unwrap_or(1));
+        let solved = backend.max_work() / cholesky::row_work(problem.width).max(1);
+        let rows = rows.min(most.unwrap_or(1)).min(usize::try_from(solved).unwrap_or(usize::MAX)).max(1);
         let systems = backend.alloc("normal equations", Element::F32, rows * stride(problem.width))?;
         self.systems = Some(systems);
         Ok(())

@@ -23,8 +23,8 @@ use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options};
 use crate::backend::Backend;
 use crate::config::MAX_RANK;
 use crate::error::Result;
-use crate::kernel::Dispatch;
 use crate::kernel::step_gd::StepGd;
+use crate::kernel::{Dispatch, cell_work};
 use crate::problem::Problem;
 
 /// The registry's entry.
@@ -38,6 +38,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     max_rank: MAX_RANK,
     row_elements: |width| width,
     cell_loops: |_| 1,
+    cell_work,
     hyperparameters: &[
         Hyperparameter {
             key: "rate",

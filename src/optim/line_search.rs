@@ -37,7 +37,7 @@ use crate::error::Result;
 use crate::kernel::extrapolate::Extrapolate;
 use crate::kernel::row_sums;
 use crate::kernel::sum_squares::partials;
-use crate::kernel::{Dispatch, Element};
+use crate::kernel::{Dispatch, Element, cell_work};
 use crate::model::Posterior;
 use crate::problem::Problem;
 
@@ -52,6 +52,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     max_rank: MAX_RANK,
     row_elements: row_sums::stride,
     cell_loops: row_sums::cell_loops,
+    cell_work,
     hyperparameters: &[
         Hyperparameter {
             key: "momentum",

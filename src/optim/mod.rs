@@ -62,6 +62,9 @@ pub struct OptimizerSpec {
     /// its row, for factors of this width: shards are cut so that a device that
     /// bounds its loops can run them.
     pub cell_loops: fn(usize) -> u64,
+    /// [Work](Dispatch::work) of its kernels for a cell, for factors of this width: shards are cut
+    /// so that no dispatch keeps a device busy for long.
+    pub cell_work: fn(usize) -> u64,
     /// Its hyperparameters.
     pub hyperparameters: &'static [Hyperparameter],
     build: fn(&Options<'_>) -> Result<Box<dyn Optimizer>>,
@@ -126,10 +129,10 @@ impl Options<'_> {
         names.iter().position(|name| *name == text).ok_or_else(|| self.out_of_range(key))
     }
 
-    /// A number that satisfies `accept`, or an error that names the range.
+    /// A number that satisfies `accept` and that f32 holds, or an error that names the range.
     fn number(&self, key: &str, accept: impl Fn(f64) -> bool) -> Result<f64> {
         match self.text(key).parse::<f64>() {
-            Ok(value) if accept(value) => Ok(value),
+            Ok(value) if accept(value) && (value as f32).is_finite() => Ok(value),
             _ => Err(self.out_of_range(key)),
         }
     }

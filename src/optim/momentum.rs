@@ -28,8 +28,8 @@ use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options, State}
 use crate::backend::Backend;
 use crate::config::MAX_RANK;
 use crate::error::Result;
-use crate::kernel::Dispatch;
 use crate::kernel::step_momentum::StepMomentum;
+use crate::kernel::{Dispatch, cell_work};
 use crate::problem::Problem;
 
 /// Part of 1/curvature that `auto` takes.
@@ -46,6 +46,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     max_rank: MAX_RANK,
     row_elements: |width| width,
     cell_loops: |_| 1,
+    cell_work,
     hyperparameters: &[
         Hyperparameter {
             key: "rate",

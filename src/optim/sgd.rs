@@ -40,8 +40,8 @@ use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32, read_f32};
 use crate::config::MAX_RANK;
 use crate::data::Side;
 use crate::error::{Error, Result};
-use crate::kernel::Dispatch;
 use crate::kernel::sgd_diagonal::{STATE, SgdDiagonal};
+use crate::kernel::{Dispatch, cell_work};
 use crate::problem::{Blocks, Problem};
 
 /// The registry's entry.
@@ -55,6 +55,8 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     max_rank: MAX_RANK,
     row_elements: |_| STATE,
     cell_loops: |_| 1,
+    // Both rows are written, too.
+    cell_work: |width| 2 * cell_work(width) + 4,
     hyperparameters: &[
         Hyperparameter {
             key: "rate",
@@ -100,6 +102,10 @@ const BLOCK_CELLS: usize = 256;
 
 /// The most blocks a side that `blocks=auto` takes: each diagonal is a dispatch.
 const MAX_BLOCKS: usize = 512;
+
+/// The most ratings of a block where a device must not be busy for long: a GPU takes up to some
+/// microseconds for each, since it waits for its memory every time.
+const LONGEST_WALK: u64 = 1 << 17;
 
 /// ChaCha streams of the seed: one for the order inside the blocks, then one an epoch.
 const SHUFFLE_STREAM: u64 = 0x7367_6400_0000_0000; // "sgd"
@@ -175,16 +181,21 @@ impl Optimizer for Sgd {
             let rows = problem.side(Side::Users).shards[user_shard].rows();
             let columns = problem.side(Side::Items).shards[item_shard].rows();
             let wanted = self.blocks.unwrap_or_else(|| auto_blocks(cells.ratings.len(), rows + columns));
-            let count = wanted.min(rows).min(columns).min(fitting_blocks(backend.max_buffer_bytes()));
+            let most_blocks = rows.min(columns).min(fitting_blocks(backend.max_buffer_bytes()));
+            let mut count = wanted.min(most_blocks);
             let mut blocks = Blocks::cut(&cells, rows, columns, count);
+            while self.blocks.is_none() && count < most_blocks && too_long(&blocks, problem, backend) {
+                count = (2 * count).min(most_blocks);
+                blocks = Blocks::cut(&cells, rows, columns, count);
+            }
             if self.shuffle {
                 blocks.shuffle(&mut rng);
             }
             most = most.max(count);
-            let largest = u64::from(blocks.largest());
-            if largest * (4 * problem.width.div_ceil(64) as u64 + 8) > backend.max_loop() {
+            if too_long(&blocks, problem, backend) {
+                let (device, largest) = (backend.describe(), blocks.largest());
                 return Err(Error::device(
-                    format!("a software adapter can't visit a block of {largest} ratings"),
+                    format!("{device} can't visit {largest} ratings one by one in a block"),
                     "pass more --opt blocks, or --device cpu",
                 ));
             }
@@ -263,6 +274,13 @@ impl Optimizer for Sgd {
     fn remedy(&self) -> String {
         format!("pass a smaller rate, --opt rate={}", self.rate / 4.0)
     }
+}
+
+/// Whether a device can't walk through the largest block in one dispatch.
+fn too_long(blocks: &Blocks, problem: &Problem, backend: &dyn Backend) -> bool {
+    let largest = u64::from(blocks.largest());
+    let loops = largest * (4 * problem.width.div_ceil(64) as u64 + 8);
+    loops > backend.max_loop() || (largest > LONGEST_WALK && backend.max_work() < u64::MAX)
 }
 
 /// The state of a row before its first visit: its penalty shared out over its

@@ -1,13 +1,15 @@
 //! The losses of a problem: sums of squared errors by part, reduced on the
 //! device to one f32 a few thousand cells and added up in f64 on the host.
 
-use super::{DeviceCells, Problem, Setup, Shards, Standard, upload};
+use super::tiles::most_cells;
+use super::view::upload;
+use super::{DeviceCells, Problem, Setup, Shards, Standard};
 use crate::backend::{Backend, Buffer, read_f32};
 use crate::data::{Held, Known, Stats};
 use crate::error::Result;
 use crate::kernel::residual::UNCLIPPED;
 use crate::kernel::sum_squares::{SumSquares, partials};
-use crate::kernel::{Dispatch, Element};
+use crate::kernel::{Dispatch, Element, cell_work};
 
 /// A part of the ratings that has a loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,9 +141,11 @@ fn held_cells(
         }
         users.push(user.unwrap_or(known.user_counts.len() as u32));
         items.push(item.unwrap_or(known.item_counts.len() as u32));
-        targets.push(standard.target(value));
+        targets.push(standard.held_target(value)?);
     }
     let limit = usize::try_from(backend.max_buffer_bytes() / 4).unwrap_or(usize::MAX);
+    let width = setup.rank + if setup.kind.has_bias() { 2 } else { 0 };
+    let limit = limit.min(most_cells(cell_work(width), backend));
     let mut cells = Vec::new();
     for (user_shard, item_shard, tile) in shards.scatter(&users, &items, &targets) {
         // Held pairs may repeat, so a tile's may exceed a buffer: they go in pieces.

@@ -23,16 +23,18 @@ pub use blocks::Blocks;
 pub use gauge::balance;
 pub use init::factors;
 pub use loss::{Losses, Part};
-pub use rows::Row;
+pub use rows::{Row, read_shards};
 pub use standard::Standard;
-pub use tiles::{Cells, Shards, Tile};
+pub use tiles::{Cells, Limits, Shards, Tile};
 pub use view::View;
 
 use self::curvature::curvature;
 use self::init::widen;
 use self::loss::LossPlan;
-use self::tiles::longest_row;
-use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32, read_f32};
+use self::standard::check_size;
+use self::tiles::{longest_row, most_cells};
+use self::view::upload;
+use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32};
 use crate::config::{ModelKind, RegScaling};
 use crate::data::{Held, Known, Ratings, Side};
 use crate::error::Result;
@@ -59,6 +61,8 @@ pub struct Setup<'a> {
     pub row_elements: fn(usize) -> usize,
     /// Loop iterations of one invocation for a cell of its row, for factors of a width.
     pub cell_loops: fn(usize) -> u64,
+    /// Work of a cell in one dispatch, for factors of a width.
+    pub cell_work: fn(usize) -> u64,
     /// Clip predictions of the held parts.
     pub clip: bool,
     /// The training ratings, without duplicates.
@@ -165,10 +169,12 @@ impl Problem {
     /// Puts cells and initial factors on the device.
     ///
     /// # Errors
-    /// [`crate::Error::OutOfMemory`] if they don't fit.
+    /// [`crate::Error::OutOfMemory`] if they don't fit, [`crate::Error::Usage`] if the ratings are
+    /// too large or too small for the kind of model.
     pub fn new(setup: &Setup<'_>, backend: &mut dyn Backend) -> Result<Self> {
         let Setup { kind, rank, train, .. } = *setup;
         let stats = train.stats();
+        check_size(kind, &stats)?;
         let standard = Standard::of(kind, &stats);
         let width = rank + if kind.has_bias() { 2 } else { 0 };
         let (mut by_user, order) = train.by_user();
@@ -181,8 +187,12 @@ impl Problem {
         let widest = (setup.row_elements)(width).max(width);
         let rows = train.users.len() + train.items.len();
         let max_row = longest_row(rows, width, (setup.cell_loops)(width), backend)?;
-        let limit = backend.max_buffer_bytes();
-        let shards = Shards::plan(&by_user, train.items.len() + 1, widest, limit, max_row)?;
+        let limits = Limits {
+            bytes: backend.max_buffer_bytes(),
+            row: max_row,
+            cells: most_cells((setup.cell_work)(width), backend),
+        };
+        let shards = Shards::plan(&by_user, train.items.len() + 1, widest, &limits)?;
         let unit = setup.bias_unit();
         let (u, v) = factors(setup.seed, train.users.len(), train.items.len(), rank);
         let sides = [
@@ -327,69 +337,4 @@ impl Problem {
     pub fn read_losses(&self, backend: &mut dyn Backend) -> Result<Losses> {
         self.losses.read(backend)
     }
-
-    /// The factors as they are, with their bias columns and the unknown's row: `[rows + 1, width]`.
-    ///
-    /// # Errors
-    /// As [`Backend::read`].
-    pub fn read_factors(&self, role: Side, backend: &mut dyn Backend) -> Result<Vec<f32>> {
-        let buffers = self.side(role).shards.iter().map(|shard| shard.factors);
-        read_shards(buffers, backend)
-    }
-
-    /// Replaces the factors, in the form of [`Problem::read_factors`].
-    ///
-    /// # Errors
-    /// As [`Backend::write`].
-    pub fn write_factors(&self, role: Side, factors: &[f32], backend: &mut dyn Backend) -> Result<()> {
-        let mut rest = factors;
-        for shard in &self.side(role).shards {
-            let (mine, others) = rest.split_at(shard.factors.len());
-            backend.write(shard.factors, bytemuck::cast_slice(mine))?;
-            rest = others;
-        }
-        Ok(())
-    }
-
-    /// Cuts an array like [`Problem::read_factors`]' into the latent columns
-    /// `[rows, rank]` and the bias `[rows]` in units of the target, without the
-    /// unknown's row.
-    pub fn split_bias(&self, role: Side, wide: &[f32]) -> (Vec<f32>, Vec<f32>) {
-        let rows = wide.len() / self.width - 1;
-        let mut factors = Vec::with_capacity(rows * self.rank);
-        let mut biases = Vec::with_capacity(rows);
-        for row in wide.chunks_exact(self.width).take(rows) {
-            factors.extend_from_slice(&row[..self.rank]);
-            biases.push(self.side(role).bias.map_or(0.0, |bias| row[bias] * self.bias_unit));
-        }
-        (factors, biases)
-    }
-}
-
-/// The elements of a side's buffers, shard after shard.
-///
-/// # Errors
-/// As [`Backend::read`].
-pub fn read_shards(buffers: impl IntoIterator<Item = Buffer>, backend: &mut dyn Backend) -> Result<Vec<f32>> {
-    let mut all = Vec::new();
-    for buffer in buffers {
-        all.extend(read_f32(backend, buffer)?);
-    }
-    Ok(all)
-}
-
-fn upload(
-    backend: &mut dyn Backend,
-    user_shard: usize,
-    item_shard: usize,
-    cells: &Cells,
-) -> Result<DeviceCells> {
-    Ok(DeviceCells {
-        user_shard,
-        item_shard,
-        rows: alloc_u32(backend, "rows", &cells.rows)?,
-        columns: alloc_u32(backend, "columns", &cells.columns)?,
-        ratings: alloc_f32(backend, "ratings", &cells.ratings)?,
-        residuals: backend.alloc("residuals", crate::kernel::Element::F32, cells.ratings.len())?,
-    })
 }

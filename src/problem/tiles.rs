@@ -21,6 +21,17 @@ pub struct Shards {
     pub items: Vec<Range<usize>>,
 }
 
+/// What a device sets bounds to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a buffer.
+    pub bytes: u64,
+    /// Cells of a row in one tile.
+    pub row: usize,
+    /// Cells of a tile.
+    pub cells: usize,
+}
+
 /// Cells of one tile in CSR order.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Cells {
@@ -53,21 +64,15 @@ pub struct Tile {
 
 impl Shards {
     /// Cuts users and items so that factors `[rows, width]`, offsets and every
-    /// tile's cells fit buffers of `max_bytes`.
+    /// tile's cells are within the limits.
     ///
-    /// `by_user`: the pattern of the training cells, without duplicates;
-    /// `max_row`: the most cells that a row may have in one tile.
+    /// `by_user`: the pattern of the training cells, without duplicates.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`] if one row of factors exceeds a buffer.
-    pub fn plan(
-        by_user: &Compressed,
-        items: usize,
-        width: usize,
-        max_bytes: u64,
-        max_row: usize,
-    ) -> Result<Self> {
+    pub fn plan(by_user: &Compressed, items: usize, width: usize, limits: &Limits) -> Result<Self> {
         let users = by_user.rows();
+        let max_bytes = limits.bytes;
         // An offsets array has one element more than rows, so a row costs at least that.
         let rows = (max_bytes / 4 / width as u64).min((max_bytes / 4).saturating_sub(1));
         let rows = usize::try_from(rows).unwrap_or(usize::MAX);
@@ -80,8 +85,8 @@ impl Shards {
             });
         }
         // A row has no more cells in a tile than the other side's shard has rows.
-        let rows = rows.min(max_row.max(1));
-        let cells = usize::try_from(max_bytes / 4).unwrap_or(usize::MAX);
+        let cells = usize::try_from(max_bytes / 4).unwrap_or(usize::MAX).min(limits.cells.max(1));
+        let rows = rows.min(limits.row.max(1)).min(cells);
         let items = even(items, rows);
         let users = if by_user.len() <= cells {
             even(users, rows)
@@ -202,6 +207,13 @@ pub(super) fn longest_row(
     Ok(usize::try_from(cells).unwrap_or(usize::MAX))
 }
 
+/// The most cells that one dispatch may work through on this device; at least 1.
+///
+/// `cell_work`: work of a cell.
+pub(super) fn most_cells(cell_work: u64, backend: &dyn Backend) -> usize {
+    usize::try_from(backend.max_work() / cell_work.max(1)).unwrap_or(usize::MAX).max(1)
+}
+
 /// Cuts `0..count` into the fewest ranges of at most `most`, evenly; at least one range.
 fn even(count: usize, most: usize) -> Vec<Range<usize>> {
     let pieces = count.div_ceil(most).max(1);
@@ -247,6 +259,28 @@ mod tests {
         Compressed::build(users, &rows, &columns).0
     }
 
+    fn within(bytes: u64) -> Limits {
+        Limits { bytes, row: usize::MAX, cells: usize::MAX }
+    }
+
+    #[test]
+    fn no_tile_has_more_cells_than_it_may() {
+        for (seed, (users, items)) in [(1, 1), (40, 30), (9, 200), (200, 9)].into_iter().enumerate() {
+            let by_user = pattern(users, items, seed as u64);
+            let ratings = vec![1.0; by_user.len()];
+            for cells in [1, 2, 7, 50, 10_000] {
+                let limits = Limits { cells, ..within(1 << 20) };
+                let shards = Shards::plan(&by_user, items, 4, &limits).unwrap();
+                let tiles = shards.tiles(&by_user, &ratings);
+                assert!(tiles.iter().all(|tile| tile.cells.ratings.len() <= cells), "{users}x{items}");
+                assert_eq!(tiles.iter().map(|tile| tile.cells.ratings.len()).sum::<usize>(), ratings.len());
+                if ratings.len() <= cells {
+                    assert_eq!(tiles.len(), 1, "what need not be cut is not");
+                }
+            }
+        }
+    }
+
     #[test]
     fn tiles_hold_every_cell_once_within_the_limit() {
         for (seed, (users, items, width)) in
@@ -255,7 +289,7 @@ mod tests {
             let by_user = pattern(users, items, seed as u64);
             let ratings: Vec<f32> = (0..by_user.len()).map(|p| p as f32).collect();
             for max_bytes in [width as u64 * 8, 200, 1000, 1 << 20] {
-                let shards = Shards::plan(&by_user, items, width, max_bytes, usize::MAX).unwrap();
+                let shards = Shards::plan(&by_user, items, width, &within(max_bytes)).unwrap();
                 for side in [&shards.users, &shards.items] {
                     for range in side {
                         assert!((range.len() * width) as u64 * 4 <= max_bytes);
@@ -300,7 +334,7 @@ mod tests {
     #[test]
     fn a_row_of_factors_above_the_limit_is_an_error() {
         let by_user = pattern(3, 3, 0);
-        let error = Shards::plan(&by_user, 3, 64, 128, usize::MAX).unwrap_err();
+        let error = Shards::plan(&by_user, 3, 64, &within(128)).unwrap_err();
         assert_eq!(error.exit_code(), 71);
     }
 

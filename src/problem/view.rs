@@ -1,7 +1,9 @@
 //! The same cells, as users and as items see them.
 
-use super::{DeviceTile, Problem, Side};
-use crate::backend::Buffer;
+use super::{Cells, DeviceCells, DeviceTile, Problem, Side};
+use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32};
+use crate::error::Result;
+use crate::kernel::Element;
 
 /// A tile of the training cells as the rows of one role see it.
 #[derive(Debug, Clone, Copy)]
@@ -53,4 +55,21 @@ impl Problem {
         };
         self.tiles.iter().map(view).collect()
     }
+}
+
+/// Puts a tile's cells on the device.
+pub(super) fn upload(
+    backend: &mut dyn Backend,
+    user_shard: usize,
+    item_shard: usize,
+    cells: &Cells,
+) -> Result<DeviceCells> {
+    Ok(DeviceCells {
+        user_shard,
+        item_shard,
+        rows: alloc_u32(backend, "rows", &cells.rows)?,
+        columns: alloc_u32(backend, "columns", &cells.columns)?,
+        ratings: alloc_f32(backend, "ratings", &cells.ratings)?,
+        residuals: backend.alloc("residuals", Element::F32, cells.ratings.len())?,
+    })
 }

@@ -361,6 +361,7 @@ fn setup<'a>(config: &Checked, data: &'a Dataset) -> Setup<'a> {
         reg_bias: written.reg_bias,
         row_elements: config.spec.row_elements,
         cell_loops: config.spec.cell_loops,
+        cell_work: config.spec.cell_work,
         clip: written.clip,
         train: &data.train,
         valid: data.valid.as_ref(),

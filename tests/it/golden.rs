@@ -62,3 +62,18 @@ fn a_model_with_a_posterior_loads_and_predicts_as_it_did() {
     assert_eq!(items(Explore::Thompson { seed: 7 }), [1, 8, 0]);
     assert_eq!(items(Explore::Ucb { z: 1.0 }), [1, 8, 7]);
 }
+
+/// The same model in the second format, whose files have a checksum.
+#[test]
+fn a_model_with_a_checksum_is_the_one_without() {
+    let model = golden("posterior-0.1.0.deltav");
+    assert_eq!(golden("checksum-0.1.0.deltav"), model);
+    let file = |name: &str| {
+        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden").join(name)).unwrap()
+    };
+    let has = |name: &str, text: &[u8]| file(name).windows(text.len()).any(|window| window == text);
+    for (name, format) in [("posterior-0.1.0.deltav", "1"), ("checksum-0.1.0.deltav", "2")] {
+        assert!(has(name, format!(r#"{{\"format\":{format},"#).as_bytes()), "{name}");
+        assert_eq!(has(name, br#""checksum":{"dtype":"U8","shape":[4],"#), format == "2", "{name}");
+    }
+}

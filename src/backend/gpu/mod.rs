@@ -2,11 +2,15 @@
 //!
 //! A recording is encoded as one compute pass and submitted together with the
 //! reads that follow it, or when the next recording comes: one submit an epoch.
+//! What would keep the device busy for long is cut into several, since systems
+//! reset a GPU that does nothing else for seconds.
 
 mod device;
+mod limits;
 mod pipeline;
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 pub use device::{GpuOptions, enumerate};
 
@@ -51,9 +55,17 @@ impl GpuBackend {
         })
     }
 
-    /// Command submissions so far: one an epoch is the aim.
+    /// Command submissions so far: one an epoch is the aim, where that is not too much at once.
     pub fn submissions(&self) -> u64 {
         self.submissions
+    }
+
+    /// Loses the device, as a driver's reset does: for tests.
+    #[doc(hidden)]
+    pub fn lose_device(&self) {
+        self.device.device.destroy();
+        // The loss is told once the queue is empty.
+        let _ = self.device.wait(None);
     }
 
     /// Submits the open commands, and waits while too many are in flight.
@@ -69,47 +81,66 @@ impl GpuBackend {
         Ok(())
     }
 
-    fn encoder(&mut self) -> &mut wgpu::CommandEncoder {
-        let device = &self.device.device;
-        self.open
-            .get_or_insert_with(|| device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default()))
-    }
-
     fn staging(&mut self, bytes: u64) -> Result<wgpu::Buffer> {
         if let Some(buffer) = self.staging.as_ref().filter(|b| b.size() >= bytes) {
             return Ok(buffer.clone());
         }
-        let buffer = self.device.buffer(
-            "staging",
-            bytes,
-            wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-        )?;
+        self.forget_staging();
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST;
+        let buffer = self.device.buffer("staging", bytes, usage)?;
         self.staging = Some(buffer.clone());
         Ok(buffer)
+    }
+
+    fn forget_staging(&mut self) {
+        if let Some(buffer) = self.staging.take() {
+            self.device.let_go(&buffer);
+        }
     }
 
     /// Copies one piece of a buffer out, submitting whatever is recorded before it.
     fn read_piece(&mut self, source: &wgpu::Buffer, offset: u64, words: &mut [u32]) -> Result<()> {
         let bytes = words.len() as u64 * 4;
         let staging = self.staging(bytes)?;
-        self.encoder().copy_buffer_to_buffer(source, offset, &staging, 0, bytes);
+        let open = self.open.take();
+        self.open = Some(self.device.checked("read", |d| {
+            let mut encoder = open.unwrap_or_else(|| d.encoder());
+            encoder.copy_buffer_to_buffer(source, offset, &staging, 0, bytes);
+            encoder
+        })?);
         self.flush()?;
-        let slice = staging.slice(..bytes);
         let (sender, receiver) = std::sync::mpsc::channel();
-        slice.map_async(wgpu::MapMode::Read, move |result| {
-            // The receiver waits below; if it is gone, nobody needs the answer.
-            let _ = sender.send(result);
-        });
+        self.device.checked("map", |_| {
+            staging.slice(..bytes).map_async(wgpu::MapMode::Read, move |result| {
+                // The receiver waits below; if it is gone, nobody needs the answer.
+                let _ = sender.send(result);
+            });
+        })?;
         self.device.wait(None)?;
         self.in_flight.clear();
-        let mapped = receiver.try_recv().map_err(|_| self.device.lost("a read never completed"))?;
-        mapped.map_err(|e| self.device.lost(&format!("a read failed: {e}")))?;
-        let view = slice.get_mapped_range().map_err(|e| self.device.lost(&format!("a read failed: {e}")))?;
-        bytemuck::cast_slice_mut::<u32, u8>(words).copy_from_slice(&view);
-        drop(view);
-        staging.unmap();
-        Ok(())
+        let mapped = receiver.try_recv().map_err(|_| self.device.failed("a read never completed"))?;
+        mapped.map_err(|e| self.device.failed(&format!("a read failed: {e}")))?;
+        let copied = self.device.checked("read", |_| {
+            let view = staging.slice(..bytes).get_mapped_range()?;
+            bytemuck::cast_slice_mut::<u32, u8>(words).copy_from_slice(&view);
+            drop(view);
+            staging.unmap();
+            Ok(())
+        })?;
+        copied.map_err(|e: wgpu::MapRangeError| self.device.failed(&format!("a read failed: {e}")))
     }
+
+    /// The device's buffer behind a handle.
+    fn buffer(&self, buffer: Buffer) -> Result<&wgpu::Buffer> {
+        find(&self.buffers, buffer)
+    }
+}
+
+/// The buffer behind a handle.
+fn find(buffers: &[wgpu::Buffer], buffer: Buffer) -> Result<&wgpu::Buffer> {
+    buffers
+        .get(buffer.id as usize)
+        .ok_or_else(|| Error::Internal(format!("buffer {} was released", buffer.id)))
 }
 
 impl Backend for GpuBackend {
@@ -125,6 +156,10 @@ impl Backend for GpuBackend {
         self.device.max_loop
     }
 
+    fn max_work(&self) -> u64 {
+        self.device.max_work
+    }
+
     fn alloc(&mut self, purpose: &str, element: Element, len: usize) -> Result<Buffer> {
         let bytes = len as u64 * 4;
         if len == 0 {
@@ -138,10 +173,10 @@ impl Backend for GpuBackend {
                 remedy: "pass a smaller --rank, or --device cpu without --max-buffer-bytes".to_owned(),
             });
         }
+        let id = u32::try_from(self.buffers.len()).map_err(|_| Error::Internal("too many buffers".into()))?;
         let usages =
             wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
         let buffer = self.device.buffer(purpose, bytes, usages)?;
-        let id = u32::try_from(self.buffers.len()).map_err(|_| Error::Internal("too many buffers".into()))?;
         self.buffers.push(buffer);
         Ok(Buffer { id, len, element })
     }
@@ -152,7 +187,7 @@ impl Backend for GpuBackend {
         }
         // A queued write takes effect before the open commands: those go first.
         self.flush()?;
-        let target = &self.buffers[buffer.id as usize];
+        let target = self.buffer(buffer)?;
         // wgpu keeps a queued write in memory of its own until it is submitted.
         let piece = (self.device.staging_bytes / 4) as usize;
         for (i, part) in words.chunks(piece).enumerate() {
@@ -172,7 +207,7 @@ impl Backend for GpuBackend {
         if words.len() != buffer.len {
             return Err(Error::Internal(format!("{} words for a buffer of {}", words.len(), buffer.len)));
         }
-        let source = self.buffers[buffer.id as usize].clone();
+        let source = self.buffer(buffer)?.clone();
         let piece = (self.device.staging_bytes / 4) as usize;
         for (i, part) in words.chunks_mut(piece).enumerate() {
             self.read_piece(&source, (i * piece * 4) as u64, part)?;
@@ -186,7 +221,9 @@ impl Backend for GpuBackend {
 
     fn release(&mut self, first: u32) {
         // What is in flight keeps its buffers until it is done.
-        self.buffers.truncate(first as usize);
+        for buffer in self.buffers.drain((first as usize).min(self.buffers.len())..) {
+            self.device.let_go(&buffer);
+        }
         self.pipelines.forget(first);
     }
 
@@ -208,25 +245,44 @@ impl Backend for GpuBackend {
                 .ok_or_else(|| Error::Internal(format!("{}: grid too large", step.kernel().name)))?;
             ready.push((self.pipelines.prepare(&self.device, step, &self.buffers)?, grid));
         }
-        let params = self.pipelines.params_group();
-        let mut encoder = self
-            .device
-            .device
-            .create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("epoch") });
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-        for (i, (step, (x, y))) in ready.iter().enumerate() {
-            if *x == 0 {
-                continue;
-            }
-            pass.set_pipeline(&step.pipeline);
-            pass.set_bind_group(0, params, &[(i * stride) as u32]);
-            pass.set_bind_group(1, &step.buffers, &[]);
-            pass.dispatch_workgroups(*x, *y, 1);
+        for steps in cut(recording, self.device.max_work) {
+            // What was cut off before goes to the device; the last piece stays open.
+            self.flush()?;
+            let params = self.pipelines.params_group();
+            self.open = Some(self.device.checked("encode", |d| {
+                let mut encoder = d.encoder();
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                for (i, (step, (x, y))) in steps.clone().zip(&ready[steps]) {
+                    if *x == 0 {
+                        continue;
+                    }
+                    pass.set_pipeline(&step.pipeline);
+                    pass.set_bind_group(0, params, &[(i * stride) as u32]);
+                    pass.set_bind_group(1, &step.buffers, &[]);
+                    pass.dispatch_workgroups(*x, *y, 1);
+                }
+                drop(pass);
+                encoder
+            })?);
         }
-        drop(pass);
-        self.open = Some(encoder);
         Ok(())
     }
+}
+
+/// Cuts a recording into pieces of at most `most` work each, a submission each: as few as can
+/// be, and none without a step.
+fn cut(recording: &[Dispatch], most: u64) -> Vec<Range<usize>> {
+    let mut pieces = Vec::new();
+    let (mut first, mut sum) = (0, 0u64);
+    for (i, step) in recording.iter().enumerate() {
+        sum = sum.saturating_add(step.work());
+        if sum > most && i > first {
+            pieces.push(first..i);
+            (first, sum) = (i, step.work());
+        }
+    }
+    pieces.push(first..recording.len());
+    pieces
 }
 
 /// Spreads workgroups over two dimensions of at most `max` each: `x·y ≥ workgroups`.

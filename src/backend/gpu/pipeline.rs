@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 
 use super::device::Device;
-use crate::error::{Error, Result};
+use super::find;
+use crate::backend::Buffer;
+use crate::error::Result;
 use crate::kernel::{Access, Dispatch, Kernel};
 
 /// The largest parameter struct in bytes, and the least distance between two.
@@ -67,7 +69,9 @@ impl Pipelines {
     pub(super) fn write_params(&mut self, device: &Device, bytes: &[u8]) -> Result<()> {
         if self.params.size() < bytes.len() as u64 {
             let size = (bytes.len() as u64).next_power_of_two();
-            (self.params, self.params_group) = params_buffer(device, &self.params_layout, size)?;
+            let made = params_buffer(device, &self.params_layout, size)?;
+            device.let_go(&self.params);
+            (self.params, self.params_group) = made;
         }
         device.checked("parameters", |d| d.queue.write_buffer(&self.params, 0, bytes))
     }
@@ -84,19 +88,15 @@ impl Pipelines {
             self.compiled.insert(kernel.name, self.compile(device, kernel)?);
         }
         let compiled = &self.compiled[kernel.name];
-        let key = (kernel.name, step.buffers().iter().map(super::super::Buffer::id).collect::<Vec<_>>());
+        let key = (kernel.name, step.buffers().iter().map(Buffer::id).collect::<Vec<_>>());
         let group = match self.bind_groups.entry(key) {
             std::collections::hash_map::Entry::Occupied(known) => known.get().clone(),
             std::collections::hash_map::Entry::Vacant(place) => {
-                let entries: Vec<_> = step
-                    .buffers()
-                    .iter()
-                    .enumerate()
-                    .map(|(i, buffer)| wgpu::BindGroupEntry {
-                        binding: i as u32,
-                        resource: buffers[buffer.id() as usize].as_entire_binding(),
-                    })
-                    .collect();
+                let entry = |(i, buffer): (usize, &Buffer)| {
+                    let resource = find(buffers, *buffer)?.as_entire_binding();
+                    Ok(wgpu::BindGroupEntry { binding: i as u32, resource })
+                };
+                let entries = step.buffers().iter().enumerate().map(entry).collect::<Result<Vec<_>>>()?;
                 let group = device.checked(kernel.name, |d| {
                     d.device.create_bind_group(&wgpu::BindGroupDescriptor {
                         label: Some(kernel.name),
@@ -111,17 +111,6 @@ impl Pipelines {
     }
 
     fn compile(&self, device: &Device, kernel: &Kernel) -> Result<Compiled> {
-        let limit = device.device.limits().max_storage_buffers_per_shader_stage as usize;
-        if kernel.bindings.len() > limit {
-            return Err(Error::device(
-                format!(
-                    "{} binds {} buffers, this adapter takes {limit}",
-                    kernel.name,
-                    kernel.bindings.len()
-                ),
-                "pass --device cpu",
-            ));
-        }
         let entries: Vec<_> = kernel
             .bindings
             .iter()

@@ -11,6 +11,7 @@ use super::super::Explore;
 use super::super::testing::{ids, known_answers, known_posterior, pattern, random_model, random_posterior};
 use super::*;
 
+mod damaged;
 mod refused;
 
 fn folder() -> (TempDir, PathBuf) {
@@ -44,14 +45,22 @@ fn load(bytes: &[u8]) -> Result<Model, String> {
     })
 }
 
-/// The file with its header edited as text and its length kept up to date.
+/// The file with the checksum that its bytes have: what is damaged on purpose, not by chance.
+fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let end = bytes.len() - 4;
+    let checksum = crc32fast::hash(&bytes[..end]);
+    bytes[end..].copy_from_slice(&checksum.to_le_bytes());
+    bytes
+}
+
+/// The file with its header edited as text and its length and checksum kept up to date.
 fn with_header(bytes: &[u8], edit: impl Fn(String) -> String) -> Vec<u8> {
     let size = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let header = edit(String::from_utf8(bytes[8..8 + size].to_vec()).unwrap());
     let mut edited = (header.len() as u64).to_le_bytes().to_vec();
     edited.extend(header.as_bytes());
     edited.extend(&bytes[8 + size..]);
-    edited
+    sealed(edited)
 }
 
 fn replaced(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
@@ -123,8 +132,8 @@ fn numbers_lie_at_multiples_of_their_size() {
     // The reference implementation reads the same numbers.
     let file = safetensors::SafeTensors::deserialize(&file).unwrap();
     assert_eq!(file.tensor("user_factors").unwrap().shape(), [3, 3]);
-    assert_eq!(file.names().len(), 12);
-    for (kind, count) in [(ModelKind::Biased, 19), (ModelKind::Svdpp, 21)] {
+    assert_eq!(file.names().len(), 13);
+    for (kind, count) in [(ModelKind::Biased, 20), (ModelKind::Svdpp, 22)] {
         let mut model = random_model(kind, 3, 5, 3, 0.5, 2);
         model.posterior = Some(random_posterior(&model, 2));
         let file = bytes(&model);

@@ -6,8 +6,8 @@ use super::super::Predictor;
 use super::TopN;
 use crate::backend::{Backend, Buffer, read_f32};
 use crate::error::Result;
-use crate::kernel::Element;
 use crate::kernel::best_items::{BestItems, GROUP, LOWEST, NONE, PANEL, panel_loops, place_row};
+use crate::kernel::{Element, MULTIPLY_ADDS};
 
 /// Users of a block at most.
 const BLOCK: usize = 4096;
@@ -18,9 +18,9 @@ const PLACES: usize = 1 << 22;
 /// Bytes of item factors in one buffer at most, which is what packing them takes on the host.
 const SHARD_BYTES: u64 = 256 << 20;
 
-/// Products of a submission at most, about: a fraction of a second on a small
-/// GPU, since systems take a device away that is busy for longer.
-const PRODUCTS: u64 = 1 << 36;
+/// Products of a dispatch at most: a fraction of a second on a small GPU, since
+/// systems take a device away that is busy for longer.
+const PRODUCTS: u64 = 1 << 34;
 
 /// What a user has seen in a block at most, all users together: 64 MiB.
 const SEEN: usize = 1 << 24;
@@ -164,8 +164,9 @@ impl DeviceItems {
     fn play(&self, users: usize, backend: &mut dyn Backend) -> Result<()> {
         let products = (users.next_multiple_of(GROUP) * self.width * PANEL) as u64; // of a panel
         let in_loops = backend.max_loop() / panel_loops(self.width, self.keep);
-        let step = usize::try_from(in_loops.min((PRODUCTS / products).max(1))).unwrap_or(usize::MAX);
-        let (mut recording, mut recorded) = (Vec::new(), 0);
+        let most = PRODUCTS.min(backend.max_work().saturating_mul(MULTIPLY_ADDS));
+        let step = usize::try_from(in_loops.min((most / products).max(1))).unwrap_or(usize::MAX);
+        let mut recording = Vec::new();
         for shard in &self.shards {
             let panels = shard.count.div_ceil(PANEL);
             for first in (0..panels).step_by(step) {
@@ -185,12 +186,7 @@ impl DeviceItems {
                     keep: self.keep,
                     fresh: shard.base == 0 && first == 0,
                 };
-                recorded += products * call.panels as u64;
                 recording.push(call.dispatch()?);
-                if recorded >= PRODUCTS {
-                    backend.dispatch(&recording)?;
-                    (recording, recorded) = (Vec::new(), 0);
-                }
             }
         }
         backend.dispatch(&recording)

@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod devices;
+pub mod faulty;
 pub mod fuzz;
 pub mod inputs;
 pub mod oracle;
