@@ -1,11 +1,17 @@
-//! The fuzz targets' functions, and a limit for what they allocate at once.
+//! The fuzz targets' functions, run within a limit for what they hold in memory.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+mod memory;
 
 #[path = "../../tests/it/support/fuzz.rs"]
 mod targets;
 
 pub use targets::*;
+
+/// Runs a target on `bytes`. Aborts with a message where it panics, or holds more memory than
+/// [`memory::limit`] of their number.
+pub fn bounded(target: Target, bytes: &[u8]) {
+    memory::within(bytes.len(), || target(bytes));
+}
 
 /// Keeps caught panics from ending the fuzzer: those that are not caught still do, with their message.
 pub fn quiet() {
@@ -15,41 +21,4 @@ pub fn quiet() {
             eprintln!("{info}");
         }
     }));
-}
-
-/// Far more than a fuzzer's small inputs need. Sizes that a file merely states end here.
-const MOST_BYTES: usize = 128 << 20;
-
-struct Limited;
-
-#[global_allocator]
-static ALLOCATOR: Limited = Limited;
-
-fn check(size: usize) {
-    if size > MOST_BYTES {
-        // No panic: it could be caught. No message: it could allocate.
-        std::process::abort();
-    }
-}
-
-// SAFETY: passes everything on to the system's allocator, whose contract it shares.
-unsafe impl GlobalAlloc for Limited {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        check(layout.size());
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        check(layout.size());
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(place, layout) }
-    }
-
-    unsafe fn realloc(&self, place: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        check(size);
-        unsafe { System.realloc(place, layout, size) }
-    }
 }

@@ -117,8 +117,10 @@ fn listed(
     let mut seen = vec![false; all];
     read(&mut |id, _| {
         match known(id) {
-            Some(index) if std::mem::replace(&mut seen[index as usize], true) => {}
-            Some(index) => listed.indices.push(index),
+            Some(index) => {
+                let twice = seen.get_mut(index as usize).is_none_or(|seen| std::mem::replace(seen, true));
+                listed.indices.extend((!twice).then_some(index));
+            }
             None => listed.unknown += 1,
         }
         Ok(())

@@ -95,7 +95,10 @@ impl Cv {
             let fold = |f, _: &mut Streams| Ok(ratings.fold(&parts, f));
             self.all(self.folds, fold, &mut results, streams)?;
         } else {
-            let fold = |f: u32, streams: &mut Streams| self.read_fold(&pairs[f as usize], streams);
+            let fold = |f: u32, streams: &mut Streams| match pairs.get(f as usize) {
+                Some(pair) => self.read_fold(pair, streams),
+                None => Err(Error::Internal(format!("there is no fold {f}"))),
+            };
             self.all(pairs.len() as u32, fold, &mut results, streams)?;
         }
         let summary = summary(&results);
@@ -145,9 +148,7 @@ impl Cv {
             let data = Dataset { train: train_part, valid: None, test: None };
             let mut end = End::default();
             let model = train(self.method.config().check()?, &data, &mut *backend, &mut end)?;
-            let ratings =
-                (0..test_part.len()).map(|p| (test_part.user[p], test_part.item[p], test_part.value[p]));
-            let accuracy = evaluate(&model.predictor(), ratings, Unknown::Mean)?;
+            let accuracy = evaluate(&model.predictor(), test_part.iter(), Unknown::Mean)?;
             let result = result(number, folds, &data.train, &accuracy, &end);
             if self.json {
                 streams.json(&result)?;
@@ -229,9 +230,10 @@ fn text(results: &[Fold], summary: &Summary) -> Vec<String> {
     let cell = |errors: &BTreeMap<&str, f64>, name: &str| {
         errors.get(name).map_or("–".to_owned(), |error| format!("{error:.4}"))
     };
-    let mut rows = vec![["fold", "epochs"].map(str::to_owned).to_vec()];
-    rows[0].extend(names().map(str::to_uppercase));
-    rows[0].push("seconds".to_owned());
+    let mut head = ["fold", "epochs"].map(str::to_owned).to_vec();
+    head.extend(names().map(str::to_uppercase));
+    head.push("seconds".to_owned());
+    let mut rows = vec![head];
     for fold in results {
         let mut row = vec![fold.fold.to_string(), fold.epochs.to_string()];
         row.extend(names().map(|name| cell(&fold.errors, name)));
@@ -257,7 +259,7 @@ fn text(results: &[Fold], summary: &Summary) -> Vec<String> {
 fn two_files(text: &str) -> Result<(PathBuf, PathBuf)> {
     let splits: Vec<(&str, &str)> = text
         .match_indices(':')
-        .map(|(at, _)| (&text[..at], &text[at + 1..]))
+        .filter_map(|(at, _)| text.get(..at).zip(text.get(at + 1..)))
         .filter(|(train, test)| !train.is_empty() && !test.is_empty())
         .collect();
     let exist = |(train, test): &&(&str, &str)| Path::new(train).exists() && Path::new(test).exists();

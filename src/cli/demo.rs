@@ -11,8 +11,8 @@ use super::render::Renderer;
 use super::streams::Streams;
 use super::table::table;
 use crate::config::TrainConfig;
-use crate::data::Ratings;
 use crate::data::planted::{Planted, PlantedSplit};
+use crate::data::{Held, Ratings};
 use crate::error::Result;
 use crate::event::{Event, Observer, Saved};
 use crate::model::{BiasBaseline, Model, Unknown, evaluate};
@@ -102,12 +102,7 @@ impl Demo {
 
 fn report(model: &Model, data: &Dataset, floor: f64) -> Result<Report> {
     let train = &data.train;
-    let held: Vec<_> = data
-        .test
-        .iter()
-        .flat_map(|test| (0..test.len()).map(|p| (test.user[p], test.item[p], test.value[p])))
-        .collect();
-    let triples = (0..train.len()).map(|p| (train.user[p], train.item[p], train.value[p]));
+    let held: Vec<_> = data.test.iter().flat_map(Held::iter).collect();
     let baseline = BiasBaseline::fit(train, BiasBaseline::DAMPING);
     let rmse = |errors: &[(&str, f64)]| {
         errors.iter().find(|(name, _)| *name == "rmse").map_or(0.0, |(_, rmse)| *rmse)
@@ -118,7 +113,7 @@ fn report(model: &Model, data: &Dataset, floor: f64) -> Result<Report> {
     let user = typical_user(train);
     let named = |(item, rating)| Named { item: model.items.text(item).into_owned(), rating };
     let mut liked: Vec<(u32, f32)> =
-        triples.filter(|(u, ..)| *u == user).map(|(_, item, value)| (item, value)).collect();
+        train.iter().filter(|(u, ..)| *u == user).map(|(_, item, value)| (item, value)).collect();
     liked.sort_by(|a, b| b.1.total_cmp(&a.1));
     liked.truncate(LIKED);
     Ok(Report {
@@ -144,14 +139,21 @@ fn report(model: &Model, data: &Dataset, floor: f64) -> Result<Report> {
 fn typical_user(train: &Ratings) -> u32 {
     let counts = train.user_counts();
     let mut sums = vec![0.0_f64; counts.len()];
-    for (&user, &value) in train.user.iter().zip(&train.value) {
-        sums[user as usize] += f64::from(value);
+    for (user, _, value) in train.iter() {
+        if let Some(sum) = sums.get_mut(user as usize) {
+            *sum += f64::from(value);
+        }
     }
-    let off = |user: u32| (sums[user as usize] / counts[user as usize] as f64 - MIDDLE).abs();
-    let mut users: Vec<u32> = (0..counts.len() as u32).filter(|&user| counts[user as usize] > 0).collect();
-    users.sort_by_key(|&user| counts[user as usize]);
+    // User, number of ratings, distance of their mean from the middle.
+    let mut users: Vec<(u32, u64, f64)> = (0..)
+        .zip(counts.into_iter().zip(sums))
+        .filter(|&(_, (count, _))| count > 0)
+        .map(|(user, (count, sum))| (user, count, (sum / count as f64 - MIDDLE).abs()))
+        .collect();
+    users.sort_by_key(|&(_, count, _)| count);
     let third = users.len() / 3;
-    users[third..].iter().take(third.max(1)).copied().min_by(|&a, &b| off(a).total_cmp(&off(b))).unwrap_or(0)
+    let middling = users.into_iter().skip(third).take(third.max(1));
+    middling.min_by(|a, b| a.2.total_cmp(&b.2)).map_or(0, |(user, ..)| user)
 }
 
 fn print(report: &Report, streams: &mut Streams) -> Result<()> {

@@ -117,7 +117,8 @@ fn picked(adapters: &[Adapter]) -> Result<Picked> {
     let (device, why) = match pick(DeviceChoice::Auto, adapters)? {
         Some(number) if hardware == 1 => (format!("gpu:{number}"), "the only hardware GPU".to_owned()),
         Some(number) => {
-            (format!("gpu:{number}"), format!("the first {} GPU of {hardware}", adapters[number].kind.name()))
+            let kind = adapters.get(number).map_or("", |adapter| adapter.kind.name());
+            (format!("gpu:{number}"), format!("the first {kind} GPU of {hardware}"))
         }
         None if !cfg!(feature = "gpu") => ("cpu".to_owned(), "built without GPU support".to_owned()),
         None if adapters.is_empty() => ("cpu".to_owned(), "no GPU found".to_owned()),

@@ -105,7 +105,7 @@ impl Evaluate {
         let predictor = model.predictor();
         let held =
             read_held(&self.test, &self.reading.options(), [&model.users, &model.items], predictor.known())?;
-        let ratings = (0..held.len()).map(|p| (held.user[p], held.item[p], held.value[p]));
+        let ratings = held.iter();
         let trained = &model.metadata;
         let outside = far_outside(&held.value, trained);
         if let Some(note) = outside_note(held.len() as u64, outside, trained) {
@@ -214,7 +214,8 @@ fn rankings(report: &RankingReport, threshold: Threshold) -> Vec<String> {
     let row = |first: &[String], rest: Vec<String>| [first, &rest].concat();
     for (at, top) in report.model.top.iter().enumerate() {
         let mut rows = vec![row(&[format!("top {}", top.k)], names(&top.values))];
-        rows.extend(scorers().map(|(name, ranking)| row(&[name.to_owned()], cells(&ranking.top[at].values))));
+        let same = scorers().filter_map(|(name, ranking)| Some((name, ranking.top.get(at)?)));
+        rows.extend(same.map(|(name, top)| row(&[name.to_owned()], cells(&top.values))));
         lines.extend(table(&rows));
     }
     let mut rows = vec![row(&["all items".to_owned()], names(&report.model.whole))];

@@ -52,9 +52,10 @@ impl Inspect {
             ("train", card.curve.iter().filter_map(|epoch| epoch.train_rmse).collect()),
             ("valid", card.curve.iter().filter_map(|epoch| epoch.valid_rmse).collect::<Vec<f64>>()),
         ];
-        for (name, curve) in curves.iter().filter(|(_, curve)| curve.len() > 1) {
-            let (first, last) = (curve[0], curve[curve.len() - 1]);
-            streams.line(format!("  {name}  {}  {first:.4} to {last:.4}", shape(curve)))?;
+        for (name, curve) in &curves {
+            if let [first, .., last] = &curve[..] {
+                streams.line(format!("  {name}  {}  {first:.4} to {last:.4}", shape(curve)))?;
+            }
         }
         Ok(())
     }
@@ -66,12 +67,13 @@ fn shape(curve: &[f64]) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let least = curve.iter().copied().fold(f64::INFINITY, f64::min);
     let greatest = curve.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let block = |value: f64| {
+    let block = |value: &f64| {
         let share = (value - least) / (greatest - least).max(f64::MIN_POSITIVE);
-        BLOCKS[((share * 8.0) as usize).min(7)]
+        BLOCKS.get((share * 8.0) as usize).unwrap_or(&'█')
     };
     let width = curve.len().min(WIDTH);
-    (0..width).map(|at| block(curve[at * (curve.len() - 1) / (width - 1).max(1)])).collect()
+    let chosen = |at: usize| curve.get(at * curve.len().saturating_sub(1) / width.saturating_sub(1).max(1));
+    (0..width).filter_map(chosen).map(block).collect()
 }
 
 #[cfg(test)]

@@ -5,6 +5,20 @@
 //! closed is a quiet 0. The binary alone calls this; flags and the shape of
 //! the output are the stable interface, these functions are not.
 
+// A bad day ends in an `Error`: nothing here may panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::todo,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 mod args;
 mod checkpoints;
 mod choice;

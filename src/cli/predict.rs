@@ -178,6 +178,7 @@ impl Block {
         self.files.clear();
     }
 
+    #[expect(clippy::indexing_slicing, reason = "`push` wrote where they end; `at` is below their number")]
     fn pair(&self, at: usize) -> Pair<'_> {
         let start = if at == 0 { 0 } else { self.pairs[at - 1].item };
         let Waiting { user, item, file, place } = self.pairs[at];

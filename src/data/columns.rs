@@ -1,5 +1,6 @@
 //! Which column is the user, the item, the rating; and whether the first line is a header.
 
+use std::collections::HashSet;
 use std::str::FromStr;
 
 use super::formats::parse_number;
@@ -169,7 +170,7 @@ pub(super) fn resolve(
         Some(columns) => {
             let all =
                 [Some(&columns.user), Some(&columns.item), columns.rating.as_ref(), columns.time.as_ref()];
-            if let Some(missing) = all[..roles].iter().position(Option::is_none) {
+            if let Some(missing) = all.iter().take(roles).position(Option::is_none) {
                 let (place, example) =
                     if missing < ROLES.len() { ("third", "") } else { ("fourth", ",timestamp") };
                 return Err(Error::usage(
@@ -188,10 +189,10 @@ pub(super) fn resolve(
             layout
         }
     };
-    let positions = &layout.positions;
-    if let Some(twice) = (1..roles).find(|&role| positions[..role].contains(&positions[role])) {
+    let mut seen = HashSet::new();
+    if let Some(twice) = layout.positions.iter().take(roles).find(|&&position| !seen.insert(position)) {
         return Err(Error::usage(
-            format!("column {} is asked for twice", positions[twice] + 1),
+            format!("column {} is asked for twice", twice + 1),
             "pass a column of its own for each part of a rating",
         ));
     }
@@ -244,8 +245,8 @@ fn named(at: &Location, cells: &[&[u8]], columns: &[&Column], header: Option<boo
                 let numbers = header.is_none() && cells.iter().any(|cell| is_number(cell));
                 match find(name) {
                     Some(position) if header != Some(false) => {
-                        if cells[position].trim_ascii() == name.as_bytes() {
-                            let exact: Vec<&[u8]> = cells.iter().map(|cell| cell.trim_ascii()).collect();
+                        let exact: Vec<&[u8]> = cells.iter().map(|cell| cell.trim_ascii()).collect();
+                        if exact.get(position) == Some(&name.as_bytes()) {
                             once(at, cells, &exact, position)?;
                         } else {
                             let normal: Vec<Vec<u8>> = cells.iter().map(|cell| normal(cell)).collect();
@@ -285,7 +286,7 @@ fn usual(at: &Location, cells: &[&[u8]], header: Option<bool>, roles: usize) -> 
         return Ok(Layout { positions: default, header: false });
     }
     let names: Vec<Vec<u8>> = cells.iter().map(|cell| normal(cell)).collect();
-    let known: Vec<Option<usize>> = ROLES[..roles].iter().map(|role| role.find(&names)).collect();
+    let known: Vec<Option<usize>> = ROLES.iter().take(roles).map(|role| role.find(&names)).collect();
     if let Some(positions) = known.iter().copied().collect::<Option<Vec<usize>>>() {
         positions.iter().try_for_each(|&position| once(at, cells, &names, position))?;
         return Ok(Layout { positions, header: true });
@@ -325,11 +326,11 @@ fn time(at: &Location, cells: &[&[u8]], header: bool) -> Result<usize> {
 
 /// Refuses a header that has the name at `position` more than once: nobody can say which is meant.
 fn once(at: &Location, cells: &[&[u8]], names: &[impl AsRef<[u8]>], position: usize) -> Result<()> {
-    let name = names[position].as_ref();
-    if names.iter().filter(|other| other.as_ref() == name).count() == 1 {
+    let Some((cell, name)) = cells.get(position).zip(names.get(position)) else { return Ok(()) };
+    if names.iter().filter(|other| other.as_ref() == name.as_ref()).count() == 1 {
         return Ok(());
     }
-    let what = format!("more than one column is called {}", quoted(cells[position].trim_ascii()));
+    let what = format!("more than one column is called {}", quoted(cell.trim_ascii()));
     Err(Error::data_at(at.clone(), what, "name the columns by number with --columns, such as 1,2,3"))
 }
 
@@ -362,7 +363,7 @@ pub(super) fn item_column(names: &[Vec<u8>]) -> Option<usize> {
 
 /// The same for the id of a user (role 0) or an item (role 1).
 pub(super) fn id_column(names: &[Vec<u8>], role: usize) -> Option<usize> {
-    let known = ROLES[role].known.iter().chain(&["id"]);
+    let known = ROLES.get(role).into_iter().flat_map(|role| role.known).chain(&["id"]);
     known.into_iter().find_map(|known| names.iter().position(|name| name == known.as_bytes()))
 }
 

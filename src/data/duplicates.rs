@@ -40,7 +40,7 @@ impl Places {
         let (file, Place { unit, number }) = (file as u32, place);
         let last = self.runs.last_mut().filter(|last| (last.file, last.unit) == (file, unit));
         let follows = last.is_some_and(|last| {
-            let index = self.records - last.record;
+            let index = self.records - last.record; // at least 1
             if index == 1 {
                 last.step = u8::from(number != last.number);
             }
@@ -58,6 +58,7 @@ impl Places {
     }
 
     /// The file, by its place among the files, and the place in it of a record that was added.
+    #[expect(clippy::indexing_slicing, reason = "the first run begins with the first record")]
     fn get(&self, record: u64) -> (usize, Place) {
         let run = &self.runs[self.runs.partition_point(|run| run.record <= record) - 1];
         let number = run.number(record - run.record);
@@ -65,6 +66,7 @@ impl Places {
     }
 
     /// The same for a message.
+    #[expect(clippy::indexing_slicing, reason = "`of` names every file that was read")]
     fn location(&self, record: u64) -> Location {
         let (file, place) = self.get(record);
         Location::at(self.files[file].path(), place)
@@ -75,6 +77,7 @@ impl Places {
 ///
 /// # Errors
 /// [`Error::Data`] that names the first repeated pair and both places, for [`Duplicates::Error`].
+#[expect(clippy::indexing_slicing, reason = "`order` holds the positions of the triples")]
 pub(super) fn distinct(triples: Triples, places: &Places, rule: Duplicates) -> Result<Ratings> {
     let Triples { users, items, mut user, mut item, mut value, mut time } = triples;
     let (by_user, order) = Compressed::build(users.len(), &user, &item);

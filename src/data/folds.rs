@@ -51,20 +51,20 @@ impl Ratings {
         let mut users = Side::new(&self.users);
         let mut items = Side::new(&self.items);
         let mut train = Ratings { time: self.time.as_ref().map(|_| Vec::new()), ..Ratings::default() };
-        for position in (0..self.len()).filter(|&position| folds[position] != fold) {
-            train.user.push(users.index(self.user[position]));
-            train.item.push(items.index(self.item[position]));
-            train.value.push(self.value[position]);
-            if let (Some(to), Some(from)) = (&mut train.time, &self.time) {
-                to.push(from[position]);
-            }
+        for ((user, item, value), _) in self.iter().zip(folds).filter(|(_, of)| **of != fold) {
+            train.user.push(users.index(user));
+            train.item.push(items.index(item));
+            train.value.push(value);
         }
-        let tested = || (0..self.len()).filter(|&position| folds[position] == fold);
-        let held = Held {
-            user: tested().map(|position| users.new[self.user[position] as usize]).collect(),
-            item: tested().map(|position| items.new[self.item[position] as usize]).collect(),
-            value: tested().map(|position| self.value[position]).collect(),
-        };
+        if let (Some(to), Some(from)) = (&mut train.time, &self.time) {
+            to.extend(from.iter().zip(folds).filter(|(_, of)| **of != fold).map(|(time, _)| time));
+        }
+        let mut held = Held::default();
+        for ((user, item, value), _) in self.iter().zip(folds).filter(|(_, of)| **of == fold) {
+            held.user.push(users.trained(user));
+            held.item.push(items.trained(item));
+            held.value.push(value);
+        }
         (Ratings { users: users.kept.into_ids(), items: items.kept.into_ids(), ..train }, held)
     }
 }
@@ -81,10 +81,16 @@ impl<'a> Side<'a> {
         Self { old, new: vec![None; old.len()], kept: IdMap::new() }
     }
 
+    #[expect(clippy::indexing_slicing, reason = "a rating's index is one of the ids")]
     fn index(&mut self, old: u32) -> u32 {
         let Self { old: ids, new, kept } = self;
         // There are no more ids than before, so the map takes them all.
         *new[old as usize].get_or_insert_with(|| kept.get_or_insert(ids.get(old)).unwrap_or(u32::MAX))
+    }
+
+    /// The index of an id that the training part uses.
+    fn trained(&self, old: u32) -> Option<u32> {
+        self.new.get(old as usize).copied().flatten()
     }
 }
 

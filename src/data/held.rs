@@ -59,9 +59,12 @@ impl Held {
         let lookup =
             |ids: &Ids, known: &IdMap| -> Vec<Option<u32>> { ids.iter().map(|id| known.get(id)).collect() };
         let (users, items) = (lookup(&triples.users, users), lookup(&triples.items, items));
+        let found = |indices: &[u32], ids: &[Option<u32>]| -> Vec<Option<u32>> {
+            indices.iter().map(|&index| ids.get(index as usize).copied().flatten()).collect()
+        };
         Self {
-            user: triples.user.iter().map(|&user| users[user as usize]).collect(),
-            item: triples.item.iter().map(|&item| items[item as usize]).collect(),
+            user: found(&triples.user, &users),
+            item: found(&triples.item, &items),
             value: triples.value.clone(),
         }
     }
@@ -86,6 +89,12 @@ impl Held {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.value.is_empty()
+    }
+
+    /// The triples `(user, item, value)`, in their order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (Option<u32>, Option<u32>, f32)> + Clone {
+        let pairs = self.user.iter().zip(&self.item);
+        pairs.zip(&self.value).map(|((&user, &item), &value)| (user, item, value))
     }
 
     /// Ratings whose user or item is unknown.

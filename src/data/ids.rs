@@ -39,6 +39,7 @@ impl Ids {
     ///
     /// # Panics
     /// If `index` is not below [`Ids::len`].
+    #[expect(clippy::indexing_slicing, reason = "documented; the offsets are those of the arena")]
     pub fn get(&self, index: u32) -> &[u8] {
         let index = index as usize;
         &self.bytes[self.offsets[index] as usize..self.offsets[index + 1] as usize]
@@ -59,7 +60,8 @@ impl Ids {
 
     /// All ids in the order of their indices.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
-        self.offsets.windows(2).map(|ends| &self.bytes[ends[0] as usize..ends[1] as usize])
+        let ends = self.offsets.iter().zip(self.offsets.iter().skip(1));
+        ends.map(|(&start, &end)| self.bytes.get(start as usize..end as usize).unwrap_or_default())
     }
 
     /// The arena and the `len + 1` offsets into it, for a file.

@@ -7,6 +7,7 @@
 //! A name is text. One that is not UTF-8 is read as Windows-1252, which has all that Latin-1
 //! prints: ids are compared byte for byte, but a name is for people to read.
 
+use std::ops::Range;
 use std::path::Path;
 
 use super::columns::{Column, item_column, normal};
@@ -64,7 +65,7 @@ fn from_source(source: Source<'_>, column: Option<&Column>, items: &Ids) -> Resu
     let layout = resolve((path, records.line()), &records.fields(), column)?;
     records.settle();
     let known = IdMap::from(items.clone());
-    let (mut arena, mut places) = (Vec::new(), vec![0..0; items.len()]);
+    let (mut arena, mut places) = (Vec::new(), vec![Range::<usize>::default(); items.len()]);
     let (mut first, mut found, mut recoded, mut contradicted) = (None, false, 0, 0);
     let mut more = !layout.header || records.advance()?;
     while more {
@@ -77,16 +78,16 @@ fn from_source(source: Source<'_>, column: Option<&Column>, items: &Ids) -> Resu
             })
         };
         let (id, name) = (field(layout.id, "the id")?, field(layout.name, "the name")?.trim_ascii());
-        if let Some(item) = known.get(id) {
+        if let Some(place) = known.get(id).and_then(|item| places.get_mut(item as usize)) {
             found = true;
             let start = arena.len();
             let was_recoded = push_text(name, &mut arena);
-            if places[item as usize].is_empty() && !name.is_empty() {
+            if Range::is_empty(place) && !name.is_empty() {
                 recoded += u64::from(was_recoded);
-                places[item as usize] = start..arena.len();
+                *place = start..arena.len();
             } else {
-                contradicted +=
-                    u64::from(!name.is_empty() && arena[places[item as usize].clone()] != arena[start..]);
+                let differs = arena.get(place.clone()) != arena.get(start..);
+                contradicted += u64::from(!name.is_empty() && differs);
                 arena.truncate(start);
             }
         } else if first.is_none() {
@@ -99,7 +100,7 @@ fn from_source(source: Source<'_>, column: Option<&Column>, items: &Ids) -> Resu
     }
     let (mut bytes, mut offsets) = (Vec::with_capacity(arena.len()), vec![0]);
     for place in &places {
-        bytes.extend_from_slice(&arena[place.clone()]);
+        bytes.extend_from_slice(arena.get(place.clone()).unwrap_or_default());
         offsets.push(bytes.len() as u64);
     }
     let unnamed = places.iter().filter(|place| place.is_empty()).count() as u64;
@@ -183,7 +184,7 @@ fn windows_1252(byte: u8) -> char {
         '\u{90}', '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9d}', 'ž', 'Ÿ',
     ];
     match byte {
-        0x80..0xa0 => FROM_80[usize::from(byte - 0x80)],
+        0x80.. => FROM_80.get(usize::from(byte - 0x80)).copied().unwrap_or(char::from(byte)),
         _ => char::from(byte),
     }
 }

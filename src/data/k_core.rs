@@ -26,14 +26,19 @@ impl Ratings {
             lost_users = users.lower(&by_item, &lost_items);
             lost_items.clear();
         }
-        let kept = |p: &usize| !users.out[self.user[*p] as usize] && !items.out[self.item[*p] as usize];
-        let kept: Vec<usize> = (0..self.len()).filter(kept).collect();
-        let (users, user) = renumbered(&self.users, kept.iter().map(|&p| self.user[p]));
-        let (items, item) = renumbered(&self.items, kept.iter().map(|&p| self.item[p]));
-        let value = kept.iter().map(|&p| self.value[p]).collect();
-        let time = self.time.as_ref().map(|time| kept.iter().map(|&p| time[p]).collect());
+        let kept: Vec<bool> =
+            self.iter().map(|(user, item, _)| !users.is_out(user) && !items.is_out(item)).collect();
+        let (users, user) = renumbered(&self.users, those(&self.user, &kept));
+        let (items, item) = renumbered(&self.items, those(&self.item, &kept));
+        let value = those(&self.value, &kept).collect();
+        let time = self.time.as_ref().map(|time| those(time, &kept).collect());
         Ratings { users, items, user, item, value, time }
     }
+}
+
+/// The values that are kept.
+fn those<'a, T: Copy>(values: &'a [T], kept: &'a [bool]) -> impl Iterator<Item = T> + 'a {
+    values.iter().zip(kept).filter(|(_, kept)| **kept).map(|(value, _)| *value)
 }
 
 /// The users or the items while some are taken out.
@@ -47,11 +52,21 @@ impl Side {
     /// Takes out those that have too few from the start.
     fn below(&mut self) -> Vec<u32> {
         let Self { counts, least, out } = self;
-        let below = (0..).zip(counts).filter(|(_, count)| **count < *least);
-        below.map(|(index, _)| index).inspect(|&index| out[index as usize] = true).collect()
+        let below = (0..).zip(counts).zip(out).filter(|((_, count), _)| **count < *least);
+        below
+            .map(|((index, _), out)| {
+                *out = true;
+                index
+            })
+            .collect()
+    }
+
+    fn is_out(&self, index: u32) -> bool {
+        self.out.get(index as usize).copied().unwrap_or(true)
     }
 
     /// Takes out those that have too few without the ratings that they share with `lost`.
+    #[expect(clippy::indexing_slicing, reason = "both layouts are of the same ids")]
     fn lower(&mut self, by_lost: &Compressed, lost: &[u32]) -> Vec<u32> {
         let mut below = Vec::new();
         for &gone in lost {
@@ -69,6 +84,7 @@ impl Side {
 }
 
 /// The ids that are used, in the order of their first use, and the indices among them.
+#[expect(clippy::indexing_slicing, reason = "what is used is the index of an id")]
 fn renumbered(ids: &Ids, used: impl Iterator<Item = u32>) -> (Ids, Vec<u32>) {
     let mut index = vec![u32::MAX; ids.len()];
     let mut map = IdMap::new();

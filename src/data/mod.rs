@@ -1,5 +1,19 @@
 //! Ratings: from files to ids, triples, splits and sparse layouts.
 
+// Whatever is read is refused with an `Error`: nothing here may panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::todo,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 mod columns;
 mod duplicates;
 mod folds;

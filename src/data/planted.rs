@@ -12,6 +12,7 @@
 //! | noise | normal, sd 0.5 |
 
 use std::cmp::Ordering;
+use std::fmt::Display;
 
 use hashbrown::HashSet;
 use rand::seq::SliceRandom;
@@ -135,7 +136,7 @@ impl Planted {
         self.check()?;
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
         rng.set_stream(PLANTED_STREAM);
-        let pairs = self.pairs(&mut rng);
+        let pairs = self.pairs(&mut rng)?;
 
         let mut normals = |count: usize, sd: f64| -> Vec<f32> {
             (0..count).map(|_| (sample(&mut rng) * sd) as f32).collect()
@@ -155,11 +156,13 @@ impl Planted {
         let (mut users, mut items) = (Side::new(self.users), Side::new(self.items));
         let mut ratings = Ratings::default();
         let mut truth = Vec::with_capacity(pairs.len());
+        let user_rows: Vec<(&[f32], f32)> = user_factors.chunks_exact(self.rank).zip(user_bias).collect();
+        let item_rows: Vec<(&[f32], f32)> = item_factors.chunks_exact(self.rank).zip(item_bias).collect();
         for (u, i) in pairs {
-            let p = &user_factors[u as usize * self.rank..][..self.rank];
-            let q = &item_factors[i as usize * self.rank..][..self.rank];
-            let product: f64 = p.iter().zip(q).map(|(p, q)| f64::from(*p) * f64::from(*q)).sum();
-            let bias = f64::from(user_bias[u as usize]) + f64::from(item_bias[i as usize]);
+            let rows = user_rows.get(u as usize).zip(item_rows.get(i as usize));
+            let Some(((p, b), (q, c))) = rows else { continue }; // never: pairs are of these rows
+            let product: f64 = p.iter().zip(*q).map(|(p, q)| f64::from(*p) * f64::from(*q)).sum();
+            let bias = f64::from(*b) + f64::from(*c);
             let mean = MEAN * biased + bias + product;
             truth.push(clip(mean));
             // Without noise the rating is the truth, bit for bit.
@@ -200,8 +203,8 @@ impl Planted {
     }
 
     /// Distinct pairs in random order, those of active users and popular items more often.
-    fn pairs(&self, rng: &mut ChaCha8Rng) -> Vec<(u32, u32)> {
-        let spread = LogNormal::new(0.0, 1.0).expect("sd 1 is finite");
+    fn pairs(&self, rng: &mut ChaCha8Rng) -> Result<Vec<(u32, u32)>> {
+        let spread = LogNormal::new(0.0, 1.0).map_err(undrawn)?;
         let activity: Vec<f64> = spread.sample_iter(&mut *rng).take(self.users).collect();
         let shift = self.items as f64 * 0.01;
         let mut popularity: Vec<f64> = (1..=self.items).map(|j| (j as f64 + shift).powf(-0.9)).collect();
@@ -210,10 +213,10 @@ impl Planted {
         let mut pairs = if self.users as u128 * self.items as u128 <= 8 * self.ratings as u128 {
             race(self.ratings, &activity, &popularity, rng)
         } else {
-            reject(self.ratings, activity, popularity, rng)
+            reject(self.ratings, activity, popularity, rng)?
         };
         pairs.shuffle(rng);
-        pairs
+        Ok(pairs)
     }
 
     fn id(&self, index: u32, prefix: char, name: fn(u64) -> String) -> Vec<u8> {
@@ -249,10 +252,13 @@ impl Side {
     }
 
     fn index(&mut self, row: u32, id: impl FnOnce() -> Vec<u8>) -> Result<u32> {
-        if self.index[row as usize].is_none() {
-            self.index[row as usize] = self.ids.get_or_insert(&id());
-        }
-        self.index[row as usize].ok_or_else(|| Error::Internal("planted ids do not fit".to_owned()))
+        let index = self.index.get_mut(row as usize).and_then(|index| {
+            if index.is_none() {
+                *index = self.ids.get_or_insert(&id());
+            }
+            *index
+        });
+        index.ok_or_else(|| Error::Internal("planted ids do not fit".to_owned()))
     }
 }
 
@@ -270,9 +276,9 @@ fn rmse<'a>(pairs: impl Iterator<Item = (&'a f32, &'a f32)>) -> f64 {
 }
 
 /// Draws pairs by their weights and drops those drawn before: fast while few cells are taken.
-fn reject(count: usize, users: Vec<f64>, items: Vec<f64>, rng: &mut ChaCha8Rng) -> Vec<(u32, u32)> {
-    let table = |weights| WeightedAliasIndex::new(weights).expect("weights are positive and finite");
-    let (users, items) = (table(users), table(items));
+fn reject(count: usize, users: Vec<f64>, items: Vec<f64>, rng: &mut ChaCha8Rng) -> Result<Vec<(u32, u32)>> {
+    let table = |weights| WeightedAliasIndex::new(weights).map_err(undrawn);
+    let (users, items) = (table(users)?, table(items)?);
     let mut taken = HashSet::with_capacity(count);
     let mut pairs = Vec::with_capacity(count);
     while pairs.len() < count {
@@ -281,7 +287,12 @@ fn reject(count: usize, users: Vec<f64>, items: Vec<f64>, rng: &mut ChaCha8Rng) 
             pairs.push(pair);
         }
     }
-    pairs
+    Ok(pairs)
+}
+
+/// A distribution that can't be: all have constant parameters, or positive and finite weights.
+fn undrawn(error: impl Display) -> Error {
+    Error::Internal(format!("planted ratings can't be drawn: {error}"))
 }
 
 /// The same distribution where cells are scarce: each cell's clock rings after

@@ -60,6 +60,12 @@ impl Ratings {
         self.value.is_empty()
     }
 
+    /// The triples `(user, item, value)`, in their order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (u32, u32, f32)> + Clone {
+        let pairs = self.user.iter().zip(&self.item);
+        pairs.zip(&self.value).map(|((&user, &item), &value)| (user, item, value))
+    }
+
     /// Count, range, mean and standard deviation, the same for any number of threads.
     pub fn stats(&self) -> Stats {
         Stats::of(&self.value)

@@ -183,11 +183,14 @@ fn first_line(reader: &mut dyn BufRead, head: &mut Vec<u8>) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         };
-        let length = bytes.len().min(HEAD as usize - head.len());
-        head.extend_from_slice(&bytes[..length]);
+        let room = (HEAD as usize).saturating_sub(head.len());
+        let (taken, _) = bytes.split_at_checked(room).unwrap_or((bytes, &[]));
+        let length = taken.len();
+        head.extend_from_slice(taken);
         reader.consume(length);
         let whole = head.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-        let lines = head[..whole].strip_prefix(UTF8_BOM).unwrap_or(&head[..whole]);
+        let lines = head.get(..whole).unwrap_or_default();
+        let lines = lines.strip_prefix(UTF8_BOM).unwrap_or(lines);
         if !lines.trim_ascii().is_empty() {
             break;
         }

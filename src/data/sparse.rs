@@ -65,7 +65,7 @@ impl Compressed {
 
     /// Number of rows.
     pub fn rows(&self) -> usize {
-        self.offsets.len() - 1
+        self.offsets.len().saturating_sub(1)
     }
 
     /// Number of entries.
@@ -82,6 +82,7 @@ impl Compressed {
     ///
     /// # Panics
     /// If `row` is not below [`Compressed::rows`].
+    #[expect(clippy::indexing_slicing, reason = "documented")]
     pub fn range(&self, row: usize) -> Range<usize> {
         self.offsets[row] as usize..self.offsets[row + 1] as usize
     }
@@ -90,12 +91,14 @@ impl Compressed {
     ///
     /// # Panics
     /// If `row` is not below [`Compressed::rows`].
+    #[expect(clippy::indexing_slicing, reason = "documented")]
     pub fn row(&self, row: usize) -> &[u32] {
         &self.columns[self.range(row)]
     }
 }
 
 impl Band<'_> {
+    #[expect(clippy::indexing_slicing, reason = "`count` has seen every row, and the offsets are its sums")]
     fn scatter(self, offsets: &[u64], row_of: &[u32], column_of: &[u32]) {
         let Band { rows, columns, order } = self;
         let base = offsets[rows.start];
@@ -127,11 +130,16 @@ impl Band<'_> {
 }
 
 /// `values` in the order of a pattern: entry p is `values[order[p]]`.
+///
+/// # Panics
+/// If there are fewer `values` than the pattern was built of.
+#[expect(clippy::indexing_slicing, reason = "documented")]
 pub fn gather<T: Copy + Send + Sync>(order: &[u64], values: &[T]) -> Vec<T> {
     order.par_iter().map(|&position| values[position as usize]).collect()
 }
 
-/// How often each of `0..rows` occurs in `row_of`.
+/// How often each of `0..rows` occurs in `row_of`; panics if another does.
+#[expect(clippy::indexing_slicing, reason = "indices of ids that exist")]
 pub(crate) fn count(rows: usize, row_of: &[u32]) -> Vec<u64> {
     let tally = |part: &[u32]| {
         let mut counts = vec![0_u64; rows];
@@ -150,6 +158,7 @@ pub(crate) fn count(rows: usize, row_of: &[u32]) -> Vec<u64> {
 }
 
 /// Cuts the rows into one band for each thread, of about as many entries each.
+#[expect(clippy::indexing_slicing, reason = "bands end at a row, or behind the last")]
 fn bands<'a>(offsets: &[u64], mut columns: &'a mut [u32], mut order: &'a mut [u64]) -> Vec<Band<'a>> {
     let (rows, entries) = (offsets.len() - 1, columns.len() as u64);
     let wanted = if entries < 1 << 14 { 1 } else { rayon::current_num_threads() as u64 };

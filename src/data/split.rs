@@ -72,8 +72,8 @@ impl Ratings {
             times.into_iter().zip(held).filter(|(_, held)| !**held).map(|(time, _)| time).collect()
         });
         let mut rest = Held::default();
-        for (position, &held) in held.iter().enumerate() {
-            let (user, item, value) = (self.user[position], self.item[position], self.value[position]);
+        let triples = self.user.into_iter().zip(self.item).zip(self.value);
+        for (((user, item), value), &held) in triples.zip(held) {
             if held {
                 rest.user.push(Some(user));
                 rest.item.push(Some(item));
@@ -113,6 +113,7 @@ fn hold_out_of_each(user: &[u32], counts: &[u64], fraction: f64, seed: u64) -> R
     let mut wanted: Vec<u64> =
         counts.iter().map(|&count| if count < 2 { 0 } else { share(count, fraction) }).collect();
     let mut rng = generator(seed);
+    #[expect(clippy::indexing_slicing, reason = "the counts are those of all users")]
     let each = |&user: &u32| {
         let (left, wanted) = (&mut left[user as usize], &mut wanted[user as usize]);
         let held = draw(&mut rng, *left, wanted);
@@ -122,6 +123,7 @@ fn hold_out_of_each(user: &[u32], counts: &[u64], fraction: f64, seed: u64) -> R
     Ok(user.iter().map(each).collect())
 }
 
+#[expect(clippy::indexing_slicing, reason = "there is a time for each rating")]
 fn hold_out_newest(time: Option<&[i64]>, count: usize, fraction: f64) -> Result<Vec<bool>> {
     check(count, fraction)?;
     let Some(time) = time else {
@@ -130,10 +132,11 @@ fn hold_out_newest(time: Option<&[i64]>, count: usize, fraction: f64) -> Result<
             "read them with time, or hold out by random or by user",
         ));
     };
-    let mut order: Vec<usize> = (0..count).collect();
-    order.sort_by_key(|&position| time[position]);
+    // Stable: of equal times the later in the file is the newer.
+    let mut order: Vec<(usize, i64)> = time.iter().copied().enumerate().collect();
+    order.sort_by_key(|&(_, time)| time);
     let mut held = vec![false; count];
-    for &position in &order[count - share(count as u64, fraction) as usize..] {
+    for (position, _) in order.into_iter().rev().take(share(count as u64, fraction) as usize) {
         held[position] = true;
     }
     Ok(held)

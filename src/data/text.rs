@@ -32,8 +32,8 @@ pub(crate) fn quoted(bytes: &[u8]) -> String {
 pub(crate) fn one_line(text: &impl ToString) -> String {
     const MOST: usize = 200;
     let text = text.to_string().replace(char::is_control, " ");
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
+    match text.char_indices().nth(MOST).and_then(|(end, _)| text.get(..end)) {
+        Some(begin) => format!("{begin}…"),
         None => text,
     }
 }

@@ -1,7 +1,7 @@
-//! Rows of factors that are put in the place of the drawn ones.
+//! Factors on their way from the device and to it.
 
 use super::Problem;
-use crate::backend::Backend;
+use crate::backend::{Backend, Buffer, read_f32};
 use crate::data::Side;
 use crate::error::Result;
 
@@ -17,6 +17,42 @@ pub struct Row {
 }
 
 impl Problem {
+    /// The factors as they are, with their bias columns and the unknown's row: `[rows + 1, width]`.
+    ///
+    /// # Errors
+    /// As [`Backend::read`].
+    pub fn read_factors(&self, role: Side, backend: &mut dyn Backend) -> Result<Vec<f32>> {
+        let buffers = self.side(role).shards.iter().map(|shard| shard.factors);
+        read_shards(buffers, backend)
+    }
+
+    /// Replaces the factors, in the form of [`Problem::read_factors`].
+    ///
+    /// # Errors
+    /// As [`Backend::write`].
+    pub fn write_factors(&self, role: Side, factors: &[f32], backend: &mut dyn Backend) -> Result<()> {
+        let mut rest = factors;
+        for shard in &self.side(role).shards {
+            let (mine, others) = rest.split_at(shard.factors.len());
+            backend.write(shard.factors, bytemuck::cast_slice(mine))?;
+            rest = others;
+        }
+        Ok(())
+    }
+
+    /// Cuts an array like [`Problem::read_factors`]' into the latent columns
+    /// `[rows, rank]` and the bias `[rows]` in units of the target, without the
+    /// unknown's row.
+    pub fn split_bias(&self, role: Side, wide: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let rows = wide.len() / self.width - 1;
+        let mut factors = Vec::with_capacity(rows * self.rank);
+        let mut biases = Vec::with_capacity(rows);
+        for row in wide.chunks_exact(self.width).take(rows) {
+            factors.extend_from_slice(&row[..self.rank]);
+            biases.push(self.side(role).bias.map_or(0.0, |bias| row[bias] * self.bias_unit));
+        }
+        (factors, biases)
+    }
     /// Replaces rows of a side's factors; the others stay as they are.
     ///
     /// # Errors
@@ -38,4 +74,16 @@ impl Problem {
         }
         self.write_factors(role, &wide, backend)
     }
+}
+
+/// The elements of a side's buffers, shard after shard.
+///
+/// # Errors
+/// As [`Backend::read`].
+pub fn read_shards(buffers: impl IntoIterator<Item = Buffer>, backend: &mut dyn Backend) -> Result<Vec<f32>> {
+    let mut all = Vec::new();
+    for buffer in buffers {
+        all.extend(read_f32(backend, buffer)?);
+    }
+    Ok(all)
 }

@@ -117,7 +117,7 @@ impl Checkpoint {
         let unreadable =
             |e: serde_json::Error| file.bad(format!("says what can't be read: {}", one_line(&e)));
         match serde_json::from_str::<Format>(text).map_err(unreadable)?.checkpoint {
-            Some(FORMAT) => {}
+            Some(FORMAT) => file.require_checksum()?,
             Some(other) => {
                 let what = format!("is a checkpoint of format {other}, and this version reads {FORMAT}");
                 return Err(Error::data(path, what, "go on with the version that wrote it"));
@@ -216,6 +216,6 @@ impl Tensors {
         let text = serde_json::to_string(document)
             .map_err(|e| Error::Internal(format!("a checkpoint can't be written: {e}")))?;
         let tensors = all(&self.singles).chain(all(&self.doubles)).collect();
-        file.write(|out| tensors::write(out, text, tensors))
+        file.write(|out| tensors::write_checked(out, text, tensors))
     }
 }

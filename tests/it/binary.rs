@@ -340,6 +340,7 @@ fn broken_parquet() {
             "encrypted-end.parquet: is encrypted; write it without encryption, or as CSV",
             "float-user.parquet: column \"userId\" (user) holds no ids; write ids as whole numbers or as text",
             "footer-too-long.parquet: is a Parquet file without its end; it is cut short or damaged: copy it again",
+            "more-children-than-columns.parquet: is a Parquet file that can't be read (its footer does not fit together); it is cut short or damaged: copy it again",
             "footer-zeros.parquet: is a Parquet file that can't be read (Parquet error: Required field version is missing); it is cut short or damaged: copy it again",
             "infinite-rating.parquet: row 1: rating inf is not finite; correct or remove it",
             "missing-rating.parquet: the names do not tell the rating: \"timestamp\", \"userId\", \"movieId\"; name the columns with --columns",
@@ -356,5 +357,19 @@ fn broken_parquet() {
             "two-columns.parquet: the names do not tell the user: \"a\", \"b\"; name the columns with --columns",
             "wrong-end.parquet: is a Parquet file without its end; it is cut short or damaged: copy it again",
         ],
+    );
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn a_footer_out_of_all_proportion() {
+    let whole = std::fs::read(Path::new(ROOT).join("inputs/parquet/plain.parquet")).unwrap();
+    let (body, end) = whole.split_at(whole.len() - 8);
+    let footer = u32::from_le_bytes(*end.first_chunk().unwrap()) + (1 << 20);
+    let bytes = [body, &vec![0; 1 << 20], &footer.to_le_bytes(), b"PAR1"].concat();
+    let error = read_ratings([Input::bytes("a.parquet", bytes)], &ReadOptions::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "a.parquet: has a footer of 1049086 among 1049850 bytes, more than ratings need; write it with larger row groups, of 100,000 rows or more"
     );
 }

@@ -15,7 +15,7 @@ fn what_fuzzing_kept_breaks_no_promise() {
         }
         assert!(seen >= 5, "{target}: {seen} files");
         let source = std::fs::read_to_string(root.join(format!("fuzz_targets/{target}.rs"))).unwrap();
-        assert!(source.contains(&format!("deltav_fuzz::{target}(data)")), "{target}");
+        assert!(source.contains(&format!("deltav_fuzz::bounded(deltav_fuzz::{target}, data)")), "{target}");
     }
     let targets = std::fs::read_dir(root.join("fuzz_targets")).unwrap().count();
     assert_eq!(targets, TARGETS.len(), "each target is replayed");

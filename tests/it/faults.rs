@@ -4,7 +4,8 @@ use deltav::backend::Backend;
 use deltav::config::{ModelKind, TrainConfig};
 use deltav::event::{Event, Silent};
 use deltav::optim::OPTIMIZERS;
-use deltav::train::{Dataset, train};
+use deltav::output::Claim;
+use deltav::train::{Checkpoint, Checkpointing, Controls, Dataset, Every, train, train_with};
 
 use crate::support::faulty::{Fault, Faulty};
 use crate::support::{devices, problems};
@@ -75,5 +76,41 @@ fn a_fault_at_any_verb_is_the_error_of_the_run_and_leaves_nothing_allocated() {
             backend.recover();
             assert_eq!(run(&mut backend).unwrap(), whole, "{}", config.optimizer);
         }
+    }
+}
+
+#[test]
+fn from_a_fault_at_any_verb_the_run_goes_on_from_its_last_checkpoint() {
+    let (part, valid) = problems::random(8, 7, 0.7, 3).split(0.2, 2).unwrap();
+    let data = Dataset { train: part, valid: Some(valid), test: None };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("run.ckpt");
+    let mut backend = Faulty::healthy(devices::cpu(1));
+    for config in configs() {
+        let run = |backend: &mut Faulty| {
+            let resume = file.exists().then(|| Checkpoint::load(&file).unwrap());
+            let checkpoint =
+                Checkpointing { file: Claim::acquire(&file, true).unwrap(), every: Every::Epochs(1) };
+            let controls = Controls { checkpoint: Some(checkpoint), resume, ..Controls::default() };
+            train_with(config.clone().check().unwrap(), &data, backend, &mut |_: &Event| {}, controls)
+        };
+        backend.recover();
+        let whole = run(&mut backend).unwrap();
+        let verbs = backend.verbs();
+        for n in 1..=verbs {
+            let _ = std::fs::remove_file(&file);
+            backend.fail_at(n, Fault::Lost);
+            let error = run(&mut backend).unwrap_err();
+            let what = format!("{}, verb {n} of {verbs}: {error}", config.optimizer);
+            assert_eq!(error.exit_code(), 69, "{what}");
+            assert_eq!(
+                error.to_string().contains("run.ckpt: the same call with --resume"),
+                file.exists(),
+                "{what}"
+            );
+            backend.recover();
+            assert!(run(&mut backend).unwrap() == whole, "{what}");
+        }
+        let _ = std::fs::remove_file(&file);
     }
 }

@@ -292,6 +292,12 @@ fn a_damaged_checkpoint_is_refused_and_never_believed() {
         let error = resume(bytes[..length].to_vec()).unwrap_err();
         assert_eq!(error.exit_code(), 65, "{length}: {error}");
     }
+    for at in (0..bytes.len()).step_by(11) {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 1 << (at % 8);
+        let error = resume(bytes).map(|_| at).unwrap_err();
+        assert_eq!(error.exit_code(), 65, "byte {at}: {error}");
+    }
     let model = folder.path().join("model");
     train_model(&data).save(&model, false).unwrap();
     let error = Checkpoint::load(&model).unwrap_err().to_string();

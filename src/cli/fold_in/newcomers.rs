@@ -112,9 +112,9 @@ pub(super) fn whole(
     };
     // Each id is looked up once, not once for each of its ratings.
     let indices: Vec<u32> = others.iter().map(|id| other(predictor, side, id)).collect();
+    #[expect(clippy::indexing_slicing, reason = "rows, order and indices are those of the ratings")]
     let newcomer = |row: usize| {
-        let range = rows.offsets[row] as usize..rows.offsets[row + 1] as usize;
-        let cells = rows.columns[range.clone()].iter().zip(&order[range]);
+        let cells = rows.row(row).iter().zip(&order[rows.range(row)]);
         let id = ids.get(row as u32);
         Newcomer {
             id: id.to_vec(),
@@ -183,6 +183,7 @@ impl Group {
         // The pair that is the first to come again.
         let mut twice: Option<[&Cell; 2]> = None;
         for cells in self.cells.chunk_by(|a, b| a.with == b.with) {
+            let Some(Cell { with, .. }) = cells.first() else { continue };
             let Some((_, rating)) = counting(cells.iter().map(|cell| cell.rating), duplicates) else {
                 if let [first, second, ..] = cells
                     && twice.is_none_or(|[_, before]| second.order() < before.order())
@@ -191,7 +192,7 @@ impl Group {
                 }
                 continue;
             };
-            ratings.push((other(predictor, side, &cells[0].with), rating));
+            ratings.push((other(predictor, side, with), rating));
         }
         if let Some(cells) = twice {
             return Err(self.twice(side, cells));
@@ -205,7 +206,8 @@ impl Group {
             Side::Users => [&self.id[..], &second.with],
             Side::Items => [&second.with[..], &self.id],
         };
-        let at = |cell: &Cell| (cell.file, Location::at(self.files[cell.file].clone(), cell.place));
+        let file = |cell: &Cell| self.files.get(cell.file).cloned().unwrap_or_default();
+        let at = |cell: &Cell| (cell.file, Location::at(file(cell), cell.place));
         rated_twice(pair, at(first), at(second))
     }
 }

@@ -108,9 +108,9 @@ impl<'m> Layout<'m> {
         let best: Vec<Best<'_>> = best.collect();
         let (items, best_users) = if users { (Some(best), None) } else { (None, Some(best)) };
         let (ratings, unknown) = (newcomer.ratings.len(), answer.row.unknown);
-        let mut numbers = self.numbers(&answer.row);
-        let factors = numbers.split_off(1);
-        Object { user, item, ratings, unknown, bias: numbers[0], factors, items, users: best_users }
+        let mut numbers = self.numbers(&answer.row).into_iter();
+        let bias = numbers.next().unwrap_or_default();
+        Object { user, item, ratings, unknown, bias, factors: numbers.collect(), items, users: best_users }
     }
 }
 

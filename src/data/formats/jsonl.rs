@@ -54,7 +54,8 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
     parse(&lines, Keys(&mut keys))?;
     let keys: Vec<&[u8]> = keys.iter().map(String::as_bytes).collect();
     let positions = resolve_names(&lines.at(), &keys, request.columns, roles)?;
-    let wanted: Vec<&[u8]> = positions.into_iter().map(|position| keys[position]).collect();
+    let wanted: Vec<&[u8]> =
+        positions.into_iter().filter_map(|position| keys.get(position).copied()).collect();
     loop {
         record(&lines, &wanted, request, sink)?;
         if !lines.advance()? {
@@ -67,9 +68,9 @@ fn record(lines: &Lines<'_>, wanted: &[&[u8]], request: &Request<'_>, sink: &mut
     let mut values: [Option<&RawValue>; ROLES] = [None; ROLES];
     parse(lines, Wanted { keys: wanted, values: &mut values })?;
     let mut cells = [const { Cow::Borrowed("") }; ROLES];
-    for (role, (key, cell)) in wanted.iter().zip(&mut cells).enumerate() {
+    for (role, ((key, cell), value)) in wanted.iter().zip(&mut cells).zip(values).enumerate() {
         let name = if role < 2 { format!("{} id", role_name(role)) } else { role_name(role).to_owned() };
-        let Some(value) = values[role] else {
+        let Some(value) = value else {
             let what = format!("the object has no {} ({})", quoted(key), role_name(role));
             return Err(lines.wrong(what, "add it or remove the line"));
         };
@@ -87,12 +88,13 @@ fn record(lines: &Lines<'_>, wanted: &[&[u8]], request: &Request<'_>, sink: &mut
             return Err(lines.wrong(format!("the {name} is empty"), "fill it in or remove the line"));
         }
     }
-    let rating = request.rating.then(|| parse_rating(cells[2].as_bytes())).transpose();
-    let time = request.time.then(|| parse_timestamp(cells[3].as_bytes())).transpose();
+    let [user, item, rating, time] = &cells;
+    let rating = request.rating.then(|| parse_rating(rating.as_bytes())).transpose();
+    let time = request.time.then(|| parse_timestamp(time.as_bytes())).transpose();
     let wrong = |(what, remedy): (String, String)| lines.wrong(what, remedy);
     sink(Record {
-        user: cells[0].as_bytes(),
-        item: cells[1].as_bytes(),
+        user: user.as_bytes(),
+        item: item.as_bytes(),
         rating: rating.map_err(wrong)?,
         time: time.map_err(wrong)?,
         place: lines.place(),
@@ -101,8 +103,11 @@ fn record(lines: &Lines<'_>, wanted: &[&[u8]], request: &Request<'_>, sink: &mut
 
 /// The text of a string or of a number, or what else the value is.
 fn scalar(json: &str) -> std::result::Result<Cow<'_, str>, String> {
+    let plain = json.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    if let Some(text) = plain.filter(|text| !text.contains('\\')) {
+        return Ok(Cow::Borrowed(text));
+    }
     match json.as_bytes() {
-        [b'"', text @ .., b'"'] if !text.contains(&b'\\') => Ok(Cow::Borrowed(&json[1..json.len() - 1])),
         [b'"', ..] => serde_json::from_str(json)
             .map(Cow::Owned)
             .map_err(|error| format!("is no valid string: {}", message(&error))),
@@ -197,12 +202,11 @@ impl<'de> Visitor<'de> for Wanted<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> std::result::Result<(), A::Error> {
         while let Some(role) = object.next_key_seed(Role(self.keys))? {
-            match role {
+            match role.and_then(|role| self.values.get_mut(role).zip(self.keys.get(role))) {
                 None => drop(object.next_value::<IgnoredAny>()?),
-                Some(role) if self.values[role].is_none() => self.values[role] = Some(object.next_value()?),
-                Some(role) => {
-                    let key = quoted(self.keys[role]);
-                    return Err(A::Error::custom(format_args!("{TWICE} {key} twice,")));
+                Some((value @ None, _)) => *value = Some(object.next_value()?),
+                Some((Some(_), key)) => {
+                    return Err(A::Error::custom(format_args!("{TWICE} {} twice,", quoted(key))));
                 }
             }
         }

@@ -80,11 +80,12 @@ impl<'a> Lines<'a> {
 
 /// A whole number and its digits without leading zeros: `007` and `7` are one index.
 pub(super) fn whole(text: &[u8]) -> Option<(u64, &[u8])> {
-    if text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
+    let (_, but_last) = text.split_last()?;
+    if !text.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let zeros = text[..text.len() - 1].iter().take_while(|&&digit| digit == b'0').count();
-    let digits = &text[zeros..];
+    let zeros = but_last.iter().take_while(|&&digit| digit == b'0').count();
+    let (_, digits) = text.split_at_checked(zeros)?;
     let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
     Some((number, digits))
 }

@@ -38,7 +38,7 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
     let length = file.metadata().map_err(|source| Error::Io { path: path.to_owned(), source })?.len();
     let mut file = BufReader::new(file);
     let header = Header::read(&mut file).map_err(|fault| failure(path, fault))?;
-    let &[_, columns] = &header.shape[..] else {
+    let &[rows, columns] = &header.shape[..] else {
         return Err(Error::data(
             path,
             format!("holds an array of shape {:?}, not a matrix", header.shape),
@@ -63,14 +63,14 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
     let mut cells =
         Cells { path, dtype: header.dtype, row: 0, columns, rating: request.rating, count: 0, whole: true };
     if header.fortran {
-        cells.column_major(&mut file.into_inner(), &header, BLOCK, sink)?;
+        cells.column_major(&mut file.into_inner(), &header, rows, BLOCK, sink)?;
     } else {
-        cells.rows(&mut file, header.shape[0], sink)?;
+        cells.rows(&mut file, rows, sink)?;
     }
     if cells.count == 0 {
         return Err(Error::data(path, "has no ratings: every cell is NaN", "pass a matrix with ratings"));
     }
-    if !request.forced && cells.look_like_triples(header.shape[0]) {
+    if !request.forced && cells.look_like_triples(rows) {
         return Err(Error::data(
             path,
             format!(
@@ -107,18 +107,19 @@ impl Cells<'_> {
         &mut self,
         file: &mut (impl Read + Seek),
         header: &Header,
+        rows: u64,
         most: u64,
         sink: &mut Sink<'_>,
     ) -> Result<()> {
-        // Both at least 1, and their product the file's length.
-        let (rows, columns) = (header.shape[0], self.columns);
-        let block = (most / (columns * self.dtype.size as u64)).clamp(1, rows);
+        // Rows, columns and size are at least 1, and their product the file's length.
+        let block = (most / (self.columns * self.dtype.size as u64)).clamp(1, rows);
         (0..rows).step_by(block as usize).try_for_each(|start| {
             let end = (start + block).min(rows);
-            let turned = turn(file, header, start..end, columns).map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => self.shorter(),
-                _ => failure(self.path, error.into()),
-            })?;
+            let turned =
+                turn(file, header, start..end, [rows, self.columns]).map_err(|error| match error.kind() {
+                    io::ErrorKind::UnexpectedEof => self.shorter(),
+                    _ => failure(self.path, error.into()),
+                })?;
             self.rows(&mut &turned[..], end, sink)
         })
     }
@@ -136,7 +137,7 @@ impl Cells<'_> {
             if read == 0 {
                 return if self.row == end { Ok(()) } else { Err(self.shorter()) };
             }
-            for cell in buffer[..read].chunks_exact(size) {
+            for cell in buffer.get(..read).unwrap_or_default().chunks_exact(size) {
                 let value = self.dtype.number(cell);
                 self.whole &= column > 1 || (value >= 0.0 && value.fract() == 0.0);
                 if !value.is_nan() {
@@ -179,19 +180,19 @@ fn turn(
     file: &mut (impl Read + Seek),
     header: &Header,
     rows: Range<u64>,
-    columns: u64,
+    [all, columns]: [u64; 2],
 ) -> io::Result<Vec<u8>> {
     let size = header.dtype.size;
-    let (all, count) = (header.shape[0], (rows.end - rows.start) as usize);
+    let count = (rows.end - rows.start) as usize;
     let mut turned = vec![0; count * columns as usize * size];
     let mut column_bytes = vec![0; count * size];
-    for column in 0..columns as usize {
-        let first = (column as u64 * all + rows.start) * size as u64;
+    for column in 0..columns {
+        let first = (column * all + rows.start) * size as u64;
         file.seek(SeekFrom::Start(header.length + first))?;
         file.read_exact(&mut column_bytes)?;
-        for (row, cell) in column_bytes.chunks_exact(size).enumerate() {
-            let place = (row * columns as usize + column) * size;
-            turned[place..place + size].copy_from_slice(cell);
+        let places = turned.chunks_exact_mut(size).skip(column as usize).step_by(columns as usize);
+        for (place, cell) in places.zip(column_bytes.chunks_exact(size)) {
+            place.copy_from_slice(cell);
         }
     }
     Ok(turned)
@@ -207,8 +208,8 @@ pub(super) fn write_index(index: u64, text: &mut String) {
 /// Reads until the buffer is full or the input ends. Returns how many bytes.
 fn fill(bytes: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut read = 0;
-    while read < buffer.len() {
-        match bytes.read(&mut buffer[read..]) {
+    while let Some(rest) = buffer.get_mut(read..).filter(|rest| !rest.is_empty()) {
+        match bytes.read(rest) {
             Ok(0) => break,
             Ok(more) => read += more,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -260,7 +261,7 @@ mod tests {
                 Ok(())
             };
             let mut matrix = cells(dtype, columns);
-            matrix.column_major(&mut Cursor::new(&bytes), &header, most, &mut sink).unwrap();
+            matrix.column_major(&mut Cursor::new(&bytes), &header, rows, most, &mut sink).unwrap();
             assert_eq!(found, expected, "{most} bytes");
         }
     }
@@ -294,7 +295,7 @@ mod tests {
             let mut file = Cursor::new(&bytes[..length]);
             let header = Header { dtype, fortran, shape: vec![rows, columns], length: 0 };
             match fortran {
-                true => matrix.column_major(&mut file, &header, BLOCK, &mut sink),
+                true => matrix.column_major(&mut file, &header, rows, BLOCK, &mut sink),
                 false => matrix.rows(&mut file, rows, &mut sink),
             }
             .map(|()| count)

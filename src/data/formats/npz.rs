@@ -24,7 +24,7 @@ pub(super) const FORMAT: Format = Format {
     aliases: &[],
     recognize: |head, path| {
         // Any zip archive begins so: its first file's name decides, or its own.
-        let name_length = head.get(26..28).map_or(0, |length| usize::from(length[0]));
+        let name_length = head.get(26).copied().map_or(0, usize::from);
         let array = head.get(30..30 + name_length).is_some_and(|name| name.ends_with(b".npy"));
         let named = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npz"));
         head.starts_with(b"PK\x03\x04") && (array || named)
@@ -136,9 +136,9 @@ impl Records<'_, '_> {
         let (mut user, mut item) = (String::new(), String::new());
         for entry in 1..=count {
             let mut place = [0; 2];
-            for (axis, index) in indices.iter_mut().enumerate() {
-                place[axis] =
-                    within(self.archive.path(), index.integer()?, AXES[axis], self.shape[axis], entry)?;
+            let axes = indices.iter_mut().zip(AXES).zip(self.shape);
+            for (place, ((index, axis), length)) in place.iter_mut().zip(axes) {
+                *place = within(self.archive.path(), index.integer()?, axis, length, entry)?;
             }
             let rating = value(self.archive.path(), &mut data, self.request.rating, entry)?;
             self.record(place, rating, entry, [&mut user, &mut item])?;

@@ -9,7 +9,7 @@ use std::path::Path;
 use parquet::column::reader::get_column_reader;
 use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
-use parquet::schema::types::ColumnDescPtr;
+use parquet::schema::types::{ColumnDescPtr, TypePtr};
 
 use super::super::columns::{resolve_names, role_name};
 use super::super::source::Source;
@@ -19,6 +19,7 @@ use crate::error::{Error, Location, Place, Result};
 use crate::panics::caught;
 
 mod cells;
+mod footer;
 mod pages;
 
 use cells::{Cells, Kind};
@@ -50,7 +51,9 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
     let positions = resolve_names(&Location::file(path), &names, request.columns, roles)?;
     let mut leaves = Vec::new();
     for (role, &position) in positions.iter().enumerate() {
-        leaves.push(leaf(path, &file, role, position)?);
+        // There is one: resolve_names gives positions of these.
+        let field = fields.get(position).ok_or_else(|| damaged(path, "a column is missing"))?;
+        leaves.push(leaf(path, &file, role, (position, field))?);
     }
     let columns: Vec<ColumnDescPtr> = leaves.iter().map(|&leaf| schema.column(leaf)).collect();
 
@@ -80,14 +83,27 @@ fn open(path: &Path, mut file: File) -> Result<SerializedFileReader<Bounded>> {
         b"PAR1" if footer <= length - 12 => {}
         _ => return Err(Error::data(path, "is a Parquet file without its end", DAMAGED)),
     }
+    if !footer::is_in_proportion(footer, length) {
+        let what = format!("has a footer of {footer} among {length} bytes, more than ratings need");
+        return Err(Error::data(path, what, "write it with larger row groups, of 100,000 rows or more"));
+    }
+    let mut bytes = vec![0; footer as usize];
+    let at = SeekFrom::Start(length - 8 - footer);
+    file.seek(at).and_then(|_| file.read_exact(&mut bytes)).map_err(io)?;
+    if !footer::is_sound(&bytes) {
+        return Err(damaged(path, "its footer does not fit together"));
+    }
     decode(path, || SerializedFileReader::new(Bounded { file, length }))
 }
 
 /// The place among all columns, nested ones too, of a part of a rating, if it is fit for that.
-fn leaf(path: &Path, file: &SerializedFileReader<Bounded>, role: usize, position: usize) -> Result<usize> {
+fn leaf(
+    path: &Path,
+    file: &SerializedFileReader<Bounded>,
+    role: usize,
+    (position, field): (usize, &TypePtr),
+) -> Result<usize> {
     let schema = file.metadata().file_metadata().schema_descr();
-    let fields = schema.root_schema().get_fields();
-    let field = &fields[position];
     let refused = |what: &str, remedy: &str| {
         let name = quoted(field.name().as_bytes());
         Err(Error::data(path, format!("column {name} ({}) {what}", role_name(role)), remedy))
@@ -149,21 +165,26 @@ fn read_group(
             let place = Place::row(before + done + row as u64 + 1);
             let wrong =
                 |(what, remedy): (String, String)| Error::data_at(Location::at(path, place), what, remedy);
-            cells[0].id(row, &mut user);
-            cells[1].id(row, &mut item);
-            for (role, id) in [&user, &item].into_iter().enumerate() {
+            let mut cells = cells.iter();
+            for (role, id) in [&mut user, &mut item].into_iter().enumerate() {
+                id.clear();
+                if let Some(cells) = cells.next() {
+                    cells.id(row, id);
+                }
                 if id.is_empty() {
                     let what = format!("the {} id is empty", role_name(role));
                     return Err(wrong((what, "fill it in or remove the row".to_owned())));
                 }
             }
-            let rating = request.rating.then(|| cells[2].rating(row)).transpose().map_err(wrong)?;
-            let time = request.time.then(|| cells[3].time(row)).transpose().map_err(wrong)?;
+            let rating = cells.next().filter(|_| request.rating);
+            let rating = rating.map(|cells| cells.rating(row)).transpose().map_err(wrong)?;
+            let time = cells.next().filter(|_| request.time);
+            let time = time.map(|cells| cells.time(row)).transpose().map_err(wrong)?;
             sink(Record { user: &user, item: &item, rating, time, place })?;
         }
         done += complete as u64;
         if let Some(role) = null {
-            let name = quoted(columns[role].name().as_bytes());
+            let name = quoted(columns.get(role).map_or("", |column| column.name()).as_bytes());
             return Err(Error::data_at(
                 Location::at(path, Place::row(before + done + 1)),
                 format!("column {name} ({}) is null", role_name(role)),

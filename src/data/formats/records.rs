@@ -26,15 +26,10 @@ enum Cut {
 }
 
 /// Candidates of [`Separator::Auto`], in the order in which they are tried.
-const CUTS: [Cut; 7] = [
-    Cut::DoubleColon,
-    Cut::Byte(b'\t'),
-    Cut::Byte(b','),
-    Cut::Byte(b';'),
-    Cut::Byte(b'|'),
-    Cut::Spaces,
-    Cut::Byte(b','), // where a line has one column only
-];
+const CUTS: [Cut; 6] =
+    [Cut::DoubleColon, Cut::Byte(b'\t'), Cut::Byte(b','), Cut::Byte(b';'), Cut::Byte(b'|'), Cut::Spaces];
+/// What cuts a file of one column, in which nothing else does.
+const COMMA: Cut = Cut::Byte(b',');
 
 /// The records of a text, one at a time.
 pub(in super::super) struct Records<'a> {
@@ -104,7 +99,7 @@ impl<'a> Records<'a> {
         self.line = self.lines;
         let cut = match self.cut {
             Some(cut) => cut,
-            None => *self.cut.insert(detect(&self.buffer[..self.end()], self.least)),
+            None => *self.cut.insert(detect(self.text(), self.least)),
         };
         self.fields.clear();
         match cut {
@@ -113,7 +108,7 @@ impl<'a> Records<'a> {
             Cut::Byte(byte) => self.split_quoted(byte, false)?,
             Cut::Spaces => self.split_quoted(b' ', true)?,
         }
-        if self.fields.iter().skip(self.columns).any(|range| is_text(&self.buffer[range.clone()])) {
+        if self.fields.iter().skip(self.columns).any(|range| is_text(self.cell(range))) {
             return Err(Error::data_line(
                 self.source.path(),
                 self.line,
@@ -136,12 +131,17 @@ impl<'a> Records<'a> {
 
     /// A field of the record, from 0; `None` past its end.
     pub(in super::super) fn field(&self, index: usize) -> Option<&[u8]> {
-        self.fields.get(index).map(|range| &self.buffer[range.clone()])
+        self.fields.get(index).map(|range| self.cell(range))
     }
 
     /// The fields of the record.
     pub(in super::super) fn fields(&self) -> Vec<&[u8]> {
-        self.fields.iter().map(|range| &self.buffer[range.clone()]).collect()
+        self.fields.iter().map(|range| self.cell(range)).collect()
+    }
+
+    /// The bytes of one of `fields`.
+    fn cell(&self, range: &Range<usize>) -> &[u8] {
+        self.buffer.get(range.clone()).unwrap_or_default()
     }
 
     /// The source's name for messages.
@@ -151,7 +151,7 @@ impl<'a> Records<'a> {
 
     /// Appends a physical line; `false` at the end of the file. `quote`: the line of an open quote.
     fn read_line(&mut self, quote: Option<u64>) -> Result<bool> {
-        let most = (LONGEST + 1 - self.buffer.len()) as u64;
+        let most = (LONGEST + 1).saturating_sub(self.buffer.len()) as u64;
         let read = self.source.read_until(self.line_end, most, &mut self.buffer)?;
         self.lines += u64::from(read > 0);
         if self.buffer.len() <= LONGEST {
@@ -163,6 +163,11 @@ impl<'a> Records<'a> {
         ))
     }
 
+    /// What was read, without the end of the last line.
+    fn text(&self) -> &[u8] {
+        self.buffer.get(..self.end()).unwrap_or_default()
+    }
+
     /// Where the text of the last line read ends: before CR and LF.
     fn end(&self) -> usize {
         let text = self.buffer.strip_suffix(&[self.line_end]).unwrap_or(&self.buffer);
@@ -172,7 +177,7 @@ impl<'a> Records<'a> {
     fn split_at(&mut self, separator: u8) {
         let end = self.end();
         let mut start = 0;
-        for stop in memchr_iter(separator, &self.buffer[..end]).take(self.columns) {
+        for stop in memchr_iter(separator, self.buffer.get(..end).unwrap_or_default()).take(self.columns) {
             self.fields.push(start..stop);
             start = stop + 1;
         }
@@ -182,7 +187,8 @@ impl<'a> Records<'a> {
     fn split_at_double_colons(&mut self) {
         let end = self.end();
         let mut start = 0;
-        for stop in memmem::find_iter(&self.buffer[..end], b"::").take(self.columns) {
+        let text = self.buffer.get(..end).unwrap_or_default();
+        for stop in memmem::find_iter(text, b"::").take(self.columns) {
             self.fields.push(start..stop);
             start = stop + 2;
         }
@@ -190,6 +196,7 @@ impl<'a> Records<'a> {
     }
 
     /// Cuts at `separator`, or at runs of it, outside of quotes. Reads on while a quote is open.
+    #[expect(clippy::indexing_slicing, reason = "start ≤ rest ≤ stop ≤ end ≤ the buffer's length")]
     fn split_quoted(&mut self, separator: u8, runs: bool) -> Result<()> {
         let mut start = 0;
         let mut end = self.end();
@@ -224,6 +231,10 @@ impl<'a> Records<'a> {
 
     /// Moves the quoted text that begins at `start` together, each `""` as one `"`.
     /// Returns where it lies and where the closing quote ended.
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "write ≤ read ≤ the buffer's length, and write < read once one was read"
+    )]
     fn unquote(&mut self, start: usize) -> Result<(Range<usize>, usize)> {
         let opened = self.lines;
         let (mut write, mut read) = (start, start);
@@ -267,7 +278,7 @@ fn is_text(cell: &[u8]) -> bool {
 /// The first separator that cuts the line into `columns`, else into two, else a comma.
 fn detect(line: &[u8], columns: usize) -> Cut {
     let fitting = |least| CUTS.into_iter().find(|cut| count(line, *cut) >= least);
-    fitting(columns).or_else(|| fitting(2)).unwrap_or(CUTS[CUTS.len() - 1])
+    fitting(columns).or_else(|| fitting(2)).unwrap_or(COMMA)
 }
 
 /// Fields of a line, its quoted ones taken as closed at its end.
@@ -277,7 +288,8 @@ fn count(line: &[u8], cut: Cut) -> usize {
         Cut::Byte(byte) => 1 + separators(line, byte).count(),
         Cut::Spaces => {
             let line = line.trim_ascii();
-            let runs = separators(line, b' ').filter(|&at| line[at - 1] != b' ');
+            // A run is counted where it ends, which is never behind the trimmed line's end.
+            let runs = separators(line, b' ').filter(|&at| line.get(at + 1) != Some(&b' '));
             1 + runs.count()
         }
     }
@@ -285,13 +297,16 @@ fn count(line: &[u8], cut: Cut) -> usize {
 
 /// Where `separator` stands outside of quotes.
 fn separators(line: &[u8], separator: u8) -> impl Iterator<Item = usize> {
-    let mut quoted = false;
-    (0..line.len()).filter(move |&at| {
-        if line[at] == b'"' && (quoted || at == 0 || [separator, b'"'].contains(&line[at - 1])) {
+    let (mut quoted, mut before) = (false, separator);
+    let outside = move |at: &(usize, &u8)| {
+        let byte = *at.1;
+        if byte == b'"' && (quoted || [separator, b'"'].contains(&before)) {
             quoted = !quoted;
         }
-        !quoted && line[at] == separator
-    })
+        before = byte;
+        !quoted && byte == separator
+    };
+    line.iter().enumerate().filter(outside).map(|(at, _)| at)
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ fn both_ways_of_drawing_agree() {
         for (_, item) in race(2, &[1.0], &weights, &mut rng) {
             times[0][item as usize] += 1;
         }
-        for (_, item) in reject(2, vec![1.0], weights.clone(), &mut rng) {
+        for (_, item) in reject(2, vec![1.0], weights.clone(), &mut rng).unwrap() {
             times[1][item as usize] += 1;
         }
     }

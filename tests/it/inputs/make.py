@@ -291,6 +291,8 @@ def broken_parquet():
     footer = struct.unpack("<I", whole[-8:-4])[0]
     start = len(whole) - 8 - footer
     (to / "footer-zeros.parquet").write_bytes(whole[:start] + bytes(footer) + whole[-8:])
+    children = b"\x18\x06schema\x15"  # behind the root's name
+    (to / "more-children-than-columns.parquet").write_bytes(whole.replace(children + b"\x08", children + b"\x7e"))
     (to / "pages-zeros.parquet").write_bytes(whole[:4] + bytes(start - 4) + whole[start:])
     packed = (HERE / "parquet" / "pyarrow_zstd.parquet").read_bytes()
     place = packed.rindex(b"\x28\xb5\x2f\xfd")

@@ -129,7 +129,7 @@ impl Dtype {
             Kind::Signed | Kind::Unsigned => id.extend(self.integer(bytes).to_string().bytes()),
             Kind::Bytes => {
                 let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-                id.extend(&bytes[..end]);
+                id.extend(bytes.get(..end)?);
             }
             Kind::Text => {
                 let mut characters: Vec<u32> =

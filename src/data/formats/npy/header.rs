@@ -148,9 +148,9 @@ impl<'a> Text<'a> {
     fn string(&mut self) -> Option<&'a [u8]> {
         let quote = self.peek().filter(|byte| matches!(byte, b'\'' | b'"'))?;
         let (_, rest) = self.0.split_first()?;
-        let end = memchr::memchr(quote, rest)?;
-        self.0 = &rest[end + 1..];
-        Some(&rest[..end])
+        let (text, rest) = rest.split_at_checked(memchr::memchr(quote, rest)?)?;
+        (_, self.0) = rest.split_first()?;
+        Some(text)
     }
 
     fn truth(&mut self) -> Option<bool> {

@@ -54,7 +54,7 @@ impl Read for Shared {
                 0
             }
         };
-        let read = (&self.held[at..]).read(buffer)?;
+        let read = self.held.get(at..).unwrap_or_default().read(buffer)?;
         self.position += read as u64;
         Ok(read)
     }

@@ -21,10 +21,10 @@ pub(super) fn read(archive: &Archive<'_>, request: &Request<'_>, sink: &mut Sink
     let positions = resolve_names(&at, &cells, request.columns, roles)?;
     let mut archives = vec![archive.clone(); roles];
     let mut columns = Vec::new();
-    for (archive, position) in archives.iter_mut().zip(positions) {
-        columns.push(archive.array(&names[position])?);
+    for (archive, name) in archives.iter_mut().zip(positions.iter().filter_map(|&at| names.get(at))) {
+        columns.push(archive.array(name)?);
     }
-    let length = columns[0].vector(None)?;
+    let length = columns.first().map_or(Ok(0), |column| column.vector(None))?;
     for (role, column) in columns.iter().enumerate() {
         column.vector(Some(length))?;
         let dtype = column.header.dtype;
@@ -42,17 +42,19 @@ pub(super) fn read(archive: &Archive<'_>, request: &Request<'_>, sink: &mut Sink
     let (mut user, mut item) = (Vec::new(), Vec::new());
     for row in 1..=length {
         let at = || Location::at(path, Place::row(row));
-        id(&mut columns[0], &mut user, 0, &at)?;
-        id(&mut columns[1], &mut item, 1, &at)?;
+        let mut columns = columns.iter_mut();
+        for (role, text) in [&mut user, &mut item].into_iter().enumerate() {
+            columns.next().map_or(Ok(()), |column| id(column, text, role, &at))?;
+        }
         let mut rating = None;
-        if request.rating {
-            let number = columns[2].number()?;
+        if let Some(column) = columns.next().filter(|_| request.rating) {
+            let number = column.number()?;
             let checked = check_rating(number);
             rating = Some(checked.map_err(|(what, remedy)| Error::data_at(at(), what, remedy))?);
         }
         let mut time = None;
-        if request.time {
-            let checked = seconds(&mut columns[3])?.map_err(|number| {
+        if let Some(column) = columns.next().filter(|_| request.time) {
+            let checked = seconds(column)?.map_err(|number| {
                 let what = format!("timestamp {number} is no time in seconds");
                 Error::data_at(at(), what, "save timestamps as seconds")
             });

@@ -139,12 +139,13 @@ impl Cells {
 
     fn bytes(&self, row: usize) -> &[u8] {
         match &self.values {
-            Values::Bytes(values) => values[row].data(),
-            Values::Fixed(values) => values[row].data(),
+            Values::Bytes(values) => values.get(row).map_or(&[], |value| value.data()),
+            Values::Fixed(values) => values.get(row).map_or(&[], |value| value.data()),
             _ => &[],
         }
     }
 
+    #[expect(clippy::indexing_slicing, reason = "`read` has returned more rows, and no more than values")]
     fn whole(&self, row: usize) -> i128 {
         match &self.values {
             Values::Int(values) if self.kind == Kind::Unsigned => i128::from(values[row] as u32),
@@ -163,8 +164,8 @@ impl Cells {
 
     fn float(&self, row: usize) -> f64 {
         match &self.values {
-            Values::Float(values) => f64::from(values[row]),
-            Values::Double(values) => values[row],
+            Values::Float(values) => values.get(row).copied().map_or(f64::NAN, f64::from),
+            Values::Double(values) => values.get(row).copied().unwrap_or(f64::NAN),
             _ => f64::NAN,
         }
     }
@@ -198,7 +199,9 @@ impl Cells {
             (_, Kind::Text) => return parse_timestamp(self.bytes(row)),
             (_, Kind::Time(second)) => self.whole(row).div_euclid(i128::from(second)),
             (_, Kind::Date) => self.whole(row) * 86_400,
-            (Values::OldTime(values), _) => i128::from(values[row].to_seconds()),
+            (Values::OldTime(values), _) => {
+                values.get(row).map_or(i128::MAX, |value| i128::from(value.to_seconds()))
+            }
             // Beyond 2⁶² the unit is no second of any calendar; NaN is beyond, too.
             (_, Kind::Float) if self.float(row).abs() < (1_u64 << 62) as f64 => {
                 self.float(row).floor() as i128

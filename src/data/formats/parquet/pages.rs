@@ -90,7 +90,7 @@ fn unpacked_size(head: &[u8]) -> Option<u64> {
 }
 
 /// A number of seven bits a byte, the lowest first.
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
+pub(super) fn varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let (&byte, rest) = bytes.split_first()?;
@@ -129,7 +129,7 @@ impl Pages {
             Page::DataPage { buf, num_values, encoding, .. } => {
                 let levels = if self.column.max_def_level() > 0 {
                     let length = buf.first_chunk().map_or(0, |length| u32::from_le_bytes(*length));
-                    4 + length as usize
+                    4_usize.saturating_add(length as usize)
                 } else {
                     0
                 };
@@ -138,7 +138,7 @@ impl Pages {
             Page::DataPageV2 {
                 buf, num_values, encoding, def_levels_byte_len, rep_levels_byte_len, ..
             } => {
-                let levels = *def_levels_byte_len as usize + *rep_levels_byte_len as usize;
+                let levels = (*def_levels_byte_len as usize).saturating_add(*rep_levels_byte_len as usize);
                 check_delta(*encoding, buf.get(levels..).unwrap_or(&[]), *num_values)
             }
         }
