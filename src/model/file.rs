@@ -51,6 +51,8 @@
     )
 )]
 
+mod size;
+
 use std::io::{self, Write};
 use std::path::Path;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use deltav::data::{Held, HoldoutBy};
-use deltav::problem::Shards;
+use deltav::problem::{Limits, Shards};
 
 use super::*;
 
@@ -131,12 +131,13 @@ proptest! {
         width in 1..9_usize,
         most in 1..60_u64,
         max_row in 1..30_usize,
+        max_cells in 1..60_usize,
     ) {
         let max_bytes = 8 * most;
         let (user, item): (Vec<u32>, Vec<u32>) = pairs.iter().copied().unzip();
         let (m, n) = (1 + *user.iter().max().unwrap() as usize, 1 + *item.iter().max().unwrap() as usize);
         let (by_user, order) = Compressed::build(m, &user, &item);
-        let shards = match Shards::plan(&by_user, n, width, max_bytes, max_row) {
+        let shards = match Shards::plan(&by_user, n, width, &Limits { bytes: max_bytes, row: max_row, cells: max_cells }) {
             Ok(shards) => shards,
             Err(error) => {
                 prop_assert!(error.exit_code() == 71 && (width as u64) * 4 > max_bytes, "{error}");
@@ -158,6 +159,7 @@ proptest! {
             let (users, items) = (&shards.users[tile.user_shard], &shards.items[tile.item_shard]);
             let cells = &tile.cells;
             prop_assert!(cells.ratings.len() as u64 * 4 <= max_bytes && !cells.ratings.is_empty());
+            prop_assert!(cells.ratings.len() <= max_cells);
             for ((&row, &column), &target) in cells.rows.iter().zip(&cells.columns).zip(&cells.ratings) {
                 let pair = ((users.start + row as usize) as u32, (items.start + column as usize) as u32);
                 prop_assert_eq!(pairs[target as usize], pair);
