@@ -1,6 +1,7 @@
 //! An allocator that counts, and ends the process where a run holds too much at once.
 //!
-//! What C libraries allocate is not seen: that of zstd is bounded by its largest window.
+//! What C libraries allocate is not seen: for zstd that is a window, 128 MiB at most, of which as much
+//! is touched as there is content.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;

@@ -150,7 +150,7 @@ impl Optimizer for LineSearch {
         // The first epoch of either phase has no direction to go on in.
         let fresh = epoch == 1 || (self.learn.is_some() && epoch - 1 == self.warm_up);
         let beta = if fresh { 0.0 } else { self.momentum.min(self.q as f32 / (self.q as f32 + 3.0)) };
-        self.q = if fresh { 0 } else { self.q + 1 };
+        self.q = if fresh { 0 } else { self.q.saturating_add(1) };
         for (role, side) in Side::BOTH.into_iter().zip(&state.sides) {
             for (shard, &previous) in problem.side(role).shards.iter().zip(&side.previous) {
                 recording.push(Extrapolate { factors: shard.factors, previous, beta }.dispatch()?);
@@ -218,7 +218,10 @@ impl Optimizer for LineSearch {
 
     fn set_numbers(&mut self, numbers: &[f64]) -> bool {
         let [q, objective, learned @ ..] = numbers else { return false };
-        // Counts epochs: a whole number that u32 holds.
+        // Counts epochs.
+        if !(0.0..=f64::from(u32::MAX)).contains(q) || q.fract() != 0.0 {
+            return false;
+        }
         (self.q, self.objective) = (*q as u32, *objective);
         match &mut self.learn {
             Some(learn) => learn.set_numbers(learned),

@@ -320,19 +320,20 @@ impl<'a, 'b> Run<'a, 'b> {
         for named in factors(&self.problem).chain(self.state()) {
             from.fill("", &named, self.backend)?;
         }
-        let numbers = from.read_numbers("numbers")?;
-        if !self.config.optimizer.set_numbers(&numbers) {
-            return Err(from.bad("has too few or too many numbers"));
-        }
         if let Some(snapshot) = self.snapshot.as_mut().filter(|_| kept) {
             for named in snapshot.kept().0 {
                 from.fill("kept_", named, self.backend)?;
             }
             let numbers = from.read_numbers("kept_numbers")?;
-            if numbers.len() != snapshot.numbers_mut().len() {
-                return Err(from.bad("has too few or too many numbers"));
+            // Those that could not be brought back at the end are refused now.
+            if numbers.len() != snapshot.numbers_mut().len() || !self.config.optimizer.set_numbers(&numbers) {
+                return Err(from.bad(WRONG_NUMBERS));
             }
             *snapshot.numbers_mut() = numbers;
+        }
+        let numbers = from.read_numbers("numbers")?;
+        if !self.config.optimizer.set_numbers(&numbers) {
+            return Err(from.bad(WRONG_NUMBERS));
         }
         if last.epoch > epoch || best.is_some_and(|best| best.epoch > epoch) || seconds < 0.0 {
             return Err(from.bad("contradicts itself"));
@@ -368,6 +369,8 @@ fn setup<'a>(config: &Checked, data: &'a Dataset) -> Setup<'a> {
         test: data.test.as_ref(),
     }
 }
+
+const WRONG_NUMBERS: &str = "has too few or too many of the optimiser's numbers, or wrong ones";
 
 /// What says which epoch is the best.
 fn error(epoch: &Epoch) -> f64 {
