@@ -4,6 +4,7 @@ use super::{Checkpoint, Dataset};
 use crate::backend::Backend;
 use crate::config::Checked;
 use crate::data::Held;
+use crate::data::text::one_line;
 use crate::event::Loaded;
 
 pub(super) fn loaded(data: &Dataset, backend: &dyn Backend) -> Loaded {
@@ -22,7 +23,7 @@ pub(super) fn loaded(data: &Dataset, backend: &dyn Backend) -> Loaded {
 /// What to know of the checkpoint that a run goes on from.
 pub(super) fn resumed(from: &Checkpoint, backend: &dyn Backend) -> Vec<String> {
     let mut notices = vec![format!("going on after epoch {} of {}", from.epoch(), from.path().display())];
-    let (then, now) = (&from.document().device, backend.describe());
+    let (then, now) = (one_line(&from.document().device), backend.describe());
     if then != now {
         notices.push(format!(
             "the checkpoint was made on {then}: on another device the last bits of the result may differ"

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{Checkpoint, Dataset};
 use crate::config::{Checked, Keep, Reg};
 use crate::data::Held;
+use crate::data::text::one_line;
 use crate::error::{Error, Result};
 use crate::model::Model;
 
@@ -65,7 +66,7 @@ pub(super) fn check(checkpoint: &Checkpoint, settings: &BTreeMap<String, String>
     let (old, path) = (&checkpoint.document().settings, checkpoint.path().display());
     if let Some(name) = DATA.into_iter().find(|&name| old.get(name) != settings.get(name)) {
         let short = |of: &BTreeMap<String, String>| {
-            of.get(name).map_or(String::new(), |hash| hash.chars().take(12).collect())
+            of.get(name).map_or(String::new(), |hash| one_line(hash).chars().take(12).collect())
         };
         return Err(Error::data(
             checkpoint.path(),
@@ -75,11 +76,18 @@ pub(super) fn check(checkpoint: &Checkpoint, settings: &BTreeMap<String, String>
     }
     let mut differences: Vec<String> = Vec::new();
     for name in old.keys().chain(settings.keys().filter(|name| !old.contains_key(*name))) {
-        let text = |of: &BTreeMap<String, String>| of.get(name).map_or("unset".to_owned(), Clone::clone);
+        let text = |of: &BTreeMap<String, String>| of.get(name).map_or("unset".to_owned(), one_line);
         if old.get(name) != settings.get(name) {
-            differences.push(format!("{name} is {} there and {} here", text(old), text(settings)));
+            differences.push(format!(
+                "{} is {} there and {} here",
+                one_line(name),
+                text(old),
+                text(settings)
+            ));
         }
     }
+    // A file may name any settings.
+    differences.truncate(settings.len());
     if !differences.is_empty() {
         return Err(Error::usage(
             format!("{path} is of another run: {}", differences.join(", ")),
