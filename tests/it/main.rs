@@ -14,6 +14,7 @@ mod support;
 
 mod als;
 mod average;
+mod bad_days;
 mod binary;
 mod broken;
 mod cli;
