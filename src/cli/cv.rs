@@ -9,15 +9,17 @@ use serde::Serialize;
 use super::events::SCHEMA;
 use super::help;
 use super::input::{TrainingReading, at_most_one_stdin, read_held};
+use super::interrupt;
 use super::method::{Device, Method};
 use super::render::Renderer;
 use super::streams::Streams;
 use super::table::{count, seconds, table};
+use crate::data::text::measured;
 use crate::data::{Held, Ratings};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Stopped};
 use crate::model::{Accuracy, METRICS, Unknown, evaluate};
-use crate::train::{Dataset, train};
+use crate::train::{Controls, Dataset, train_with};
 
 /// Cross-validate: train on all but a part of the ratings, measure on that part, in turn
 #[derive(Debug, Args)]
@@ -147,16 +149,20 @@ impl Cv {
             // The test part is measured afterwards: training knows nothing of it.
             let data = Dataset { train: train_part, valid: None, test: None };
             let mut end = End::default();
-            let model = train(self.method.config().check()?, &data, &mut *backend, &mut end)?;
+            let listening = interrupt::listening();
+            let controls = Controls { interrupt: Some(listening.interrupt()), ..Controls::default() };
+            let config = self.method.config().check()?;
+            let model = train_with(config, &data, &mut *backend, &mut end, controls)?;
+            listening.done()?;
             let accuracy = evaluate(&model.predictor(), test_part.iter(), Unknown::Mean)?;
             let result = result(number, folds, &data.train, &accuracy, &end);
             if self.json {
                 streams.json(&result)?;
                 streams.finish()?;
             } else {
-                let rmse = accuracy.get("rmse").unwrap_or(f64::NAN);
+                let rmse = accuracy.get("rmse").map_or("–".to_owned(), measured);
                 streams.note(format!(
-                    "fold {} of {folds}: RMSE {rmse:.4}, {}",
+                    "fold {} of {folds}: RMSE {rmse}, {}",
                     number + 1,
                     seconds(result.seconds)
                 ));
@@ -228,7 +234,7 @@ fn deviation(values: &[f64]) -> f64 {
 fn text(results: &[Fold], summary: &Summary) -> Vec<String> {
     let names = || METRICS.iter().map(|metric| metric.name);
     let cell = |errors: &BTreeMap<&str, f64>, name: &str| {
-        errors.get(name).map_or("–".to_owned(), |error| format!("{error:.4}"))
+        errors.get(name).map_or("–".to_owned(), |&error| measured(error))
     };
     let mut head = ["fold", "epochs"].map(str::to_owned).to_vec();
     head.extend(names().map(str::to_uppercase));

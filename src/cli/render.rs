@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::ending::{self, set_bar};
 use super::events;
 use super::streams::Streams;
 use super::table::{bytes, count, seconds, shell_path, shell_word, short};
+use crate::data::text::measured;
 use crate::error::{Error, Result};
 use crate::event::{Epoch, Event, Loaded, Observer, StopReason, Stopped};
 use crate::model::Model;
@@ -55,6 +57,7 @@ impl<'a> Renderer<'a> {
             spinner.set_message(what.to_owned());
             spinner.enable_steady_tick(Duration::from_millis(120));
             self.bar = Some(spinner);
+            set_bar(true);
         }
     }
 
@@ -84,6 +87,7 @@ impl<'a> Renderer<'a> {
     fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
+            set_bar(false);
         }
     }
 
@@ -146,6 +150,7 @@ impl<'a> Renderer<'a> {
             let target = ProgressDrawTarget::stderr_with_hz(4 * HERTZ);
             let bar = ProgressBar::with_draw_target(Some(u64::from(epoch.epochs)), target);
             bar.set_style(style(BAR));
+            set_bar(true);
             bar
         });
         let pause = Duration::from_secs(1) / u32::from(HERTZ);
@@ -167,14 +172,15 @@ impl<'a> Renderer<'a> {
             StopReason::Epochs => {}
         }
         if let (Some(epoch), Some(valid)) = (stopped.best_epoch, stopped.kept.valid_rmse) {
-            self.note(&format!("kept epoch {epoch} of {}, validation RMSE {valid:.4}", last.epoch));
+            self.note(&format!("kept epoch {epoch} of {}, validation RMSE {}", last.epoch, measured(valid)));
             return;
         }
         if let (Some((epoch, best)), Some(valid)) = (self.best, last.valid_rmse)
             && valid - best > 5e-4
         {
             self.notice(&format!(
-                "the validation RMSE was lowest, {best:.4}, after {epoch} epochs: try --keep best or --epochs {epoch}"
+                "the validation RMSE was lowest, {}, after {epoch} epochs: try --keep best or --epochs {epoch}",
+                measured(best)
             ));
         }
     }
@@ -182,6 +188,9 @@ impl<'a> Renderer<'a> {
 
 impl Observer for Renderer<'_> {
     fn event(&mut self, event: &Event) {
+        if matches!(event, Event::Saved(_) | Event::Checkpointed(_)) {
+            ending::set_saved();
+        }
         if self.json {
             if self.failed.is_none() {
                 let written = self.streams.json(&events::line(event)).and_then(|()| self.streams.finish());
@@ -231,6 +240,7 @@ pub(super) fn progress(streams: &Streams, steps: usize, what: &'static str) -> P
     let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
     bar.set_style(style(BAR));
     bar.set_message(what);
+    set_bar(true);
     bar
 }
 
@@ -238,7 +248,7 @@ pub(super) fn progress(streams: &Streams, steps: usize, what: &'static str) -> P
 fn errors(epoch: &Epoch) -> String {
     let parts = [("train", epoch.train_rmse), ("valid", epoch.valid_rmse), ("test", epoch.test_rmse)];
     let shown: Vec<String> =
-        parts.into_iter().filter_map(|(name, rmse)| Some(format!("{name} {:.4}", rmse?))).collect();
+        parts.into_iter().filter_map(|(name, rmse)| Some(format!("{name} {}", measured(rmse?)))).collect();
     shown.join("  ")
 }
 

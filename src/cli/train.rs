@@ -9,6 +9,7 @@ use super::args::{fraction, one_of};
 use super::checkpoints::Checkpoints;
 use super::help;
 use super::input::{self, TrainingReading, at_most_one_stdin, named, not_read, read_held};
+use super::interrupt;
 use super::method::{Device, Method};
 use super::render::Renderer;
 use super::streams::Streams;
@@ -18,7 +19,6 @@ use crate::data::formats::is_known_extension;
 use crate::data::{Column, HoldoutBy, Ids, ItemNames, Ratings, read_item_names};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Saved};
-use crate::interrupt::Interrupt;
 use crate::model::Model;
 use crate::output::Output;
 use crate::train::{Controls, Dataset, train_with};
@@ -132,9 +132,12 @@ impl Train {
         for notice in notices {
             renderer.event(&Event::Notice(notice));
         }
-        let interrupt = Interrupt::new();
-        let controls = Controls { interrupt: Some(interrupt), checkpoint, resume, initial: initial.as_ref() };
-        let (mut model, diverged) = match train_with(config, &data, &mut *backend, &mut renderer, controls) {
+        let listening = interrupt::listening();
+        let interrupt = Some(listening.interrupt());
+        let controls = Controls { interrupt, checkpoint, resume, initial: initial.as_ref() };
+        let trained = train_with(config, &data, &mut *backend, &mut renderer, controls);
+        drop(listening);
+        let (mut model, diverged) = match trained {
             Ok(model) => (model, None),
             Err(error) => self.rescued(error)?,
         };

@@ -2,7 +2,7 @@
 //! The table is written from these by `DELTAV_WRITE_README=1 cargo test --test it readme`.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 
 use crate::cli::Folder;
 
@@ -53,6 +53,16 @@ fn trains(folder: &Folder, text: impl AsRef<[u8]>, more: &[&str]) -> String {
 fn predicted(folder: &Folder, pairs: &str) -> String {
     folder.write("pairs.csv", pairs);
     folder.succeed(&["predict", "new", "pairs.csv", "-q"])
+}
+
+/// A process that is killed with the test, however that ends.
+struct Endless(Child);
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
 }
 
 /// Every row, in the order of the docs.
@@ -278,14 +288,13 @@ pub const DAYS: &[Day] = &[
         codes: "75",
         proof: Here(|folder| {
             let call = ["train", "ratings.csv", "-q", "-o", "old", "--force", "--device", "cpu"];
-            let mut first =
-                folder.command(&[&call[..], &["--epochs", "100000000"]].concat()).spawn().unwrap();
-            while !folder.path().join(".old.deltav-lock").exists() {
-                assert!(first.try_wait().unwrap().is_none());
+            let endless = [&call[..], &["--epochs", "100000000"]].concat();
+            let mut first = Endless(folder.command(&endless).spawn().unwrap());
+            while !folder.path().join(".old.deltav-tmp").exists() {
+                assert!(first.0.try_wait().unwrap().is_none());
             }
             refused(folder, &call, 75, &["old: another deltav is writing it; wait"]);
-            first.kill().unwrap();
-            first.wait().unwrap();
+            drop(first);
             folder.succeed(&[&call[..], &["--epochs", "2"]].concat());
             let left = ["old", "ratings.csv", "test.csv"];
             assert_eq!(folder.files(), left, "what the killed run left is swept");

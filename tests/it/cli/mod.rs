@@ -17,6 +17,7 @@ mod recommend;
 mod similar;
 mod training;
 mod uncertainty;
+mod units;
 
 use std::fmt::Write as _;
 use std::path::Path;
