@@ -14,6 +14,7 @@ use super::method::{Device, Method};
 use super::render::Renderer;
 use super::streams::Streams;
 use super::table::{count, seconds, table};
+use crate::data::text::measured;
 use crate::data::{Held, Ratings};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Stopped};
@@ -158,9 +159,9 @@ impl Cv {
                 streams.json(&result)?;
                 streams.finish()?;
             } else {
-                let rmse = accuracy.get("rmse").unwrap_or(f64::NAN);
+                let rmse = accuracy.get("rmse").map_or("–".to_owned(), measured);
                 streams.note(format!(
-                    "fold {} of {folds}: RMSE {rmse:.4}, {}",
+                    "fold {} of {folds}: RMSE {rmse}, {}",
                     number + 1,
                     seconds(result.seconds)
                 ));
@@ -232,7 +233,7 @@ fn deviation(values: &[f64]) -> f64 {
 fn text(results: &[Fold], summary: &Summary) -> Vec<String> {
     let names = || METRICS.iter().map(|metric| metric.name);
     let cell = |errors: &BTreeMap<&str, f64>, name: &str| {
-        errors.get(name).map_or("–".to_owned(), |error| format!("{error:.4}"))
+        errors.get(name).map_or("–".to_owned(), |&error| measured(error))
     };
     let mut head = ["fold", "epochs"].map(str::to_owned).to_vec();
     head.extend(names().map(str::to_uppercase));

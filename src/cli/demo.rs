@@ -78,8 +78,8 @@ struct Named {
 
 impl Demo {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
-        let config = TrainConfig { seed: self.seed, ..TrainConfig::default() };
-        let output = self.out.as_ref().map(|path| Output::create(path, self.force)).transpose()?;
+        let config = TrainConfig { seed: self.seed, ..TrainConfig::default() }.check()?;
+        let mut output = self.out.as_ref().map(|path| Output::create(path, self.force)).transpose()?;
         self.device.limit_threads();
 
         let mut renderer = Renderer::new(streams, self.json);
@@ -87,10 +87,13 @@ impl Demo {
         let planted = Planted::new(USERS, ITEMS, RATINGS).rank(TRUE_RANK).named().seed(self.seed);
         let PlantedSplit { train: ratings, test, floor } = planted.generate()?.split(TEST, self.seed)?;
         let data = Dataset { train: ratings, valid: None, test: Some(test) };
+        if let Some(output) = &mut output {
+            output.reserve(Model::estimate_bytes(&config, &data.train, None))?;
+        }
         let mut backend = self.device.open(&mut renderer)?;
         let listening = interrupt::listening();
         let controls = Controls { interrupt: Some(listening.interrupt()), ..Controls::default() };
-        let trained = train_with(config.check()?, &data, &mut *backend, &mut renderer, controls);
+        let trained = train_with(config, &data, &mut *backend, &mut renderer, controls);
         let model = listening.done(trained)?;
         if let Some(output) = output {
             let path = output.path().to_owned();

@@ -12,6 +12,7 @@ use super::help;
 use super::input::{RatingsReading, at_most_one_stdin, far_outside, outside_note, read_held};
 use super::streams::Streams;
 use super::table::{count, table};
+use crate::data::text::measured;
 use crate::error::Result;
 use crate::model::{
     Accuracy, METRICS, Model, Ranking, RankingCounts, RankingOptions, RankingReport, Unknown, evaluate,
@@ -153,7 +154,7 @@ fn json<'a>(accuracy: &'a Accuracy, report: &'a RankingReport, threshold: Thresh
 
 fn errors(accuracy: &Accuracy) -> Vec<String> {
     let row = |name: &str, values: &[(&str, f64)]| {
-        let cells = values.iter().map(|(_, value)| format!("{value:.4}"));
+        let cells = values.iter().map(|&(_, value)| measured(value));
         std::iter::once(name.to_owned()).chain(cells).collect()
     };
     let names = METRICS.iter().map(|metric| metric.name.to_uppercase());
@@ -174,7 +175,7 @@ fn rankings(report: &RankingReport, threshold: Threshold) -> Vec<String> {
     let counts = &report.counts;
     let from = match threshold {
         Threshold::Given(rating) => format!("{rating}"),
-        Threshold::Mean(rating) => format!("{rating:.4} (the mean training rating)"),
+        Threshold::Mean(rating) => format!("{} (the mean training rating)", measured(rating)),
     };
     let mut lines = vec![match counts.users {
         0 => format!("nothing to rank: no user with training ratings has rated a candidate {from} or higher"),

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::events::SCHEMA;
 use super::streams::Streams;
 use super::table::pairs;
+use crate::data::text::measured;
 use crate::error::Result;
 use crate::model::{Card, Model};
 
@@ -54,7 +55,8 @@ impl Inspect {
         ];
         for (name, curve) in &curves {
             if let [first, .., last] = &curve[..] {
-                streams.line(format!("  {name}  {}  {first:.4} to {last:.4}", shape(curve)))?;
+                let (first, last) = (measured(*first), measured(*last));
+                streams.line(format!("  {name}  {}  {first} to {last}", shape(curve)))?;
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use super::ending::{self, set_bar};
 use super::events;
 use super::streams::Streams;
 use super::table::{bytes, count, seconds, shell_path, shell_word, short};
+use crate::data::text::measured;
 use crate::error::{Error, Result};
 use crate::event::{Epoch, Event, Loaded, Observer, StopReason, Stopped};
 use crate::model::Model;
@@ -171,14 +172,15 @@ impl<'a> Renderer<'a> {
             StopReason::Epochs => {}
         }
         if let (Some(epoch), Some(valid)) = (stopped.best_epoch, stopped.kept.valid_rmse) {
-            self.note(&format!("kept epoch {epoch} of {}, validation RMSE {valid:.4}", last.epoch));
+            self.note(&format!("kept epoch {epoch} of {}, validation RMSE {}", last.epoch, measured(valid)));
             return;
         }
         if let (Some((epoch, best)), Some(valid)) = (self.best, last.valid_rmse)
             && valid - best > 5e-4
         {
             self.notice(&format!(
-                "the validation RMSE was lowest, {best:.4}, after {epoch} epochs: try --keep best or --epochs {epoch}"
+                "the validation RMSE was lowest, {}, after {epoch} epochs: try --keep best or --epochs {epoch}",
+                measured(best)
             ));
         }
     }
@@ -246,7 +248,7 @@ pub(super) fn progress(streams: &Streams, steps: usize, what: &'static str) -> P
 fn errors(epoch: &Epoch) -> String {
     let parts = [("train", epoch.train_rmse), ("valid", epoch.valid_rmse), ("test", epoch.test_rmse)];
     let shown: Vec<String> =
-        parts.into_iter().filter_map(|(name, rmse)| Some(format!("{name} {:.4}", rmse?))).collect();
+        parts.into_iter().filter_map(|(name, rmse)| Some(format!("{name} {}", measured(rmse?)))).collect();
     shown.join("  ")
 }
 

@@ -117,7 +117,7 @@ impl Train {
         let out = self.out.clone().unwrap_or_else(|| default_out(&self.files));
         let inputs: Vec<PathBuf> = inputs.into_iter().flat_map(|(_, paths)| input::files(paths)).collect();
         self.checkpoints.apart_from(&out, &inputs)?;
-        let output = Output::create(out, self.force)?.apart_from(inputs.iter().map(|path| &**path))?;
+        let mut output = Output::create(out, self.force)?.apart_from(inputs.iter().map(|path| &**path))?;
         let (checkpoint, resume) = self.checkpoints.open(self.force)?;
         let initial = self.checkpoints.initial()?;
         self.device.limit_threads();
@@ -126,6 +126,7 @@ impl Train {
         renderer.reading(&named(&self.files));
         let (data, mut notices) = self.data()?;
         let names = self.names(&data.train.items, &mut notices)?;
+        output.reserve(Model::estimate_bytes(&config, &data.train, names.as_ref()))?;
         let mut backend = self.device.open(&mut renderer)?;
         notices.extend(self.checkpoints.notice(resume.is_some()));
         for notice in notices {

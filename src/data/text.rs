@@ -38,6 +38,16 @@ pub(crate) fn one_line(text: &impl ToString) -> String {
     }
 }
 
+/// A number in rating units with four decimals, or, where these would say nothing, four digits and
+/// an exponent.
+pub(crate) fn measured(value: f64) -> String {
+    if value == 0.0 || (1e-3..1e9).contains(&value.abs()) {
+        format!("{value:.4}")
+    } else {
+        format!("{value:.4e}")
+    }
+}
+
 /// The column names of a header, for a message.
 pub(super) fn listed(cells: &[&[u8]]) -> String {
     const MOST: usize = 12;
@@ -56,6 +66,22 @@ enum Part {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_any_size_can_be_read() {
+        for (value, text) in [
+            (0.0, "0.0000"),
+            (0.88214, "0.8821"),
+            (-3.5, "-3.5000"),
+            (0.001, "0.0010"),
+            (9.99e-4, "9.9900e-4"),
+            (123_456_789.0, "123456789.0000"),
+            (1e9, "1.0000e9"),
+            (-1.4e-41, "-1.4000e-41"),
+        ] {
+            assert_eq!(measured(value), text);
+        }
+    }
 
     #[test]
     fn odd_bytes_fit_on_a_line() {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::file::FORMAT;
 use super::{Calibration, Model};
+use crate::data::text::measured;
 
 /// Epochs of the curve that the text shows, from the end.
 const CURVE_ROWS: usize = 5;
@@ -180,12 +181,13 @@ impl Card {
             row("model", format!("{}: {}", self.model, self.formula)),
             row("rank", self.rank.to_string()),
             row("parameters", self.parameters.to_string()),
-            row("mean, scale", format!("{:.4}, {:.4}", self.mean, self.scale)),
+            row("mean, scale", format!("{}, {}", measured(self.mean), measured(self.scale))),
             row("clip", if self.clip { "to the range of the ratings" } else { "no" }),
             row("trained by", format!("deltav {}", self.version)),
         ];
         let density = data.density.map_or("–".to_owned(), |density| format!("{:.4}%", 100.0 * density));
-        let range = format!("{} to {}, mean {:.4}", data.rating_min, data.rating_max, data.rating_mean);
+        let range =
+            format!("{} to {}, mean {}", data.rating_min, data.rating_max, measured(data.rating_mean));
         let without = |count, unknown| match unknown {
             0 => format!("{count}"),
             _ => format!("{count}, {unknown} of them without a rating"),
@@ -219,10 +221,10 @@ impl Card {
                 }
                 None => "none: no ratings were held out, or too few".to_owned(),
             };
-            [row("noise", format!("{:.4}", uncertainty.noise_std)), row("calibration", calibration)]
+            [row("noise", measured(uncertainty.noise_std)), row("calibration", calibration)]
         });
-        let metrics = self.metrics.iter().map(|(name, value)| row(name, format!("{value:.4}"))).collect();
-        let rmse = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.4}"));
+        let metrics = self.metrics.iter().map(|(name, value)| row(name, measured(*value))).collect();
+        let rmse = |value: Option<f64>| value.map_or("–".to_owned(), measured);
         let curve = self.curve[self.curve.len().saturating_sub(CURVE_ROWS)..].iter().map(|epoch| {
             let values = format!("train {}, valid {}", rmse(epoch.train_rmse), rmse(epoch.valid_rmse));
             row(format!("epoch {}", epoch.epoch), values)

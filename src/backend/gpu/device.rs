@@ -278,3 +278,71 @@ impl Device {
         self.trouble.reported().map_or(Ok(()), |why| Err(self.failed(&why)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn devices() -> Vec<Device> {
+        let adapters = enumerate();
+        assert!(!adapters.is_empty(), "no adapter: run scripts/test");
+        adapters.iter().map(|adapter| Device::open(adapter, &GpuOptions::default()).unwrap()).collect()
+    }
+
+    /// What can be read and stored at once is not a valid buffer.
+    fn invalid(device: &Device) -> wgpu::Buffer {
+        let usage = wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::STORAGE;
+        let descriptor = wgpu::BufferDescriptor { label: None, size: 4, usage, mapped_at_creation: false };
+        device.device.create_buffer(&descriptor)
+    }
+
+    #[test]
+    fn a_call_that_is_not_valid_is_a_bug_and_harms_no_other() {
+        for device in devices() {
+            let error = device.checked("try", invalid).unwrap_err();
+            assert_eq!(error.exit_code(), 1, "{error}");
+            assert!(error.to_string().contains(": try: ") && !error.to_string().contains('\n'), "{error}");
+            assert_eq!(device.checked("try again", |_| 3).unwrap(), 3);
+        }
+    }
+
+    #[test]
+    fn an_error_that_nobody_waits_for_does_not_panic_and_is_told_by_the_next_call() {
+        for device in devices() {
+            let _ = invalid(&device);
+            let error = device.checked("go on", |_| ()).unwrap_err();
+            assert_eq!(error.exit_code(), 69, "{error}");
+            assert!(!error.to_string().contains('\n'), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_panic_of_the_driver_s_layer_is_the_device_s_error_from_then_on() {
+        for device in devices() {
+            let error = device.checked("submit", |_| panic!("Error in Device::poll:\n lost")).unwrap_err();
+            for error in [error, device.checked("read", |_| ()).unwrap_err(), device.wait(None).unwrap_err()]
+            {
+                assert_eq!(error.exit_code(), 69, "{error}");
+                let text = error.to_string();
+                assert!(
+                    text.contains("submit failed: Error in Device::poll") && !text.contains('\n'),
+                    "{text}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_trouble_counts_even_if_a_thread_panicked_over_it() {
+        let trouble = Trouble::default();
+        let held = trouble.clone();
+        let _ = std::thread::spawn(move || {
+            let _lock = held.0.lock();
+            panic!("with the lock held");
+        })
+        .join();
+        trouble.report("first".to_owned());
+        trouble.report("second".to_owned());
+        assert_eq!(trouble.reported().as_deref(), Some("first"));
+    }
+}

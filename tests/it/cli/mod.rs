@@ -19,6 +19,7 @@ mod signals;
 mod similar;
 mod training;
 mod uncertainty;
+mod units;
 
 use std::fmt::Write as _;
 use std::path::Path;
