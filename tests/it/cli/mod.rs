@@ -14,6 +14,8 @@ mod fold_in;
 mod inputs;
 mod names;
 mod recommend;
+#[cfg(unix)]
+mod signals;
 mod similar;
 mod training;
 mod uncertainty;
