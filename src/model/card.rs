@@ -186,7 +186,8 @@ impl Card {
             row("trained by", format!("deltav {}", self.version)),
         ];
         let density = data.density.map_or("–".to_owned(), |density| format!("{:.4}%", 100.0 * density));
-        let range = format!("{} to {}, mean {}", data.rating_min, data.rating_max, measured(data.rating_mean));
+        let range =
+            format!("{} to {}, mean {}", data.rating_min, data.rating_max, measured(data.rating_mean));
         let without = |count, unknown| match unknown {
             0 => format!("{count}"),
             _ => format!("{count}, {unknown} of them without a rating"),

@@ -228,7 +228,7 @@ fn ratings_of_any_size_train_or_are_refused_in_one_line() {
                     assert_eq!(kind, ModelKind::Plain, "{what}: {text}");
                     match error {
                         Error::Usage { .. } => {
-                            assert!(!plain && text.contains("--model centered"), "{what}: {text}")
+                            assert!(!plain && text.contains("--model centered"), "{what}: {text}");
                         }
                         // A rate of 0.2 suits ratings of 1 to 5.
                         Error::Diverged { .. } => assert!(plain && text.contains("rate"), "{what}: {text}"),
