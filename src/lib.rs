@@ -10,6 +10,7 @@ pub mod error;
 pub mod event;
 pub mod interrupt;
 pub mod kernel;
+mod memory;
 pub mod model;
 pub mod optim;
 pub mod output;

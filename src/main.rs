@@ -1,8 +1,16 @@
 //! The `deltav` program: parse, run, exit code.
 
+mod allocator;
+
+use std::alloc::System;
 use std::process::ExitCode;
 
 use deltav::cli;
+
+use allocator::Reporting;
+
+#[global_allocator]
+static ALLOCATOR: Reporting<System> = Reporting::new();
 
 fn main() -> ExitCode {
     quieten_mesa();

@@ -4,10 +4,14 @@
 use super::{Backend, Buffer, MAX_BUFFER_BYTES};
 use crate::error::{Error, Result};
 use crate::kernel::{Access, Dispatch, Element, Slot};
+use crate::memory::room_for;
 
 /// More threads than any machine has cores: a typing error, and one that would
 /// bring the machine to a halt.
 pub const MAX_THREADS: usize = 1024;
+
+/// Of a thread's stack, unless `RUST_MIN_STACK` says otherwise.
+const STACK_BYTES: u64 = 2 << 20;
 
 /// Runs kernels' twins on the CPU.
 #[derive(Debug)]
@@ -22,7 +26,7 @@ impl CpuBackend {
     /// A backend with this many threads; `None` takes one a core.
     ///
     /// # Errors
-    /// [`Error::Usage`] for 0 threads, or if the system refuses them.
+    /// [`Error::Usage`] for 0 threads or too many, [`Error::OutOfMemory`] if the system refuses them.
     pub fn new(threads: Option<usize>) -> Result<Self> {
         if let Some(count) = threads
             && !(1..=MAX_THREADS).contains(&count)
@@ -32,10 +36,8 @@ impl CpuBackend {
                 format!("pass 1 to {MAX_THREADS}, or leave --threads out"),
             ));
         }
-        let pool =
-            rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build().map_err(|e| {
-                Error::usage(format!("the system refuses the threads: {e}"), "pass a smaller --threads")
-            })?;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
+        let pool = pool.map_err(|refusal| no_threads(threads, &refusal))?;
         Ok(Self {
             pool,
             buffers: Vec::new(),
@@ -88,6 +90,16 @@ impl CpuBackend {
     }
 }
 
+fn no_threads(threads: Option<usize>, refusal: &rayon::ThreadPoolBuildError) -> Error {
+    let count = threads.or(std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+    Error::OutOfMemory {
+        what: format!("no memory for {count} threads"),
+        needed: count as u64 * STACK_BYTES,
+        available: format!("the system refuses them ({refusal})"),
+        remedy: "pass a smaller --threads".to_owned(),
+    }
+}
+
 impl Backend for CpuBackend {
     fn describe(&self) -> &str {
         &self.description
@@ -115,8 +127,7 @@ impl Backend for CpuBackend {
                 remedy: "pass a smaller --rank, or --device cpu without --max-buffer-bytes".to_owned(),
             });
         }
-        let mut words: Vec<u32> = Vec::new();
-        words.try_reserve_exact(len).map_err(|_| too_large("the system refuses them"))?;
+        let mut words: Vec<u32> = room_for(len).ok_or_else(|| too_large("the system refuses them"))?;
         words.resize(len, 0);
         let id = u32::try_from(self.buffers.len()).map_err(|_| too_large("too many buffers"))?;
         self.buffers.push(words);

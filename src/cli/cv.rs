@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::events::SCHEMA;
 use super::help;
 use super::input::{TrainingReading, at_most_one_stdin, read_held};
+use super::interrupt;
 use super::method::{Device, Method};
 use super::render::Renderer;
 use super::streams::Streams;
@@ -18,7 +19,7 @@ use crate::data::{Held, Ratings};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Stopped};
 use crate::model::{Accuracy, METRICS, Unknown, evaluate};
-use crate::train::{Dataset, train};
+use crate::train::{Controls, Dataset, train_with};
 
 /// Cross-validate: train on all but a part of the ratings, measure on that part, in turn
 #[derive(Debug, Args)]
@@ -148,7 +149,11 @@ impl Cv {
             // The test part is measured afterwards: training knows nothing of it.
             let data = Dataset { train: train_part, valid: None, test: None };
             let mut end = End::default();
-            let model = train(self.method.config().check()?, &data, &mut *backend, &mut end)?;
+            let listening = interrupt::listening();
+            let controls = Controls { interrupt: Some(listening.interrupt()), ..Controls::default() };
+            let config = self.method.config().check()?;
+            let model = train_with(config, &data, &mut *backend, &mut end, controls)?;
+            listening.done()?;
             let accuracy = evaluate(&model.predictor(), test_part.iter(), Unknown::Mean)?;
             let result = result(number, folds, &data.train, &accuracy, &end);
             if self.json {

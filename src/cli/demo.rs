@@ -6,6 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::events::SCHEMA;
+use super::interrupt;
 use super::method::Device;
 use super::render::Renderer;
 use super::streams::Streams;
@@ -17,7 +18,7 @@ use crate::error::Result;
 use crate::event::{Event, Observer, Saved};
 use crate::model::{BiasBaseline, Model, Unknown, evaluate};
 use crate::output::Output;
-use crate::train::{Dataset, train};
+use crate::train::{Controls, Dataset, train_with};
 
 const USERS: usize = 3_000;
 const ITEMS: usize = 1_200;
@@ -77,8 +78,8 @@ struct Named {
 
 impl Demo {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
-        let config = TrainConfig { seed: self.seed, ..TrainConfig::default() };
-        let output = self.out.as_ref().map(|path| Output::create(path, self.force)).transpose()?;
+        let config = TrainConfig { seed: self.seed, ..TrainConfig::default() }.check()?;
+        let mut output = self.out.as_ref().map(|path| Output::create(path, self.force)).transpose()?;
         self.device.limit_threads();
 
         let mut renderer = Renderer::new(streams, self.json);
@@ -86,8 +87,14 @@ impl Demo {
         let planted = Planted::new(USERS, ITEMS, RATINGS).rank(TRUE_RANK).named().seed(self.seed);
         let PlantedSplit { train: ratings, test, floor } = planted.generate()?.split(TEST, self.seed)?;
         let data = Dataset { train: ratings, valid: None, test: Some(test) };
+        if let Some(output) = &mut output {
+            output.reserve(Model::estimate_bytes(&config, &data.train, None))?;
+        }
         let mut backend = self.device.open(&mut renderer)?;
-        let model = train(config.check()?, &data, &mut *backend, &mut renderer)?;
+        let listening = interrupt::listening();
+        let controls = Controls { interrupt: Some(listening.interrupt()), ..Controls::default() };
+        let model = train_with(config, &data, &mut *backend, &mut renderer, controls)?;
+        drop(listening);
         if let Some(output) = output {
             let path = output.path().to_owned();
             let bytes = model.save_to(output)?;

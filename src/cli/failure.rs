@@ -7,6 +7,7 @@ use std::sync::Once;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
+use super::ending::{last_word_or_end, out_of_threads, take_last_word};
 use super::streams::{error_line, is_closed_pipe};
 use crate::error::Error;
 
@@ -20,12 +21,25 @@ pub fn guard(call: impl FnOnce() -> u8) -> u8 {
         if crate::panics::are_caught() {
             return;
         }
-        FIRST.call_once(|| error_line(&panic_message(info)));
+        let message = panic_message(info);
+        if NO_THREAD.iter().any(|what| message.contains(what)) {
+            out_of_threads();
+        }
+        if take_last_word() {
+            FIRST.call_once(|| error_line(&message));
+        }
     }));
     let code = panic::catch_unwind(AssertUnwindSafe(call)).unwrap_or(1);
     drop(panic::take_hook());
     code
 }
+
+/// What the standard library and rayon say, in a panic, of a thread that the system refuses.
+const NO_THREAD: [&str; 3] = [
+    "failed to spawn thread",
+    "failed to allocate an alternative stack",
+    "thread pool has not been initialized",
+];
 
 fn panic_message(info: &PanicHookInfo<'_>) -> String {
     let payload = info.payload();
@@ -40,6 +54,7 @@ pub(super) fn report(error: &Error) -> u8 {
     if is_closed_pipe(error) {
         return 0;
     }
+    last_word_or_end();
     error_line(&error.to_string());
     error.exit_code()
 }

@@ -25,6 +25,7 @@ mod choice;
 mod cv;
 mod demo;
 mod devices;
+mod ending;
 mod evaluate;
 mod events;
 mod export;
@@ -33,6 +34,7 @@ mod fold_in;
 mod help;
 mod input;
 mod inspect;
+mod interrupt;
 mod method;
 mod predict;
 mod recommend;
@@ -48,6 +50,7 @@ use clap::{Parser, Subcommand};
 use crate::error::Result;
 use streams::Streams;
 
+pub use ending::refused;
 pub use failure::guard;
 
 /// A parsed command line.
@@ -93,6 +96,7 @@ pub fn parse() -> Result<Cli, u8> {
 
 /// Runs a command and returns the exit code.
 pub fn run(cli: Cli) -> u8 {
+    interrupt::start(cli.quiet);
     let mut streams = Streams::new(cli.quiet);
     let done = cli.command.run(&mut streams).and_then(|()| streams.finish());
     match done {

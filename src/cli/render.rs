@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::ending::{self, set_bar};
 use super::events;
 use super::streams::Streams;
 use super::table::{bytes, count, seconds, shell_path, shell_word, short};
@@ -56,6 +57,7 @@ impl<'a> Renderer<'a> {
             spinner.set_message(what.to_owned());
             spinner.enable_steady_tick(Duration::from_millis(120));
             self.bar = Some(spinner);
+            set_bar(true);
         }
     }
 
@@ -85,6 +87,7 @@ impl<'a> Renderer<'a> {
     fn clear(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
+            set_bar(false);
         }
     }
 
@@ -147,6 +150,7 @@ impl<'a> Renderer<'a> {
             let target = ProgressDrawTarget::stderr_with_hz(4 * HERTZ);
             let bar = ProgressBar::with_draw_target(Some(u64::from(epoch.epochs)), target);
             bar.set_style(style(BAR));
+            set_bar(true);
             bar
         });
         let pause = Duration::from_secs(1) / u32::from(HERTZ);
@@ -184,6 +188,9 @@ impl<'a> Renderer<'a> {
 
 impl Observer for Renderer<'_> {
     fn event(&mut self, event: &Event) {
+        if matches!(event, Event::Saved(_) | Event::Checkpointed(_)) {
+            ending::set_saved();
+        }
         if self.json {
             if self.failed.is_none() {
                 let written = self.streams.json(&events::line(event)).and_then(|()| self.streams.finish());
@@ -233,6 +240,7 @@ pub(super) fn progress(streams: &Streams, steps: usize, what: &'static str) -> P
     let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
     bar.set_style(style(BAR));
     bar.set_message(what);
+    set_bar(true);
     bar
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use indicatif::ProgressDrawTarget;
 use serde::Serialize;
 
+use super::ending;
 use crate::error::{Error, Result};
 
 /// What errors call stdout.
@@ -13,14 +14,14 @@ pub(super) const STDOUT: &str = "standard output";
 
 /// Data on stdout, everything else on stderr.
 pub(super) struct Streams {
-    out: BufWriter<Stdout>,
+    out: BufWriter<Told>,
     quiet: bool,
 }
 
 impl Streams {
     /// `quiet`: nothing on stderr.
     pub(super) fn new(quiet: bool) -> Self {
-        Self { out: BufWriter::with_capacity(1 << 16, io::stdout()), quiet }
+        Self { out: BufWriter::with_capacity(1 << 16, Told(io::stdout())), quiet }
     }
 
     /// Whether a bar can be drawn on stderr.
@@ -36,7 +37,7 @@ impl Streams {
     /// A line on stderr unless quiet. That nobody reads it is no failure.
     pub(super) fn note(&mut self, line: impl AsRef<str>) {
         if !self.quiet {
-            let _ = writeln!(io::stderr().lock(), "{}", line.as_ref());
+            to_stderr(&format!("{}\n", line.as_ref()));
         }
     }
 
@@ -57,6 +58,19 @@ impl Streams {
     }
 }
 
+/// Stdout, and whether it took anything.
+struct Told(Stdout);
+
+impl Write for Told {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).inspect(|_| ending::set_printed())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// The crate's error for a write to stdout that failed.
 pub(super) fn stdout_error(source: io::Error) -> Error {
     Error::Io { path: STDOUT.into(), source }
@@ -70,7 +84,12 @@ pub(super) fn is_closed_pipe(error: &Error) -> bool {
 
 /// One line on stderr, whatever is in the text.
 pub(super) fn error_line(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "error: {}", without_breaks(text));
+    to_stderr(&format!("error: {}\n", without_breaks(text)));
+}
+
+/// In one piece: another thread may be at its last word.
+fn to_stderr(line: &str) {
+    let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
 /// The text without line breaks and other controls.

@@ -9,6 +9,7 @@ use super::args::{fraction, one_of};
 use super::checkpoints::Checkpoints;
 use super::help;
 use super::input::{self, TrainingReading, at_most_one_stdin, named, not_read, read_held};
+use super::interrupt;
 use super::method::{Device, Method};
 use super::render::Renderer;
 use super::streams::Streams;
@@ -18,7 +19,6 @@ use crate::data::formats::is_known_extension;
 use crate::data::{Column, HoldoutBy, Ids, ItemNames, Ratings, read_item_names};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Saved};
-use crate::interrupt::Interrupt;
 use crate::model::Model;
 use crate::output::Output;
 use crate::train::{Controls, Dataset, train_with};
@@ -117,7 +117,7 @@ impl Train {
         let out = self.out.clone().unwrap_or_else(|| default_out(&self.files));
         let inputs: Vec<PathBuf> = inputs.into_iter().flat_map(|(_, paths)| input::files(paths)).collect();
         self.checkpoints.apart_from(&out, &inputs)?;
-        let output = Output::create(out, self.force)?.apart_from(inputs.iter().map(|path| &**path))?;
+        let mut output = Output::create(out, self.force)?.apart_from(inputs.iter().map(|path| &**path))?;
         let (checkpoint, resume) = self.checkpoints.open(self.force)?;
         let initial = self.checkpoints.initial()?;
         self.device.limit_threads();
@@ -126,14 +126,18 @@ impl Train {
         renderer.reading(&named(&self.files));
         let (data, mut notices) = self.data()?;
         let names = self.names(&data.train.items, &mut notices)?;
+        output.reserve(Model::estimate_bytes(&config, &data.train, names.as_ref()))?;
         let mut backend = self.device.open(&mut renderer)?;
         notices.extend(self.checkpoints.notice(resume.is_some()));
         for notice in notices {
             renderer.event(&Event::Notice(notice));
         }
-        let interrupt = Interrupt::new();
-        let controls = Controls { interrupt: Some(interrupt), checkpoint, resume, initial: initial.as_ref() };
-        let (mut model, diverged) = match train_with(config, &data, &mut *backend, &mut renderer, controls) {
+        let listening = interrupt::listening();
+        let interrupt = Some(listening.interrupt());
+        let controls = Controls { interrupt, checkpoint, resume, initial: initial.as_ref() };
+        let trained = train_with(config, &data, &mut *backend, &mut renderer, controls);
+        drop(listening);
+        let (mut model, diverged) = match trained {
             Ok(model) => (model, None),
             Err(error) => self.rescued(error)?,
         };

@@ -11,6 +11,9 @@ use crate::error::Error;
 /// Bytes that are read at a time.
 const BUFFER: usize = 256 << 10;
 
+/// What zstd needs for a stream of its usual settings, about: a window of 8 MiB at most.
+const ZSTD_BYTES: u64 = 8 << 20;
+
 /// Extensions of packed files. Only for names: what is packed is known by its content.
 pub(super) const EXTENSIONS: &[&str] = &["gz", "zst"];
 
@@ -68,6 +71,14 @@ pub(super) fn failure(path: &Path, packing: Option<Packing>, error: io::Error) -
         Ok(ReadFailed(source)) => return Error::Io { path: path.to_owned(), source },
         Err(error) => error,
     };
+    if error.to_string().contains("not enough memory") {
+        return Error::OutOfMemory {
+            what: format!("no memory to unpack {}", path.display()),
+            needed: ZSTD_BYTES,
+            available: "the system refuses them".to_owned(),
+            remedy: format!("unpack it first, with zstd -d {}", path.display()),
+        };
+    }
     let Some(name) = packing.map(Packing::name) else {
         return Error::Io { path: path.to_owned(), source: error };
     };

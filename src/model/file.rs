@@ -37,6 +37,8 @@
 //! number, the model's kind, rank and clip, the posterior's scalars if there is
 //! one, and its [`Metadata`].
 
+mod size;
+
 use std::io::{self, Write};
 use std::path::Path;
 

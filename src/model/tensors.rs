@@ -19,6 +19,7 @@ use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 
 use crate::data::text::one_line;
 use crate::error::{Error, Result};
+use crate::memory::room_for;
 
 /// The one key under `__metadata__`. More than one would be written in random order.
 const DOCUMENT_KEY: &str = "deltav";
@@ -298,15 +299,12 @@ impl<'a> TensorFile<'a> {
         // The header's own check: offsets lie within the file and agree with shape and type.
         let (start, end) = info.data_offsets;
         let count = (end - start) / size_of::<T>();
-        let mut values: Vec<T> = Vec::new();
-        if values.try_reserve_exact(count).is_err() {
-            return Err(Error::OutOfMemory {
-                what: format!("tensor {name} of {}", self.path.display()),
-                needed: (end - start) as u64,
-                available: "more than the system gives".to_owned(),
-                remedy: "use a machine with more memory".to_owned(),
-            });
-        }
+        let mut values: Vec<T> = room_for(count).ok_or_else(|| Error::OutOfMemory {
+            what: format!("no memory for tensor {name} of {}", self.path.display()),
+            needed: (end - start) as u64,
+            available: "the system refuses them".to_owned(),
+            remedy: "use a machine with more memory".to_owned(),
+        })?;
         values.resize(count, T::zeroed());
         self.seek(self.data_start + start as u64)?;
         fill(&self.path, &mut self.file, bytemuck::cast_slice_mut(&mut values))?;

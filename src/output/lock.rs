@@ -34,19 +34,24 @@ impl Lock {
         for _ in 0..TRIES {
             let mut refused = Taken::Busy;
             let file = LIVE.add(Kind::Lock, path, || {
-                let file = open(path)?;
-                match file.try_lock() {
+                let (file, is_new) = open(path)?;
+                let error = match file.try_lock() {
                     // Whoever held it may have removed the file between our opening and locking it.
-                    Ok(()) => Ok(is_at(&file, path)?.then_some(file)),
-                    Err(TryLockError::WouldBlock) => Err(ErrorKind::WouldBlock.into()),
-                    Err(TryLockError::Error(e)) if is_unsupported(&e) => {
-                        refused = Taken::Unsupported;
-                        // Ours or another's that knows no locks either: of no use to anyone.
-                        let _ = fs::remove_file(path);
-                        Err(ErrorKind::WouldBlock.into())
-                    }
-                    Err(TryLockError::Error(e)) => Err(e),
+                    Ok(()) => match is_at(&file, path) {
+                        Ok(ours) => return Ok(ours.then_some(file)),
+                        Err(e) => e,
+                    },
+                    Err(TryLockError::WouldBlock) => return Err(ErrorKind::WouldBlock.into()),
+                    Err(TryLockError::Error(e)) => e,
+                };
+                if is_new {
+                    let _ = fs::remove_file(path);
                 }
+                if is_unsupported(&error) {
+                    refused = Taken::Unsupported;
+                    return Err(ErrorKind::WouldBlock.into());
+                }
+                Err(error)
             });
             match file {
                 Ok(Some(file)) => return Ok(Taken::Lock(Self { file, path: path.to_owned() })),
@@ -71,25 +76,32 @@ impl Drop for Lock {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
+/// Opens the file, and says whether it is a new one.
+fn open(path: &Path) -> io::Result<(File, bool)> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
+    options.read(true).write(true);
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;
         options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
     }
+    match options.clone().create_new(true).open(path) {
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+        created => return created.map(|file| (file, true)),
+    }
     let file = match options.open(path) {
         // Another user's, who may be gone: it can be locked without being written.
         Err(e) if e.kind() == ErrorKind::PermissionDenied => {
-            options.write(false).create(false).open(path).map_err(|_| e)?
+            options.write(false).open(path).map_err(|_| e)?
         }
+        // Gone in between: the next try creates it.
+        Err(e) if e.kind() == ErrorKind::NotFound => return Err(ErrorKind::Interrupted.into()),
         opened => opened?,
     };
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(ErrorKind::InvalidInput, format!("{} is no lock", path.display())));
     }
-    Ok(file)
+    Ok((file, false))
 }
 
 fn is_unsupported(error: &io::Error) -> bool {

@@ -14,8 +14,12 @@ pub(super) fn reserve(file: &File, folder: &Path, bytes: u64) -> io::Result<bool
         Ok(()) => return Ok(true),
         Err(e) => match e.kind() {
             ErrorKind::StorageFull => return Err(full(folder, bytes)),
-            ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            ErrorKind::QuotaExceeded => {
                 return Err(io::Error::new(e.kind(), format!("{bytes} bytes needed: {e}")));
+            }
+            ErrorKind::FileTooLarge => {
+                let what = format!("{bytes} bytes needed: {e}: `ulimit -f` has the limit");
+                return Err(io::Error::new(e.kind(), what));
             }
             // What file systems say that can't reserve: see what is free instead.
             ErrorKind::Unsupported | ErrorKind::InvalidInput | ErrorKind::PermissionDenied => {}

@@ -6,6 +6,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::live::LIVE;
 use super::lock::{Lock, Taken};
 use super::target::{LOCK, TEMPORARY};
 
@@ -22,6 +23,9 @@ pub(super) fn sweep(folder: &Path) {
             path.push(end);
             PathBuf::from(path)
         };
+        if LIVE.has(&beside(LOCK)) {
+            continue; // our own
+        }
         if let Ok(Taken::Lock(lock)) = Lock::take(&beside(LOCK)) {
             let temporary = beside(TEMPORARY);
             if fs::symlink_metadata(&temporary).is_ok_and(|found| found.is_file()) {

@@ -195,7 +195,7 @@ fn measure(model: &mut Model, data: &Dataset, began: Instant, ends: &[&Stopped])
     let train_rmse = rmse(model, &mut pairs)?;
     model.clip = clip;
     let seconds = began.elapsed().as_secs_f64();
-    let epochs: u32 = ends.iter().map(|end| end.last.epoch).sum();
+    let epochs: u64 = ends.iter().map(|end| u64::from(end.last.epoch)).sum();
     Ok(Epoch {
         member: None,
         epoch: model.metadata.epochs,
@@ -204,6 +204,6 @@ fn measure(model: &mut Model, data: &Dataset, began: Instant, ends: &[&Stopped])
         valid_rmse,
         test_rmse,
         seconds,
-        ratings_per_second: f64::from(epochs) * train.len() as f64 / seconds.max(1e-9),
+        ratings_per_second: epochs as f64 * train.len() as f64 / seconds.max(1e-9),
     })
 }

@@ -25,6 +25,7 @@ fn what_fuzzing_kept_breaks_no_promise() {
 /// by which the target chooses options, which stand before.
 fn seeds(target: &str) -> (&'static [(&'static str, &'static str)], &'static [u8]) {
     match target {
+        "checkpoint" => (&[("golden", ".ckpt")], &[]),
         "delimited" => (&[("broken/delimited", ".csv"), ("inputs/npz", ".csv")], &[0, 0]),
         "ids" => (&[("broken/delimited", ".csv")], &[0]),
         "jsonl" => (&[("broken/jsonl", "")], &[0]),
@@ -57,7 +58,7 @@ fn damaged_files_break_no_promise() {
             for path in files {
                 let mut bytes = head.to_vec();
                 bytes.extend(std::fs::read(path).unwrap());
-                for at in (head.len()..bytes.len()).step_by(1 + bytes.len() / 40) {
+                for at in (head.len()..bytes.len()).step_by(1 + bytes.len() / 60) {
                     run(&bytes[..at]);
                     for change in [0x01, 0x80, 0xff] {
                         bytes[at] ^= change;

@@ -14,10 +14,13 @@ mod support;
 
 mod als;
 mod average;
+mod bad_days;
 mod binary;
 mod broken;
 mod cli;
 mod corpus;
+#[cfg(target_os = "linux")]
+mod disk_faults;
 mod endings;
 mod epochs;
 mod export;
@@ -37,6 +40,7 @@ mod lost;
 mod magnitudes;
 mod manifest;
 mod metrics;
+mod model_size;
 mod readme;
 mod resume;
 mod sgd;

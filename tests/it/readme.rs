@@ -12,6 +12,8 @@ use deltav::error::EXIT_CODES;
 use deltav::model::EXPORTS;
 use deltav::optim::OPTIMIZERS;
 
+use crate::bad_days::DAYS;
+
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 fn read(file: &str) -> String {
@@ -54,6 +56,14 @@ fn tables() -> Vec<Generated> {
         readme("exit codes:", table(["exit code", "meaning"], codes)),
         readme("models:", table(["`--model`", "prediction"], models)),
         readme("optimizers:", table(["`--optimizer`", "what it is", "`--opt`", "`--epochs`"], optimizers)),
+        Generated {
+            file: "docs/reliability.md",
+            marker: "bad days:",
+            table: table(
+                ["what happens", "what deltav does", "exit code"],
+                DAYS.iter().map(|day| [day.case, day.behaviour, day.codes].map(str::to_owned)),
+            ),
+        },
         Generated {
             file: "docs/export.md",
             marker: "exports:",

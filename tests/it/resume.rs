@@ -12,7 +12,7 @@ use deltav::model::Model;
 use deltav::output::Claim;
 use deltav::train::{Checkpoint, Checkpointing, Controls, Dataset, Every, train, train_with};
 
-use crate::support::problems;
+use crate::support::{fuzz, problems};
 
 const DEVICES: [DeviceChoice; 2] = [DeviceChoice::Cpu, DeviceChoice::Software];
 
@@ -367,4 +367,22 @@ fn a_warm_start_predicts_what_the_model_predicts() {
     strangers.train.items = problems::ids("strange", whole.train.items.len());
     let error = first_rmse(&config("als", &[]), &strangers, Some(&model)).unwrap_err();
     assert!(error.exit_code() == 2 && error.to_string().contains("knows no user"), "{error}");
+}
+
+/// The checkpoint that the corpus of the fuzzer starts from: `DELTAV_WRITE_GOLDEN=1` writes it
+/// anew, as a new version or another layout needs it.
+#[test]
+fn the_golden_checkpoint_goes_on() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/golden/line-search.ckpt");
+    let (config, data) = fuzz::checkpointed();
+    if std::env::var_os("DELTAV_WRITE_GOLDEN").is_some() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(checkpoint(&config, &data, folder.path(), 3), &file).unwrap();
+    }
+    let rmse = |resume: Option<Checkpoint>| {
+        let controls = Controls { resume, ..Controls::default() };
+        let model = run(&config, &data, DeviceChoice::Cpu, &mut |_: &Event| {}, controls).unwrap();
+        model.metadata.metrics["valid_rmse"]
+    };
+    assert!((rmse(Some(Checkpoint::load(file).unwrap())) - rmse(None)).abs() < 1e-5);
 }

@@ -1,21 +1,26 @@
 //! What the fuzz targets do with their bytes, one function a target. `fuzz/` feeds them
 //! what it finds; `tests/it/corpus.rs` replays what it kept.
 
+use deltav::backend::cpu::CpuBackend;
 use deltav::backend::{DeviceChoice, OpenOptions, open};
+use deltav::config::TrainConfig;
 use deltav::data::formats::Format;
 use deltav::data::{
-    Duplicates, IdMap, Input, ReadOptions, Separator, Side, read_item_ids, read_item_names, read_pairs,
-    read_ratings, read_triples, read_user_ids, stream_ratings,
+    Duplicates, IdMap, Input, Ratings, ReadOptions, Separator, Side, read_item_ids, read_item_names,
+    read_pairs, read_ratings, read_triples, read_user_ids, stream_ratings,
 };
 use deltav::error::{Error, Result};
+use deltav::event::Silent;
 use deltav::model::{EXPORTS, Explore, Model, Neighborhood, TopN};
 use deltav::output::Output;
+use deltav::train::{Checkpoint, Controls, Dataset, train_with};
 
 /// A target: takes any bytes and panics if a promise is broken.
 pub type Target = fn(&[u8]);
 
 /// Every target, by name.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("checkpoint", checkpoint),
     ("delimited", delimited),
     ("ids", ids),
     ("jsonl", jsonl),
@@ -202,6 +207,60 @@ pub fn names(bytes: &[u8]) {
         assert!(names.iter().all(|name| std::str::from_utf8(name).is_ok()));
         assert_eq!(names.iter().filter(|name| name.is_empty()).count() as u64, found.unnamed);
     }
+}
+
+/// What the checkpoints of the corpus are of: a run over few ratings, some of them held out.
+pub fn checkpointed() -> (TrainConfig, Dataset) {
+    let ids = |prefix: &str, count: usize| {
+        let mut map = IdMap::new();
+        for i in 0..count {
+            map.get_or_insert(format!("{prefix}{i}").as_bytes()).unwrap();
+        }
+        map.into_ids()
+    };
+    let cells: Vec<(u32, u32)> = (0..20).map(|p| (p % 5, p / 5)).collect();
+    let ratings = Ratings {
+        users: ids("u", 5),
+        items: ids("i", 4),
+        user: cells.iter().map(|cell| cell.0).collect(),
+        item: cells.iter().map(|cell| cell.1).collect(),
+        value: (0..20_u8).map(|p| f32::from(p * 7 % 5)).collect(),
+        time: None,
+    };
+    let (train, valid) = ratings.split(0.2, 1).unwrap();
+    let options = [("warm-up", "1"), ("settle", "1")];
+    let config = TrainConfig {
+        rank: 2,
+        epochs: Some(5),
+        options: options.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec(),
+        ..TrainConfig::default()
+    };
+    (config, Dataset { train, valid: Some(valid), test: None })
+}
+
+/// A checkpoint, as it is and with the checksum of its bytes.
+pub fn checkpoint(bytes: &[u8]) {
+    one_checkpoint(bytes.to_vec());
+    if let Some((all, _)) = bytes.split_last_chunk::<4>() {
+        one_checkpoint([all, &crc32fast::hash(all).to_le_bytes()].concat());
+    }
+}
+
+/// Goes on to a sound model or is refused: as a file, as that of another run, or as diverged.
+fn one_checkpoint(bytes: Vec<u8>) {
+    thread_local! {
+        static RUN: (TrainConfig, Dataset) = checkpointed();
+    }
+    let Some(resume) = ok(Checkpoint::from_bytes("a.ckpt", bytes)) else { return };
+    let controls = Controls { resume: Some(resume), ..Controls::default() };
+    RUN.with(|(config, data)| {
+        let mut backend = CpuBackend::new(Some(1)).unwrap();
+        match train_with(config.clone().check().unwrap(), data, &mut backend, &mut Silent, controls) {
+            Ok(model) => assert_eq!(model.check(), Ok(())),
+            Err(error) if error.exit_code() == 3 => {}
+            Err(error) => refused(&error),
+        }
+    });
 }
 
 /// A model file, as it is and with the checksum of its bytes, without which no damage gets far.
