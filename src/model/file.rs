@@ -37,6 +37,20 @@
 //! number, the model's kind, rank and clip, the posterior's scalars if there is
 //! one, and its [`Metadata`].
 
+// Bytes of others flow through here: nothing may panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::todo,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 mod size;
 
 use std::io::{self, Write};
@@ -213,8 +227,8 @@ impl Model {
             item_factors: file.read("item_factors", &[n, k])?,
             user_bias: file.read("user_bias", &[m])?,
             item_bias: file.read("item_bias", &[n])?,
-            mean: file.read("mean", &[])?[0],
-            scale: file.read("scale", &[])?[0],
+            mean: read_scalar(&mut file, "mean")?,
+            scale: read_scalar(&mut file, "scale")?,
             clip: document.clip,
             seen: Compressed {
                 offsets: file.read("seen_offsets", &[m.map(|m| m + 1)])?,
@@ -295,6 +309,12 @@ fn read_posterior(
         item_bias_prior: scalars.item_bias_prior,
         mask,
     })
+}
+
+fn read_scalar(file: &mut TensorFile<'_>, name: &str) -> Result<f64> {
+    // A tensor without dimensions has one number.
+    let values = file.read(name, &[])?;
+    values.first().copied().ok_or_else(|| file.bad(format!("tensor {name} is empty")))
 }
 
 fn read_ids(file: &mut TensorFile<'_>, ids: &str, offsets: &str) -> Result<Ids> {

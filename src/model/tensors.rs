@@ -8,6 +8,20 @@
 //! Layout: <https://github.com/huggingface/safetensors#format>
 //! CRC-32: ISO 3309, as in gzip (RFC 1952) and Python's `zlib.crc32`.
 
+// Bytes of others flow through here: nothing may panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::todo,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
@@ -25,6 +39,8 @@ use crate::memory::room_for;
 const DOCUMENT_KEY: &str = "deltav";
 /// What the reference implementation accepts as a header.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
+/// What the parser makes a hundred bytes of: far more than any model or checkpoint has.
+const MAX_HEADER_VALUES: usize = 100_000;
 const REMEDY: &str = "pass a file that deltav wrote";
 const COPY_AGAIN: &str = "it is cut short or damaged: copy it again";
 /// The tensor that holds the checksum.
@@ -134,12 +150,28 @@ fn header(document: String, tensors: &[Tensor<'_>]) -> io::Result<Vec<u8>> {
     if size > MAX_HEADER_BYTES {
         return Err(invalid(format!("a header of {size} bytes is too long")));
     }
-    bytes[..8].copy_from_slice(&size.to_le_bytes());
+    if let Some(first) = bytes.first_chunk_mut() {
+        *first = size.to_le_bytes();
+    }
     Ok(bytes)
 }
 
 fn invalid(what: String) -> io::Error {
     io::Error::new(ErrorKind::InvalidInput, what)
+}
+
+/// How many commas, of which each parts two values, stand outside of strings in JSON.
+pub(super) fn values(json: &[u8]) -> usize {
+    let (mut quoted, mut escaped, mut count) = (false, false, 0);
+    for &byte in json {
+        match byte {
+            b'"' if !escaped => quoted = !quoted,
+            b',' if !quoted => count += 1,
+            _ => {}
+        }
+        escaped = byte == b'\\' && !escaped;
+    }
+    count
 }
 
 /// A file, or the bytes of one.
@@ -198,6 +230,11 @@ impl<'a> TensorFile<'a> {
         }
         let mut header = vec![0; size as usize];
         fill(path, &mut file, &mut header)?;
+        if values(&header) > MAX_HEADER_VALUES {
+            return Err(
+                bad("is not a model: its header names more tensors or sizes than one has".to_owned()),
+            );
+        }
         let header: Metadata = serde_json::from_slice(&header)
             .map_err(|e| bad(format!("is not a safetensors file: {}", one_line(&e))))?;
         let data_start = 8 + size;
@@ -230,7 +267,8 @@ impl<'a> TensorFile<'a> {
         let mut computed = crc32fast::Hasher::new();
         self.seek(0)?;
         while left > 0 {
-            let part = &mut chunk[..left.min(CHUNK_BYTES) as usize];
+            let length = left.min(chunk.len() as u64) as usize;
+            let (part, _) = chunk.split_at_mut(length);
             fill(&self.path, &mut self.file, part)?;
             computed.update(part);
             left -= part.len() as u64;

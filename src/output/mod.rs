@@ -11,6 +11,20 @@
 //! lock. Who finds it locked is refused; who finds it unlocked knows that the
 //! writer was killed, and removes both.
 
+// Bytes of others flow through here: nothing may panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::todo,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 mod claim;
 mod draft;
 mod live;

@@ -145,8 +145,8 @@ impl Checkpoint {
     /// Reads a tensor of `len` finite numbers.
     pub(super) fn read(&mut self, name: &str, len: usize) -> Result<Vec<f32>> {
         let values: Vec<f32> = self.file.read(name, &[Some(len)])?;
-        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-            return Err(self.file.bad(format!("tensor {name} holds {} at position {at}", values[at])));
+        if let Some((at, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
+            return Err(self.file.bad(format!("tensor {name} holds {value} at position {at}")));
         }
         Ok(values)
     }

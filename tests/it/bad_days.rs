@@ -362,7 +362,6 @@ fn every_row_is_as_it_says() {
             Here(run) => {
                 let folder = Folder::planted();
                 folder.write("old", OLD);
-                println!("{case}");
                 run(&folder);
             }
             Tests(names) => {

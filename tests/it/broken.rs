@@ -177,6 +177,10 @@ fn lines_of_many_megabytes() {
     assert_eq!(line("a.jsonl", object, &options), format!("a.jsonl:1: {long}"));
     let matrix = [b"%%MatrixMarket matrix coordinate real general\n%", &twenty[..]].concat();
     assert_eq!(line("a.mtx", matrix, &options), format!("a.mtx:2: {long}"));
+    for (name, columns) in [("a.csv", b"1,".repeat(70_000)), ("b.csv", b"\"\",".repeat(70_000))] {
+        let many = "has more than 65536 columns; pass a text file with one rating a line";
+        assert_eq!(line(name, columns, &options), format!("{name}:1: {many}"));
+    }
     // An id may be as long as it likes.
     let id = [b"1,", &ten[..], b",3\n"].concat();
     assert_eq!(read_ratings([Input::bytes("a.csv", id)], &options).unwrap().items.get(0), &ten[..]);

@@ -41,6 +41,7 @@ mod magnitudes;
 mod manifest;
 mod metrics;
 mod model_size;
+mod properties;
 mod readme;
 mod resume;
 mod sgd;

@@ -57,7 +57,8 @@ fn banner(lines: &mut Lines<'_>, rating: bool) -> Result<bool> {
         return Err(lines.wrong_file("is empty", "pass a MatrixMarket file"));
     }
     let line = String::from_utf8_lossy(lines.line()).to_ascii_lowercase();
-    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    // One more than there may be: a line can have megabytes of them.
+    let words: Vec<&str> = line.split_ascii_whitespace().take(6).collect();
     let general = "write it as `matrix coordinate real general`";
     let [object, format, field, symmetry] = match words[..] {
         [_, object, format, field, symmetry] if starts_with_banner(lines.line()) => {
@@ -106,7 +107,7 @@ fn size(lines: &mut Lines<'_>) -> Result<Size> {
             break;
         }
     }
-    let numbers: Option<Vec<u64>> = lines.fields().map(|field| Some(whole(field)?.0)).collect();
+    let numbers: Option<Vec<u64>> = lines.fields().take(4).map(|field| Some(whole(field)?.0)).collect();
     numbers.and_then(|numbers| numbers.try_into().ok()).ok_or_else(|| {
         let what = format!("the size line {} is not three whole numbers", quoted(lines.line()));
         lines.wrong(what, "write rows, columns and entries")

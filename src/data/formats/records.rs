@@ -31,6 +31,9 @@ const CUTS: [Cut; 6] =
 /// What cuts a file of one column, in which nothing else does.
 const COMMA: Cut = Cut::Byte(b',');
 
+/// More columns than any ratings have. A line of megabytes of separators is not kept as fields.
+const MOST_COLUMNS: usize = 1 << 16;
+
 /// The records of a text, one at a time.
 pub(in super::super) struct Records<'a> {
     source: Source<'a>,
@@ -72,7 +75,7 @@ impl<'a> Records<'a> {
             line_end,
             cut,
             least,
-            columns: usize::MAX,
+            columns: MOST_COLUMNS,
             buffer: Vec::new(),
             fields: Vec::new(),
             lines: 0,
@@ -107,6 +110,14 @@ impl<'a> Records<'a> {
             Cut::Byte(byte) if memchr(b'"', &self.buffer).is_none() => self.split_at(byte),
             Cut::Byte(byte) => self.split_quoted(byte, false)?,
             Cut::Spaces => self.split_quoted(b' ', true)?,
+        }
+        if self.columns == MOST_COLUMNS && self.fields.len() > MOST_COLUMNS {
+            return Err(Error::data_line(
+                self.source.path(),
+                self.line,
+                format!("has more than {MOST_COLUMNS} columns"),
+                "pass a text file with one rating a line",
+            ));
         }
         if self.fields.iter().skip(self.columns).any(|range| is_text(self.cell(range))) {
             return Err(Error::data_line(
@@ -222,7 +233,8 @@ impl<'a> Records<'a> {
             // Text after a closing quote belongs to the field, as other readers have it.
             self.buffer.copy_within(rest..stop, field.end);
             self.fields.push(field.start..field.end + (stop - rest));
-            if stop == end {
+            // More are an error, and need not be found.
+            if stop == end || self.fields.len() > MOST_COLUMNS {
                 return Ok(());
             }
             start = stop + 1;

@@ -1,6 +1,20 @@
 //! Models in formats that other programs read. To add one: a file here and a
 //! line in [`EXPORTS`].
 
+// Bytes of others flow through here: nothing may panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::todo,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
+
 mod npy;
 mod npz;
 #[cfg(feature = "parquet")]

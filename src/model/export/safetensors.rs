@@ -73,7 +73,8 @@ impl Padded {
         no_padding_without_end(texts, width as u64)?;
         let mut bytes = vec![0; rows * width];
         for (cell, text) in bytes.chunks_exact_mut(width).zip(texts.iter()) {
-            cell[..text.len()].copy_from_slice(text);
+            // No text is longer than the longest.
+            cell.iter_mut().zip(text).for_each(|(cell, byte)| *cell = *byte);
         }
         Ok(Self { bytes, rows, width })
     }

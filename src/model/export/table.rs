@@ -72,10 +72,11 @@ impl<'a> Table<'a> {
     /// Number of training ratings of a row.
     #[cfg(feature = "parquet")]
     pub(super) fn ratings(&self, row: usize) -> u64 {
-        self.ratings[row]
+        self.ratings.get(row).copied().unwrap_or(0)
     }
 
     /// The factors of a row, `[k]`.
+    #[expect(clippy::indexing_slicing, reason = "a checked model has them for each row")]
     pub(super) fn factors(&self, row: usize) -> impl Iterator<Item = f32> {
         let (known, scale) = (self.ratings[row] > 0, self.factor_scale);
         let factors = &self.factors[row * self.rank..(row + 1) * self.rank];
@@ -83,6 +84,7 @@ impl<'a> Table<'a> {
     }
 
     /// The bias of a row.
+    #[expect(clippy::indexing_slicing, reason = "a checked model has one for each row")]
     pub(super) fn bias(&self, row: usize) -> f32 {
         scaled(self.biases[row], self.ratings[row] > 0, self.bias_scale)
     }

@@ -70,6 +70,16 @@ fn headers_that_lie_are_refused() {
 }
 
 #[test]
+fn a_header_of_more_values_than_a_model_has_is_not_parsed() {
+    let file = bytes(&known_answers(ModelKind::Biased));
+    let zeros =
+        |count: usize| replaced(&file, r#""shape":[3,2]"#, &format!(r#""shape":[{}1]"#, "0,".repeat(count)));
+    assert!(load(&zeros(100_000)).unwrap_err().contains("names more tensors or sizes"));
+    assert!(!load(&zeros(90_000)).unwrap_err().contains("names more tensors or sizes"));
+    assert_eq!(tensors::values(br#"{"a,\\":[1,2],"\",b":{"c":",\\\","}}"#), 2);
+}
+
+#[test]
 fn a_rank_that_no_training_gives_is_refused_though_it_takes_no_room() {
     for rank in [512 * 64 + 1, usize::MAX] {
         let model = Model { rank, ..random_model(ModelKind::Biased, 0, 0, 1, 0.0, 1) };
