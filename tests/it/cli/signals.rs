@@ -168,7 +168,7 @@ fn cross_validation_finishes_its_epoch_and_no_other_fold() {
     let folder = Folder::planted();
     let call = ["cv", "ratings.csv", "--device", "cpu", "--rank", "2", "--epochs", LONG];
     for (signal, code, name) in SIGNALS {
-        let mut running = Running::start(&mut folder.command(&call));
+        let running = Running::start(&mut folder.command(&call));
         // It says nothing before its first fold is done: once it is at its epochs, a signal is answered by a note.
         let status = format!("/proc/{}/status", running.child.id());
         if cfg!(target_os = "linux") {
