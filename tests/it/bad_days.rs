@@ -283,6 +283,27 @@ pub const DAYS: &[Day] = &[
         }),
     },
     Day {
+        case: "a full disk, a quota, a limit on the size of files (SIGXFSZ), a failing write, sync or rename",
+        behaviour: "found before training where room can be reserved; else the old file stays and nothing else",
+        codes: "74",
+        proof: Tests(&[
+            "disk_faults::disks::a_small_disk_is_full_before_training_or_after_it_and_the_old_file_stays",
+            "disk_faults::limits::a_disk_that_is_full_at_any_byte_keeps_the_old_file",
+            "disk_faults::limits::a_full_standard_output_is_an_error",
+            "disk_faults::sweep::train_survives_every_call_that_fails",
+            "disk_faults::sweep::predict_survives_every_call_that_fails",
+            "disk_faults::sweep::recommend_survives_every_call_that_fails",
+            "disk_faults::sweep::export_survives_every_call_that_fails",
+            "disk_faults::sweep::a_run_with_checkpoints_goes_on_after_every_call_that_fails",
+        ]),
+    },
+    Day {
+        case: "a folder that is read-only",
+        behaviour: "found before the work begins",
+        codes: "73",
+        proof: Tests(&["disk_faults::disks::a_read_only_folder_is_refused_before_the_work"]),
+    },
+    Day {
         case: "two processes, one output",
         behaviour: "the second ends at once; the first is not disturbed",
         codes: "75",

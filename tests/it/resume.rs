@@ -6,7 +6,7 @@ use deltav::backend::{Backend, DeviceChoice, OpenOptions, open};
 use deltav::config::{Keep, ModelKind, Reg, TrainConfig};
 
 use deltav::Result;
-use deltav::event::{Event, Observer};
+use deltav::event::{Event, Observer, Silent};
 use deltav::interrupt::{Interrupt, Signal};
 use deltav::model::Model;
 use deltav::output::Claim;
@@ -385,4 +385,21 @@ fn the_golden_checkpoint_goes_on() {
         model.metadata.metrics["valid_rmse"]
     };
     assert!((rmse(Some(Checkpoint::load(file).unwrap())) - rmse(None)).abs() < 1e-5);
+}
+
+#[test]
+fn what_is_not_finite_is_never_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    // Nobody listens, so that no loss is read: the checkpoint's own look at the numbers finds it.
+    let config = TrainConfig { epochs: Some(60), ..config("gd", &[("rate", "1e9")]) };
+    let controls =
+        Controls { checkpoint: checkpointing(folder.path(), Every::Epochs(1)), ..Controls::default() };
+    let error = run(&config, &without_valid(), DeviceChoice::Cpu, &mut Silent, controls).unwrap_err();
+    assert_eq!(error.exit_code(), 3, "{error}");
+    // Whatever was saved before is sound.
+    let saved = Checkpoint::load(folder.path().join("run.ckpt")).unwrap();
+    assert!(saved.epoch() < 60, "{saved:?}");
+    let controls = Controls { resume: Some(saved), ..Controls::default() };
+    let error = run(&config, &without_valid(), DeviceChoice::Cpu, &mut Silent, controls).unwrap_err();
+    assert_eq!(error.exit_code(), 3, "{error}");
 }
