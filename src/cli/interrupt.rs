@@ -130,15 +130,13 @@ mod unix {
     }
 
     fn act(signal: Signal, quiet: bool) {
-        let first = listener().as_ref().is_some_and(|interrupt| {
-            let first = interrupt.raised().is_none();
-            interrupt.raise(signal);
-            first
-        });
-        if first {
+        let listener = listener().clone();
+        if let Some(interrupt) = listener.filter(|interrupt| interrupt.raised().is_none()) {
+            // Said before it is done: the epoch may end, and the process with it, at once.
             if !quiet {
                 say(format!("note: {signal}: finishing the epoch; once more stops at once"));
             }
+            interrupt.raise(signal);
             return;
         }
         if take_last_word() {

@@ -12,6 +12,8 @@ mod endings;
 mod evaluate;
 mod fold_in;
 mod inputs;
+#[cfg(target_os = "linux")]
+mod memory;
 mod names;
 mod recommend;
 #[cfg(unix)]

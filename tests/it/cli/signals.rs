@@ -147,10 +147,10 @@ fn quiet_and_json_hear_of_the_end_alone_and_a_checkpoint_is_kept() {
 fn a_second_signal_stops_in_the_middle_of_an_epoch() {
     let folder = Folder::new();
     // An epoch of seconds: a few users with all items, and a rank to match.
-    let cells =
-        (0..400).flat_map(|user| (0..400).map(move |item| format!("{user},{item},{}\n", (user * item) % 5)));
+    let cells = (0..1500)
+        .flat_map(|user| (0..1000).map(move |item| format!("{user},{item},{}\n", (user * item) % 5)));
     folder.write("ratings.csv", cells.collect::<String>());
-    let call = "train ratings.csv --device cpu --optimizer als --model plain --threads 1 --rank 300 --epochs";
+    let call = "train ratings.csv --device cpu --model biased --reg 1 --threads 1 --rank 512 --epochs";
     let call: Vec<&str> = call.split(' ').chain([LONG]).collect();
     let mut running = Running::start(&mut folder.command(&call));
     running.wait_for("training on CPU");
