@@ -49,6 +49,38 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Reporting<A> {
     }
 }
 
+/// Has an abort for want of memory end as a refusal does: glibc aborts where it can't note a
+/// thread's destructors, a driver in C++ where an exception reaches its end. Any other abort stays one.
+#[cfg(unix)]
+pub(crate) fn mind_aborts() {
+    #[expect(unsafe_code, reason = "what runs in a signal handler")]
+    // SAFETY: `aborted` and `is_scarce` take no lock for long, and allocate nothing.
+    let minded = unsafe {
+        signal_hook::low_level::register(signal_hook::consts::SIGABRT, || deltav::cli::aborted(is_scarce()))
+    };
+    // Without it an abort ends the process as it always did.
+    drop(minded);
+}
+
+/// Nothing to mind.
+#[cfg(not(unix))]
+pub(crate) fn mind_aborts() {}
+
+/// Whether the system has no more than a little memory left. Asks it directly: the allocator may be locked.
+#[cfg(unix)]
+fn is_scarce() -> bool {
+    use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+    const LITTLE: usize = 8 << 20;
+    #[expect(unsafe_code, reason = "maps memory")]
+    // SAFETY: the system chooses a free place, and nobody else learns of it before it is free again.
+    unsafe {
+        match mmap_anonymous(std::ptr::null_mut(), LITTLE, ProtFlags::READ, MapFlags::PRIVATE) {
+            Ok(memory) => munmap(memory, LITTLE).is_err(),
+            Err(_) => true,
+        }
+    }
+}
+
 #[cfg(test)]
 #[expect(unsafe_code, reason = "the allocator's own methods are tested")]
 mod tests {

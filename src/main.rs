@@ -14,6 +14,7 @@ static ALLOCATOR: Reporting<System> = Reporting::new();
 
 fn main() -> ExitCode {
     quieten_mesa();
+    allocator::mind_aborts();
     ExitCode::from(cli::guard(|| match cli::parse() {
         Ok(call) => cli::run(call),
         Err(code) => code,

@@ -152,8 +152,7 @@ impl Cv {
             let listening = interrupt::listening();
             let controls = Controls { interrupt: Some(listening.interrupt()), ..Controls::default() };
             let config = self.method.config().check()?;
-            let model = train_with(config, &data, &mut *backend, &mut end, controls)?;
-            listening.done()?;
+            let model = listening.done(train_with(config, &data, &mut *backend, &mut end, controls))?;
             let accuracy = evaluate(&model.predictor(), test_part.iter(), Unknown::Mean)?;
             let result = result(number, folds, &data.train, &accuracy, &end);
             if self.json {

@@ -93,8 +93,8 @@ impl Demo {
         let mut backend = self.device.open(&mut renderer)?;
         let listening = interrupt::listening();
         let controls = Controls { interrupt: Some(listening.interrupt()), ..Controls::default() };
-        let model = train_with(config, &data, &mut *backend, &mut renderer, controls)?;
-        drop(listening);
+        let trained = train_with(config, &data, &mut *backend, &mut renderer, controls);
+        let model = listening.done(trained)?;
         if let Some(output) = output {
             let path = output.path().to_owned();
             let bytes = model.save_to(output)?;

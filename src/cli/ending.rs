@@ -138,6 +138,15 @@ pub fn refused(bytes: usize) {
     }
 }
 
+/// For the program, where foreign code aborts it: no temporary file is left, and if memory is
+/// scarce it ends as by [`refused`]. Runs in a signal handler, so it allocates nothing.
+pub fn aborted(memory_is_scarce: bool) {
+    if memory_is_scarce {
+        no_memory(format_args!("the system's libraries or a driver found none left"));
+    }
+    output::sweep_own();
+}
+
 /// Ends the process, because the system refused a thread. As [`refused`].
 pub(super) fn out_of_threads() -> ! {
     no_memory(format_args!("the system refuses another thread"))

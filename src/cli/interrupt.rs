@@ -33,14 +33,17 @@ impl Listening {
         self.0.clone()
     }
 
-    /// The end of one step of several, before the next.
+    /// The end of training that saves nothing on the way.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] if a signal came too late for the step to end early.
-    pub(super) fn done(self) -> Result<()> {
-        match self.0.raised() {
-            Some(signal) => Err(Error::Interrupted { signal, epoch: None, checkpoint: None }),
-            None => Ok(()),
+    /// That of training, or [`Error::Interrupted`] if a signal came too late for it.
+    pub(super) fn done<T>(self, trained: Result<T>) -> Result<T> {
+        match (trained, self.0.raised()) {
+            // No word of a checkpoint: there is none to ask for.
+            (Ok(_) | Err(Error::Interrupted { .. }), Some(signal)) => {
+                Err(Error::Interrupted { signal, epoch: None, checkpoint: None })
+            }
+            (trained, _) => trained,
         }
     }
 }
@@ -127,15 +130,13 @@ mod unix {
     }
 
     fn act(signal: Signal, quiet: bool) {
-        let first = listener().as_ref().is_some_and(|interrupt| {
-            let first = interrupt.raised().is_none();
-            interrupt.raise(signal);
-            first
-        });
-        if first {
+        let listener = listener().clone();
+        if let Some(interrupt) = listener.filter(|interrupt| interrupt.raised().is_none()) {
+            // Said before it is done: the epoch may end, and the process with it, at once.
             if !quiet {
                 say(format!("note: {signal}: finishing the epoch; once more stops at once"));
             }
+            interrupt.raise(signal);
             return;
         }
         if take_last_word() {

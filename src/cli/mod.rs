@@ -50,7 +50,7 @@ use clap::{Parser, Subcommand};
 use crate::error::Result;
 use streams::Streams;
 
-pub use ending::refused;
+pub use ending::{aborted, refused};
 pub use failure::guard;
 
 /// A parsed command line.

@@ -189,7 +189,7 @@ impl Model {
                 Tensor::new(BASELINE[1], &[n], &baseline.item_bias),
             ]);
         }
-        tensors::write_checked(out, serde_json::to_string(&document)?, tensors)
+        tensors::write_checked(out, serde_json::to_string(&document)?, &tensors)
     }
 
     /// Reads a model file. Nothing in it is trusted: sizes are compared with the file's length

@@ -22,10 +22,10 @@
     )
 )]
 
-use std::borrow::Cow;
-use std::collections::HashMap;
+mod write;
+
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use bytemuck::Pod;
@@ -34,6 +34,10 @@ use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use crate::data::text::one_line;
 use crate::error::{Error, Result};
 use crate::memory::room_for;
+
+pub(crate) use self::write::{
+    Plan, Sink, Tensor, little_endian_bytes, write, write_checked, write_checked_from,
+};
 
 /// The one key under `__metadata__`. More than one would be written in random order.
 const DOCUMENT_KEY: &str = "deltav";
@@ -72,93 +76,6 @@ element!(u32, Dtype::U32);
 element!(u64, Dtype::U64);
 element!(f32, Dtype::F32);
 element!(f64, Dtype::F64);
-
-/// A tensor to be written.
-#[derive(Debug)]
-pub(crate) struct Tensor<'a> {
-    name: Cow<'static, str>,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: Cow<'a, [u8]>,
-}
-
-impl<'a> Tensor<'a> {
-    /// Row-major `values` of the given shape; `[]` is a scalar.
-    pub(crate) fn new<T: Element>(
-        name: impl Into<Cow<'static, str>>,
-        shape: &[usize],
-        values: &'a [T],
-    ) -> Self {
-        let bytes = if cfg!(target_endian = "little") {
-            Cow::Borrowed(bytemuck::cast_slice(values))
-        } else {
-            let swapped: Vec<T> = values.iter().map(|value| value.little_endian()).collect();
-            Cow::Owned(bytemuck::cast_slice(&swapped).to_vec())
-        };
-        Self { name: name.into(), dtype: T::DTYPE, shape: shape.to_vec(), bytes }
-    }
-}
-
-/// Writes `tensors` and one JSON `document` about them. The same input gives the same bytes.
-pub(crate) fn write(out: &mut impl Write, document: String, mut tensors: Vec<Tensor<'_>>) -> io::Result<()> {
-    sort(&mut tensors);
-    out.write_all(&header(document, &tensors)?)?;
-    tensors.iter().try_for_each(|tensor| out.write_all(&tensor.bytes))
-}
-
-/// As [`write`], with a checksum, which [`TensorFile::open`] compares.
-pub(crate) fn write_checked(
-    out: &mut impl Write,
-    document: String,
-    mut tensors: Vec<Tensor<'_>>,
-) -> io::Result<()> {
-    sort(&mut tensors);
-    // Its bytes are known last.
-    tensors.push(Tensor::new(CHECKSUM, &[CHECKSUM_BYTES], &[0_u8; CHECKSUM_BYTES]));
-    let mut checksum = crc32fast::Hasher::new();
-    let mut write = |bytes: &[u8]| {
-        checksum.update(bytes);
-        out.write_all(bytes)
-    };
-    write(&header(document, &tensors)?)?;
-    tensors.pop();
-    tensors.iter().try_for_each(|tensor| write(&tensor.bytes))?;
-    out.write_all(&checksum.finalize().to_le_bytes())
-}
-
-/// Widest numbers first, so that each tensor starts at a multiple of its element's size.
-fn sort(tensors: &mut [Tensor<'_>]) {
-    tensors.sort_by(|a, b| b.dtype.cmp(&a.dtype).then(a.name.cmp(&b.name)));
-}
-
-/// All that stands before the tensors, which lie in the given order.
-fn header(document: String, tensors: &[Tensor<'_>]) -> io::Result<Vec<u8>> {
-    let mut end = 0;
-    let infos = tensors.iter().map(|tensor| {
-        let start = end;
-        end += tensor.bytes.len();
-        let info =
-            TensorInfo { dtype: tensor.dtype, shape: tensor.shape.clone(), data_offsets: (start, end) };
-        (tensor.name.to_string(), info)
-    });
-    let about = HashMap::from([(DOCUMENT_KEY.to_owned(), document)]);
-    let header = Metadata::new(Some(about), infos.collect()).map_err(|e| invalid(e.to_string()))?;
-    let mut bytes = vec![0; 8];
-    serde_json::to_writer(&mut bytes, &header)?;
-    bytes.resize(bytes.len().next_multiple_of(8), b' ');
-    let size = bytes.len() as u64 - 8;
-    if size > MAX_HEADER_BYTES {
-        return Err(invalid(format!("a header of {size} bytes is too long")));
-    }
-    if let Some(first) = bytes.first_chunk_mut() {
-        *first = size.to_le_bytes();
-    }
-    Ok(bytes)
-}
-
-fn invalid(what: String) -> io::Error {
-    io::Error::new(ErrorKind::InvalidInput, what)
-}
 
 /// How many commas, of which each parts two values, stand outside of strings in JSON.
 pub(super) fn values(json: &[u8]) -> usize {

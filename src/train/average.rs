@@ -115,9 +115,9 @@ impl Part {
     }
 
     /// Adds its tensors to a checkpoint.
-    pub(super) fn tensors(&self, number: usize, tensors: &mut Tensors) {
+    pub(super) fn tensors<'a>(&'a self, number: usize, tensors: &mut Tensors<'a>) {
         for (name, values) in NAMES.into_iter().zip(&self.numbers) {
-            tensors.push(format!("member_{number}_{name}"), values.clone());
+            tensors.host(format!("member_{number}_{name}"), values);
         }
     }
 

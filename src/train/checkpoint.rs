@@ -13,15 +13,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{Backend, Buffer};
+use crate::backend::{Backend, Buffer, read_f32};
 use crate::data::text::one_line;
 use crate::error::{Error, Result};
 use crate::event::{Epoch, Stopped};
-use crate::model::tensors::{self, Element, Tensor, TensorFile};
+use crate::model::tensors::{self, Element, Plan, Sink, TensorFile};
 use crate::output::Claim;
 
 use super::keep::Named;
@@ -179,43 +180,110 @@ impl Checkpoint {
     }
 }
 
-/// Tensors on their way into a file.
-#[derive(Debug, Default)]
-pub(super) struct Tensors {
-    singles: Vec<(String, Vec<f32>)>,
-    doubles: Vec<(String, Vec<f64>)>,
+/// Where a tensor's numbers are until they are written.
+#[derive(Debug)]
+enum Source<'a> {
+    Device(&'a [Buffer]),
+    Host(&'a [f32]),
+    Numbers(&'a [f64]),
 }
 
-impl Tensors {
-    pub(super) fn push(&mut self, name: String, values: Vec<f32>) {
-        self.singles.push((name, values));
-    }
+/// What goes into a checkpoint, by name. Its numbers are fetched from the device one buffer
+/// after the other: saving takes no memory beside the largest one.
+#[derive(Debug, Default)]
+pub(super) struct Tensors<'a>(Vec<(String, Source<'a>)>);
 
-    pub(super) fn push_numbers(&mut self, name: &str, numbers: &[f64]) {
-        self.doubles.push((name.to_owned(), numbers.to_vec()));
-    }
-
-    /// Reads buffers from the device.
-    pub(super) fn read(&mut self, prefix: &str, named: &Named, backend: &mut dyn Backend) -> Result<()> {
-        let values = crate::problem::read_shards(named.buffers.iter().copied(), backend)?;
-        self.push(format!("{prefix}{}", named.name), values);
-        Ok(())
-    }
-
-    /// Whether every number can be saved: none is NaN, and those of the device are finite.
-    pub(super) fn are_sound(&self) -> bool {
-        self.singles.iter().flat_map(|(_, values)| values).all(|value| value.is_finite())
-            && self.doubles.iter().flat_map(|(_, values)| values).all(|value| !value.is_nan())
-    }
-
-    /// Writes a checkpoint and returns its bytes.
-    pub(super) fn save(&self, document: &Document, file: &mut Claim) -> Result<u64> {
-        fn all<T: Element>(named: &[(String, Vec<T>)]) -> impl Iterator<Item = Tensor<'_>> {
-            named.iter().map(|(name, values)| Tensor::new(name.clone(), &[values.len()], values))
+impl<'a> Tensors<'a> {
+    /// Buffers of the device, under a prefix and their own name.
+    pub(super) fn device(&mut self, prefix: &str, named: &'a [Named]) {
+        for Named { name, buffers } in named {
+            self.0.push((format!("{prefix}{name}"), Source::Device(buffers)));
         }
+    }
+
+    /// Numbers of a model.
+    pub(super) fn host(&mut self, name: String, values: &'a [f32]) {
+        self.0.push((name, Source::Host(values)));
+    }
+
+    /// An optimiser's numbers.
+    pub(super) fn numbers(&mut self, name: &str, numbers: &'a [f64]) {
+        self.0.push((name.to_owned(), Source::Numbers(numbers)));
+    }
+
+    fn plans(&self) -> Vec<Plan> {
+        let plan = |(name, source): &(String, Source<'_>)| match source {
+            Source::Device(buffers) => {
+                Plan::new::<f32>(name.clone(), &[buffers.iter().map(Buffer::len).sum()])
+            }
+            Source::Host(values) => Plan::new::<f32>(name.clone(), &[values.len()]),
+            Source::Numbers(numbers) => Plan::new::<f64>(name.clone(), &[numbers.len()]),
+        };
+        self.0.iter().map(plan).collect()
+    }
+
+    /// Bytes of all numbers.
+    pub(super) fn bytes(&self) -> u64 {
+        self.plans().iter().map(|plan| plan.bytes() as u64).sum()
+    }
+
+    /// Writes a checkpoint and returns its bytes; `None`, and no file, if a number is not finite:
+    /// NaN is never saved.
+    pub(super) fn save(
+        &self,
+        document: &Document,
+        backend: &mut dyn Backend,
+        file: &mut Claim,
+    ) -> Result<Option<u64>> {
         let text = serde_json::to_string(document)
             .map_err(|e| Error::Internal(format!("a checkpoint can't be written: {e}")))?;
-        let tensors = all(&self.singles).chain(all(&self.doubles)).collect();
-        file.write(|out| tensors::write_checked(out, text, tensors))
+        // What a writer can't say of a device, and whether it was no failure at all.
+        let mut failed = None;
+        let written = file.write(|out| {
+            tensors::write_checked_from(out, text, self.plans(), |name, sink| {
+                for (_, source) in self.0.iter().filter(|(own, _)| own == name) {
+                    match source {
+                        Source::Device(buffers) => {
+                            for &buffer in *buffers {
+                                let values = read_f32(backend, buffer).map_err(|error| {
+                                    failed = Some(Failed::Device(error));
+                                    io::Error::other("the device")
+                                })?;
+                                pour(&values, f32::is_finite, &mut failed, sink)?;
+                            }
+                        }
+                        Source::Host(values) => pour(values, f32::is_finite, &mut failed, sink)?,
+                        Source::Numbers(numbers) => {
+                            pour(numbers, |number| !number.is_nan(), &mut failed, sink)?;
+                        }
+                    }
+                }
+                Ok(())
+            })
+        });
+        match failed {
+            Some(Failed::Device(error)) => Err(error),
+            Some(Failed::Unsound) => Ok(None),
+            None => written.map(Some),
+        }
     }
+}
+
+/// Why a checkpoint was not written, where the file is not to blame.
+enum Failed {
+    Device(Error),
+    Unsound,
+}
+
+fn pour<T: Element>(
+    values: &[T],
+    sound: impl Fn(T) -> bool,
+    failed: &mut Option<Failed>,
+    sink: &mut Sink<'_>,
+) -> io::Result<()> {
+    if values.iter().all(|&value| sound(value)) {
+        return sink(&tensors::little_endian_bytes(values));
+    }
+    *failed = Some(Failed::Unsound);
+    Err(io::Error::other("not a number"))
 }

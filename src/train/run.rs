@@ -11,7 +11,7 @@ use crate::backend::Backend;
 use crate::config::{Checked, Keep, ModelKind, Reg, RegScaling, TrainConfig, WARM_UP_LAMBDA};
 use crate::data::Ratings;
 use crate::error::{Error, Result};
-use crate::event::{Checkpointed, Epoch, Event, Observer, StopReason};
+use crate::event::{Epoch, Event, Observer, StopReason};
 use crate::kernel::Dispatch;
 use crate::model::Model;
 use crate::optim::{Objective, State};
@@ -101,6 +101,7 @@ impl<'a, 'b> Run<'a, 'b> {
         if let Some(checkpoint) = checkpoint {
             run.resume(checkpoint)?;
         }
+        run.reserve()?;
         Ok(run)
     }
 
@@ -276,6 +277,23 @@ impl<'a, 'b> Run<'a, 'b> {
         state.map(|State { name, buffers, .. }| Named { name, buffers })
     }
 
+    /// What the device has of the state: the factors, and what the optimiser keeps.
+    fn live(&self) -> Vec<Named> {
+        factors(&self.problem).chain(self.state()).collect()
+    }
+
+    /// Sees before the first epoch that there is room for what will be saved after it.
+    fn reserve(&mut self) -> Result<()> {
+        let live = self.live();
+        let mut tensors = Tensors::default();
+        tensors.device("", &live);
+        if let Some(snapshot) = &self.snapshot {
+            tensors.device("kept_", snapshot.kept().0);
+        }
+        let bytes = tensors.bytes();
+        self.saver.reserve(bytes)
+    }
+
     /// Saves the state after an epoch. What is recorded is played first.
     fn save(&mut self, recording: &mut Vec<Dispatch>) -> Result<()> {
         if !self.saver.saves() {
@@ -283,18 +301,15 @@ impl<'a, 'b> Run<'a, 'b> {
         }
         self.backend.dispatch(recording)?;
         recording.clear();
-        let mut tensors = Tensors::default();
-        for named in factors(&self.problem).chain(self.state()) {
-            tensors.read("", &named, self.backend)?;
-        }
-        tensors.push_numbers("numbers", &self.config.optimizer.numbers());
         let kept = self.snapshot.as_ref().filter(|_| self.best.is_some());
+        let (live, numbers) = (self.live(), self.config.optimizer.numbers());
+        let mut tensors = Tensors::default();
+        tensors.device("", &live);
+        tensors.numbers("numbers", &numbers);
         if let Some(snapshot) = kept {
             let (buffers, numbers) = snapshot.kept();
-            for named in buffers {
-                tensors.read("kept_", named, self.backend)?;
-            }
-            tensors.push_numbers("kept_numbers", numbers);
+            tensors.device("kept_", buffers);
+            tensors.numbers("kept_numbers", numbers);
         }
         let document = Document {
             epoch: self.done,
@@ -305,11 +320,9 @@ impl<'a, 'b> Run<'a, 'b> {
             ends: self.saver.members.iter().map(|member| member.end.clone()).collect(),
             ..Document::new(self.saver.settings.clone(), self.backend.describe().to_owned(), self.last)
         };
-        if !tensors.are_sound() {
-            return Err(self.diverged(self.done));
-        }
-        if let Some((path, bytes)) = self.saver.save(&document, tensors)? {
-            self.observer.event(&Event::Checkpointed(Checkpointed { path, epoch: self.done, bytes }));
+        match self.saver.save(&document, tensors, self.backend)? {
+            Some(saved) => self.observer.event(&Event::Checkpointed(saved)),
+            None => return Err(self.diverged(self.done)),
         }
         Ok(())
     }

@@ -7,8 +7,10 @@ use std::time::Instant;
 use super::average::Part;
 use super::checkpoint::{Document, Tensors};
 use super::{Checkpoint, Checkpointing, Controls, Dataset, Every, sameness};
+use crate::backend::Backend;
 use crate::config::Checked;
 use crate::error::{Error, Result};
+use crate::event::Checkpointed;
 use crate::interrupt::{Interrupt, Signal};
 use crate::model::Model;
 
@@ -83,21 +85,28 @@ impl<'a> Saver<'a> {
         }
     }
 
-    /// Writes a checkpoint; returns its file and its bytes.
-    pub(super) fn save(
-        &mut self,
+    /// Writes a checkpoint and tells of it; `None` if a number is not finite.
+    pub(super) fn save<'t>(
+        &'t mut self,
         document: &Document,
-        mut tensors: Tensors,
-    ) -> Result<Option<(PathBuf, u64)>> {
-        let Some(Checkpointing { file, .. }) = &mut self.checkpoint else { return Ok(None) };
+        mut tensors: Tensors<'t>,
+        backend: &mut dyn Backend,
+    ) -> Result<Option<Checkpointed>> {
+        let none = || Error::Internal("a checkpoint without a file".to_owned());
+        let Checkpointing { file, .. } = self.checkpoint.as_mut().ok_or_else(none)?;
         for (number, member) in self.members.iter().enumerate() {
             member.tensors(number, &mut tensors);
         }
-        let bytes = tensors.save(document, file)?;
+        let Some(bytes) = tensors.save(document, backend, file)? else { return Ok(None) };
         let path = file.path().to_owned();
         self.saved = Some((path.clone(), document.epoch));
         (self.at, self.epochs_since) = (Instant::now(), 0);
-        Ok(Some((path, bytes)))
+        Ok(Some(Checkpointed { path, epoch: document.epoch, bytes }))
+    }
+
+    /// Sees that there is room for a checkpoint of about so many bytes.
+    pub(super) fn reserve(&mut self, bytes: u64) -> Result<()> {
+        self.checkpoint.as_mut().map_or(Ok(()), |checkpoint| checkpoint.file.reserve(bytes))
     }
 
     /// The end that a signal asked for.

@@ -6,7 +6,7 @@ use deltav::config::{Loss, ModelKind, Reg, TrainConfig};
 use deltav::event::{Event, Silent};
 use deltav::kernel::gradient::Gradient;
 use deltav::kernel::step_gd::StepGd;
-use deltav::model::Model;
+use deltav::model::{Model, TopList, TopN};
 use deltav::train::{Dataset, train};
 
 use crate::support::compare::{FACTORS, assert_close_f32};
@@ -182,6 +182,49 @@ fn data_move_in_pieces_of_any_size() {
             let mut back = vec![0; words.len()];
             gpu.read(buffer, &mut back).unwrap();
             assert_eq!(back, words, "{staging_bytes} bytes at a time");
+        }
+    }
+}
+
+/// Users × items is beyond 32 bits, and the ratings are spread to the last of both.
+#[test]
+fn more_pairs_than_32_bits_number() {
+    let side = 70_000;
+    let cells: Vec<(usize, usize)> = (0..20_000)
+        .map(|p| (side - 1 - p * 7 % side, side - 1 - (p * 7 % side * 31 + p / 9) % 500))
+        .collect();
+    let ratings = problems::from_cells(side, side, &cells, 9);
+    let data = Dataset { train: ratings.clone(), valid: None, test: None };
+    for (optimizer, epochs) in [("line-search", 8), ("als", 3)] {
+        let config = TrainConfig {
+            optimizer: optimizer.to_owned(),
+            epochs: Some(epochs),
+            rank: 2,
+            clip: false,
+            ..TrainConfig::default()
+        };
+        for (device, mut backend) in devices::all() {
+            let what = format!("{optimizer}, {device}");
+            let model = train(config.clone().check().unwrap(), &data, &mut *backend, &mut Silent).unwrap();
+            let predictor = model.predictor();
+            let squares: f64 = (0..ratings.len())
+                .map(|p| {
+                    let predicted = predictor.predict(Some(ratings.user[p]), Some(ratings.item[p])).rating;
+                    (predicted - f64::from(ratings.value[p])).powi(2)
+                })
+                .sum();
+            let rmse = (squares / ratings.len() as f64).sqrt();
+            let said = model.metadata.metrics["train_rmse"];
+            assert!((rmse - said).abs() < 1e-5, "{what}: {said} for {rmse}");
+            assert!(said < 0.9 * ratings.stats().std, "{what}: {said}");
+            let last = side as u32 - 1;
+            let query = TopN { n: 3, ..TopN::default() };
+            let check = |lists: &[TopList]| {
+                assert_eq!(lists[0].items, predictor.recommend_index(last, 3, false), "{what}");
+                assert!(lists[0].items.iter().all(|best| best.item as usize >= side - 500), "{what}");
+                Ok(())
+            };
+            predictor.top_n(&[last; 70], &query, &mut *backend, check).unwrap();
         }
     }
 }

@@ -12,8 +12,12 @@ mod endings;
 mod evaluate;
 mod fold_in;
 mod inputs;
+#[cfg(target_os = "linux")]
+mod memory;
 mod names;
 mod recommend;
+#[cfg(unix)]
+mod signals;
 mod similar;
 mod training;
 mod uncertainty;

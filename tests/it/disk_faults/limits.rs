@@ -1,6 +1,6 @@
 //! Disks that are full at some byte, limits on files, and two processes with one output.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{CALLS, OLD, Place};
@@ -39,6 +39,24 @@ fn a_disk_that_is_full_at_any_byte_keeps_the_old_file() {
         }
         let (mut command, _) = place.faulty(name, call, &[("FAULT_QUOTA", "1000000")]);
         assert_eq!(place.run(name, &mut command, &new).0, 0);
+    }
+}
+
+/// `RLIMIT_FSIZE` sends SIGXFSZ, by which a process that does not expect it dies.
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error_like_a_full_disk() {
+    let place = Place::new();
+    for (name, call) in CALLS {
+        let new = place.undisturbed(name, call);
+        for room in rooms(new.len()) {
+            let inner = place.command(name, call);
+            let mut command = Command::new("prlimit");
+            command.arg(format!("--fsize={room}")).arg(inner.get_program()).args(inner.get_args());
+            command.current_dir(place.folder.path()).stdin(Stdio::null());
+            let (code, line) = place.run(name, &mut command, &new);
+            assert_eq!(code, 74, "{room}: {line}");
+            assert!(line.contains("File too large"), "{line}");
+        }
     }
 }
 
