@@ -73,4 +73,3 @@ fn a_warm_start_predicts_what_the_model_predicts() {
     let error = first_rmse(&config("als"), &strangers, Some(&model)).unwrap_err();
     assert!(error.exit_code() == 2 && error.to_string().contains("knows no user"), "{error}");
 }
-

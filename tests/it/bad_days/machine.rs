@@ -3,7 +3,6 @@
 use std::process::Command;
 
 use super::{Day, Endless, Here, Tests, refused};
-use crate::cli::Folder;
 
 /// In the order of the docs.
 pub(super) const DAYS: &[Day] = &[
@@ -48,6 +47,41 @@ pub(super) const DAYS: &[Day] = &[
             "lost::training_ends_where_the_device_is_lost",
             "lost::a_submission_that_does_not_finish_is_an_error_and_nothing_waits_for_it",
             "faults::from_a_fault_at_any_verb_the_run_goes_on_from_its_last_checkpoint",
+        ]),
+    },
+    Day {
+        case: "SIGINT (Ctrl-C), SIGTERM, SIGHUP while training",
+        behaviour: "the epoch ends, the checkpoint is saved and named; the second signal stops at once; outputs as they \
+                    were; under `nohup` SIGHUP stays ignored",
+        codes: "130, 143, 129",
+        proof: Tests(&[
+            "cli::signals::training_finishes_its_epoch_at_the_first_signal",
+            "cli::signals::quiet_and_json_hear_of_the_end_alone_and_a_checkpoint_is_kept",
+            "cli::signals::a_second_signal_stops_in_the_middle_of_an_epoch",
+            "cli::signals::cross_validation_finishes_its_epoch_and_no_other_fold",
+            "cli::signals::what_is_ignored_from_the_start_stays_ignored",
+            "resume::a_raised_flag_ends_with_a_checkpoint_of_that_epoch",
+        ]),
+    },
+    Day {
+        case: "the computer's memory ends (`ulimit -v`), or no thread is left",
+        behaviour: "what did not fit, in bytes; nothing is left behind",
+        codes: "71",
+        proof: Tests(&[
+            "cli::memory::whatever_the_limit_a_call_ends_well_or_in_one_line",
+            "cli::memory::a_model_larger_than_memory_is_refused_by_its_name",
+            "cli::memory::threads_that_the_system_refuses_are_named",
+        ]),
+    },
+    Day {
+        case: "a signal while reading or answering",
+        behaviour: "ends at once; outputs as they were, nothing beside them",
+        codes: "130, 143, 129",
+        proof: Tests(&[
+            "cli::signals::reading_ends_at_once_and_leaves_the_old_output",
+            "cli::signals::answers_end_at_once_and_leave_the_old_output",
+            "cli::signals::what_was_printed_is_not_called_nothing",
+            "cli::signals::nobody_need_read_the_last_word",
         ]),
     },
     Day {

@@ -26,9 +26,9 @@ fn least(folder: &Folder, call: &[&str], clean: &dyn Fn()) -> u64 {
     while high - low > low / 64 {
         let middle = low.midpoint(high);
         if limited(folder, middle, call).code == Some(0) {
-            high = middle
+            high = middle;
         } else {
-            low = middle
+            low = middle;
         }
         clean();
     }
