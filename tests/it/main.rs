@@ -50,4 +50,5 @@ mod steps;
 mod top_n;
 mod torture;
 mod uncertainty;
+mod warm;
 mod watchdog;

@@ -311,64 +311,6 @@ fn train_model(data: &Dataset) -> Model {
     run(&config("als", &[]), data, DeviceChoice::Cpu, &mut |_: &Event| {}, Controls::default()).unwrap()
 }
 
-/// The first epoch's training error from an initial model.
-fn first_rmse(config: &TrainConfig, data: &Dataset, initial: Option<&Model>) -> Result<f64> {
-    let config = TrainConfig { epochs: Some(0), ..config.clone() };
-    let controls = Controls { initial, ..Controls::default() };
-    let model = run(&config, data, DeviceChoice::Cpu, &mut |_: &Event| {}, controls)?;
-    Ok(model.metadata.metrics["train_rmse"])
-}
-
-#[test]
-fn a_warm_start_predicts_what_the_model_predicts() {
-    let whole = without_valid();
-    // The same ratings in other units, other ids among them and another order.
-    let (part, _) = whole.train.clone().split(0.3, 9).unwrap();
-    let mut other = part.clone();
-    other.value.iter_mut().for_each(|value| *value = 3.0 * *value + 10.0);
-    for kind in [ModelKind::Plain, ModelKind::Centered, ModelKind::Biased] {
-        let config = TrainConfig {
-            model: Some(kind),
-            reg: Some(Reg::Fixed(0.3)),
-            epochs: Some(20),
-            reg_bias: (kind == ModelKind::Biased).then_some(0.1),
-            ..config("line-search", &[])
-        };
-        let data = Dataset { train: part.clone(), valid: None, test: None };
-        let model = run(&config, &data, DeviceChoice::Cpu, &mut |_: &Event| {}, Controls::default()).unwrap();
-        let end = model.metadata.metrics["train_rmse"];
-        let again = first_rmse(&config, &data, Some(&model)).unwrap();
-        assert!((again - end).abs() < 1e-6, "{kind:?}: {again} for {end}");
-        assert!(first_rmse(&config, &data, None).unwrap() > 1.5 * end);
-        if kind == ModelKind::Biased {
-            // Where the biases take up the other mean, 10 more and 3 times as wide, its errors are
-            // those of the model on what it was trained on.
-            let data = Dataset { train: other.clone(), valid: None, test: None };
-            let shifted = first_rmse(&config, &data, Some(&model)).unwrap();
-            let mut square = 0.0;
-            for p in 0..part.len() {
-                let predicted = model.predictor().predict(Some(part.user[p]), Some(part.item[p])).unclipped;
-                square += (predicted - f64::from(other.value[p])).powi(2);
-            }
-            let expected = (square / part.len() as f64).sqrt();
-            assert!((shifted - expected).abs() < 0.05 * expected, "{shifted} for {expected}");
-        }
-    }
-    let model = train_model(&whole);
-    for (config, named) in [
-        (TrainConfig { rank: 6, ..config("als", &[]) }, "pass --rank 5"),
-        (TrainConfig { model: Some(ModelKind::Centered), ..config("als", &[]) }, "pass --model biased"),
-    ] {
-        let error = first_rmse(&config, &whole, Some(&model)).unwrap_err();
-        assert!(error.exit_code() == 2 && error.to_string().contains(named), "{error}");
-    }
-    let mut strangers = whole.clone();
-    strangers.train.users = problems::ids("other", whole.train.users.len());
-    strangers.train.items = problems::ids("strange", whole.train.items.len());
-    let error = first_rmse(&config("als", &[]), &strangers, Some(&model)).unwrap_err();
-    assert!(error.exit_code() == 2 && error.to_string().contains("knows no user"), "{error}");
-}
-
 /// The checkpoint that the corpus of the fuzzer starts from: `DELTAV_WRITE_GOLDEN=1` writes it
 /// anew, as a new version or another layout needs it.
 #[test]
