@@ -25,11 +25,8 @@ fn least(folder: &Folder, call: &[&str], clean: &dyn Fn()) -> u64 {
     let (mut low, mut high) = (FLOOR, ENOUGH);
     while high - low > low / 64 {
         let middle = low.midpoint(high);
-        if limited(folder, middle, call).code == Some(0) {
-            high = middle;
-        } else {
-            low = middle;
-        }
+        let bound = if limited(folder, middle, call).code == Some(0) { &mut high } else { &mut low };
+        *bound = middle;
         clean();
     }
     high

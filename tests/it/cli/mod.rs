@@ -19,6 +19,8 @@ mod recommend;
 #[cfg(unix)]
 mod signals;
 mod similar;
+#[cfg(target_os = "linux")]
+mod surroundings;
 mod training;
 mod uncertainty;
 mod units;
