@@ -196,6 +196,15 @@ pub(super) const DAYS: &[Day] = &[
         }),
     },
     Day {
+        case: "a locale that writes decimal commas, another time zone, a clock that is wrong or jumps",
+        behaviour: "no byte of a model changes",
+        codes: "0",
+        proof: Tests(&[
+            "cli::surroundings::a_locale_and_a_zone_change_no_byte",
+            "cli::surroundings::clocks_that_lie_change_no_byte",
+        ]),
+    },
+    Day {
         case: "a reader that leaves: `deltav … | head`",
         behaviour: "a quiet end; a model that is being trained is finished and saved",
         codes: "0",
