@@ -63,6 +63,7 @@ pub(super) fn set_saved() {
 }
 
 /// Removes the temporary files, for good. Returns what became of the outputs, for a message.
+#[cfg(unix)]
 pub(super) fn sweep() -> &'static str {
     output::sweep_own();
     match (SAVED.load(Ordering::Relaxed), PRINTED.load(Ordering::Relaxed)) {
