@@ -9,6 +9,17 @@ use crate::model::Model;
 use crate::output::Claim;
 use crate::train::{Checkpoint, Checkpointing, Every};
 
+/// The file and the epoch of a checkpoint.
+pub(super) type Last = Option<(PathBuf, u32)>;
+
+/// The error of a model that could not be saved, with the last checkpoint of its run, if there is one.
+pub(super) fn resumable(error: Error, last: Last) -> Error {
+    match last {
+        Some((checkpoint, epoch)) => Error::Resumable { source: Box::new(error), checkpoint, epoch },
+        None => error,
+    }
+}
+
 /// The flags about checkpoints, and the warm start, which is another thing.
 #[derive(Debug, Args)]
 pub(super) struct Checkpoints {
@@ -74,18 +85,6 @@ impl Checkpoints {
     pub(super) fn notice(&self, resumed: bool) -> Option<String> {
         let path = self.checkpoint.as_ref().filter(|_| self.resume && !resumed)?;
         Some(format!("there is no {} yet: starting with the first epoch", path.display()))
-    }
-
-    /// The error of a model that could not be saved, with the checkpoint of its last epoch.
-    pub(super) fn resumable(&self, error: Error, model: &Model) -> Error {
-        match &self.checkpoint {
-            Some(checkpoint) => Error::Resumable {
-                source: Box::new(error),
-                checkpoint: checkpoint.clone(),
-                epoch: model.metadata.epochs,
-            },
-            None => error,
-        }
     }
 
     /// The model to start from.

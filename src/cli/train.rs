@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::args::{fraction, one_of};
-use super::checkpoints::Checkpoints;
+use super::checkpoints::{Checkpoints, Last, resumable};
 use super::help;
 use super::input::{self, TrainingReading, at_most_one_stdin, named, not_read, read_held};
 use super::interrupt;
@@ -132,10 +132,17 @@ impl Train {
         for notice in notices {
             renderer.event(&Event::Notice(notice));
         }
+        let mut last: Last = resume.as_ref().map(|from| (from.path().to_owned(), from.epoch()));
         let listening = interrupt::listening();
         let interrupt = Some(listening.interrupt());
         let controls = Controls { interrupt, checkpoint, resume, initial: initial.as_ref() };
-        let trained = train_with(config, &data, &mut *backend, &mut renderer, controls);
+        let mut observer = |event: &Event| {
+            if let Event::Checkpointed(saved) = event {
+                last = Some((saved.path.clone(), saved.epoch));
+            }
+            renderer.event(event);
+        };
+        let trained = train_with(config, &data, &mut *backend, &mut observer, controls);
         drop(listening);
         let (mut model, diverged) = match trained {
             Ok(model) => (model, None),
@@ -143,7 +150,7 @@ impl Train {
         };
         model.item_names = names;
         let path = output.path().to_owned();
-        let bytes = model.save_to(output).map_err(|error| self.checkpoints.resumable(error, &model))?;
+        let bytes = model.save_to(output).map_err(|error| resumable(error, last))?;
         renderer.event(&Event::Saved(Saved { path: path.clone(), bytes }));
         if let Some(error) = diverged {
             return Err(error);

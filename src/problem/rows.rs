@@ -53,6 +53,7 @@ impl Problem {
         }
         (factors, biases)
     }
+
     /// Replaces rows of a side's factors; the others stay as they are.
     ///
     /// # Errors

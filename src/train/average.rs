@@ -29,13 +29,18 @@ pub(super) fn train(
 ) -> Result<Model> {
     let began = Instant::now();
     let Checked { config, .. } = config;
+    // Seconds of training before the run was resumed.
+    let mut earlier = 0.0;
     if let Some(from) = &mut checkpoint {
         saver.members = Part::load_all(from, data, &config)?;
+        earlier = saver.members.iter().map(|member| member.end.last.seconds).sum();
     }
     let mut last = None;
     for member in saver.members.len() as u32..config.average {
-        let left =
-            config.max_seconds.map(|most| (most - began.elapsed().as_secs_f64()).max(f64::MIN_POSITIVE));
+        let spent = earlier + began.elapsed().as_secs_f64();
+        let left = config.max_seconds.map(|most| (most - spent).max(f64::MIN_POSITIVE));
+        // The member that goes on counts its own.
+        earlier += checkpoint.as_ref().map_or(0.0, |from| from.document().seconds);
         let seed = config.seed.wrapping_add(u64::from(member));
         let own = TrainConfig { seed, average: 1, max_seconds: left, ..config.clone() };
         let first_told = last.is_none();
@@ -59,7 +64,7 @@ pub(super) fn train(
     if let Some(seconds) = config.max_seconds {
         metadata.settings.insert("max_seconds".to_owned(), seconds.to_string());
     }
-    let kept = measure(&mut model, data, began, &ends)?;
+    let kept = measure(&mut model, data, earlier + began.elapsed().as_secs_f64(), &ends)?;
     let losses =
         [("train_rmse", kept.train_rmse), ("valid_rmse", kept.valid_rmse), ("test_rmse", kept.test_rmse)];
     model.metadata.metrics =
@@ -175,8 +180,8 @@ fn combine(parts: &[Part], config: &TrainConfig, last: Model) -> Model {
     }
 }
 
-/// The average's own errors, in the form of an epoch.
-fn measure(model: &mut Model, data: &Dataset, began: Instant, ends: &[&Stopped]) -> Result<Epoch> {
+/// The average's own errors, in the form of an epoch, after so many seconds of training.
+fn measure(model: &mut Model, data: &Dataset, seconds: f64, ends: &[&Stopped]) -> Result<Epoch> {
     let rmse = |model: &Model, ratings: &mut dyn Iterator<Item = (Option<u32>, Option<u32>, f32)>| {
         Ok::<_, Error>(evaluate(&model.predictor(), ratings, Unknown::Mean)?.get("rmse"))
     };
@@ -194,7 +199,6 @@ fn measure(model: &mut Model, data: &Dataset, began: Instant, ends: &[&Stopped])
     let mut pairs = (0..train.len()).map(|p| (Some(train.user[p]), Some(train.item[p]), train.value[p]));
     let train_rmse = rmse(model, &mut pairs)?;
     model.clip = clip;
-    let seconds = began.elapsed().as_secs_f64();
     let epochs: u64 = ends.iter().map(|end| u64::from(end.last.epoch)).sum();
     Ok(Epoch {
         member: None,

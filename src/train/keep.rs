@@ -40,6 +40,8 @@ pub(super) struct Snapshot {
     kept: Vec<Named>,
     /// The optimiser's numbers that belong to it.
     numbers: Vec<f64>,
+    /// Whether an epoch was kept.
+    pub(super) filled: bool,
 }
 
 impl Snapshot {
@@ -59,7 +61,7 @@ impl Snapshot {
             Ok(Named { name: live.name, buffers: copies.collect::<Result<_>>()? })
         };
         let kept = live.iter().map(&mut copy).collect::<Result<_>>()?;
-        Ok(Self { live, kept, numbers: optimizer.numbers() })
+        Ok(Self { live, kept, numbers: optimizer.numbers(), filled: false })
     }
 
     /// Records the copy of what the buffers hold, and notes the numbers.
@@ -71,7 +73,7 @@ impl Snapshot {
         optimizer: &dyn Optimizer,
         recording: &mut Vec<Dispatch>,
     ) -> Result<()> {
-        self.numbers = optimizer.numbers();
+        (self.numbers, self.filled) = (optimizer.numbers(), true);
         record(&self.live, &self.kept, recording)
     }
 
@@ -89,9 +91,9 @@ impl Snapshot {
         (&self.kept, &self.numbers)
     }
 
-    /// The numbers, to be loaded.
-    pub(super) fn numbers_mut(&mut self) -> &mut Vec<f64> {
-        &mut self.numbers
+    /// Takes over numbers that belong to copies that were loaded.
+    pub(super) fn loaded(&mut self, numbers: Vec<f64>) {
+        (self.numbers, self.filled) = (numbers, true);
     }
 }
 

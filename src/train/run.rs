@@ -39,7 +39,7 @@ pub(super) struct Run<'a, 'b> {
     pub(super) last: Epoch,
     /// The epoch with the lowest error so far: validation RMSE, or else training RMSE.
     pub(super) best: Option<Epoch>,
-    /// Its result, where it may be wanted.
+    /// Its result, where it may be wanted and a run before, which nobody listened to, did not forget it.
     snapshot: Option<Snapshot>,
     /// The RMSE of a model that has learned nothing.
     unstructured: f64,
@@ -258,7 +258,7 @@ impl<'a, 'b> Run<'a, 'b> {
         let best = self.best.filter(|best| best.epoch < epoch && error(best) <= self.unstructured);
         // The divergence is what to report, even if the device is lost over the rescue.
         let kept = best.and_then(|best| {
-            self.snapshot.as_ref()?;
+            self.snapshot.as_ref().filter(|snapshot| snapshot.filled)?;
             self.restore(best).ok()?;
             self.model(best, Some(best.epoch)).ok()?
         });
@@ -301,7 +301,7 @@ impl<'a, 'b> Run<'a, 'b> {
         }
         self.backend.dispatch(recording)?;
         recording.clear();
-        let kept = self.snapshot.as_ref().filter(|_| self.best.is_some());
+        let kept = self.snapshot.as_ref().filter(|snapshot| snapshot.filled);
         let (live, numbers) = (self.live(), self.config.optimizer.numbers());
         let mut tensors = Tensors::default();
         tensors.device("", &live);
@@ -339,22 +339,23 @@ impl<'a, 'b> Run<'a, 'b> {
             }
             let numbers = from.read_numbers("kept_numbers")?;
             // Those that could not be brought back at the end are refused now.
-            if numbers.len() != snapshot.numbers_mut().len() || !self.config.optimizer.set_numbers(&numbers) {
+            if numbers.len() != snapshot.kept().1.len() || !self.config.optimizer.set_numbers(&numbers) {
                 return Err(from.bad(WRONG_NUMBERS));
             }
-            *snapshot.numbers_mut() = numbers;
+            snapshot.loaded(numbers);
         }
         let numbers = from.read_numbers("numbers")?;
         if !self.config.optimizer.set_numbers(&numbers) {
             return Err(from.bad(WRONG_NUMBERS));
         }
-        if last.epoch > epoch || best.is_some_and(|best| best.epoch > epoch) || seconds < 0.0 {
+        let lost = best.is_some() && !kept && self.keeps_best();
+        if last.epoch > epoch || best.is_some_and(|best| best.epoch > epoch) || lost || seconds < 0.0 {
             return Err(from.bad("contradicts itself"));
         }
         (self.done, self.earlier, self.curve) = (epoch, seconds, curve);
         self.last = Epoch { epochs: self.config.epochs, member: None, ..last };
-        // Where this run keeps a best epoch and the one before did not, there is none yet.
-        self.best = best.filter(|_| kept || self.snapshot.is_none());
+        // Patience counts from it, even where nobody kept its factors.
+        self.best = best;
         Ok(())
     }
 }

@@ -118,6 +118,21 @@ fn the_best_epoch_is_what_a_run_of_just_as_many_ends_with() {
 }
 
 #[test]
+fn what_was_learned_is_kept_with_the_factors_that_it_belongs_to() {
+    // Of noise there is little to learn: the best epoch comes early, but not in the warm-up.
+    let data = noise();
+    for (device, mut backend) in devices::all() {
+        let config = line_search(25, 1);
+        let all = run(&config, &data, &mut *backend).result.unwrap();
+        let best = all.metadata.best_epoch.unwrap();
+        assert!(best < 25 && all.posterior.is_some(), "{device}: best is {best}");
+        assert!(all.posterior.as_ref().unwrap().mask.is_some(), "{device}");
+        let short = TrainConfig { epochs: Some(best), ..config };
+        same_factors(&device, &all, &run(&short, &data, &mut *backend).result.unwrap());
+    }
+}
+
+#[test]
 fn the_epoch_before_a_change_of_gauge_is_kept_whole() {
     // The first epoch is the best, and the last of the warm-up: factors are turned after it.
     let mut data = opposite();

@@ -1,5 +1,7 @@
 //! Checkpoints: a run that goes on from one ends with the same bits as one without a break.
 
+mod breaks;
+
 use std::path::{Path, PathBuf};
 
 use deltav::backend::{Backend, DeviceChoice, OpenOptions, open};
