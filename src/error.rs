@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::event::Reached;
 use crate::interrupt::Signal;
 use crate::model::Model;
 
@@ -131,7 +132,7 @@ pub enum Error {
     },
 
     /// An input file that does not exist or can't be opened.
-    #[error("{}: {source}; check the path", path.display())]
+    #[error("{}: {source}; {}", path.display(), remedy(source, "check the path"))]
     NoInput {
         /// The file as the user named it.
         path: PathBuf,
@@ -158,7 +159,7 @@ pub enum Error {
     },
 
     /// Reading or writing broke off half-way.
-    #[error("{}: {source}; see that the disk is well and has room, then run again", path.display())]
+    #[error("{}: {source}; {}", path.display(), remedy(source, "see that the disk is well, then run again"))]
     Io {
         /// The file as the user named it.
         path: PathBuf,
@@ -204,25 +205,25 @@ pub enum Error {
     },
 
     /// A signal asked for the end.
-    #[error("interrupted by {signal}{}; {}", after(*epoch), go_on(*epoch, checkpoint.as_deref()))]
+    #[error("interrupted by {signal}{}; {}", after(*reached), go_on(*reached, checkpoint.as_deref()))]
     Interrupted {
         /// Which.
         signal: Signal,
         /// The last epoch that ran, where a model was being trained.
-        epoch: Option<u32>,
+        reached: Option<Reached>,
         /// The checkpoint that was saved then.
         checkpoint: Option<PathBuf>,
     },
 
     /// Training broke off after a checkpoint was saved.
-    #[error("{source}; epoch {epoch} is in {}: the same call with --resume goes on from there", checkpoint.display())]
+    #[error("{source}; {reached} is in {}: the same call with --resume goes on from there", checkpoint.display())]
     Resumable {
         /// Why.
         source: Box<Error>,
         /// The checkpoint.
         checkpoint: PathBuf,
         /// Its epoch.
-        epoch: u32,
+        reached: Reached,
     },
 
     /// A bug in this crate; please report it.
@@ -235,12 +236,26 @@ fn kept_epoch(kept: Option<&Model>) -> String {
         .map_or(String::new(), |epoch| format!("; kept epoch {epoch}"))
 }
 
-fn after(epoch: Option<u32>) -> String {
-    epoch.map_or(String::new(), |epoch| format!(" after epoch {epoch}"))
+/// What to do about an error of the system, where it says so itself.
+fn remedy(source: &io::Error, else_do: &'static str) -> &'static str {
+    /// EMFILE and ENFILE, which have no kind.
+    const OPEN_FILES: [i32; 2] = [24, 23];
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "make room on the disk, then run again",
+        io::ErrorKind::FileTooLarge => "raise the limit on the size of files (ulimit -f), then run again",
+        _ if cfg!(unix) && source.raw_os_error().is_some_and(|code| OPEN_FILES.contains(&code)) => {
+            "raise the limit on open files (ulimit -n), then run again"
+        }
+        _ => else_do,
+    }
 }
 
-fn go_on(epoch: Option<u32>, checkpoint: Option<&Path>) -> String {
-    match (epoch, checkpoint) {
+fn after(reached: Option<Reached>) -> String {
+    reached.map_or(String::new(), |reached| format!(" after {reached}"))
+}
+
+fn go_on(reached: Option<Reached>, checkpoint: Option<&Path>) -> String {
+    match (reached, checkpoint) {
         (_, Some(path)) => {
             format!("saved {}: the same call with --resume goes on from there", path.display())
         }

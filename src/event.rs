@@ -1,6 +1,7 @@
 //! What happens during a run, as values. The library reports events and never
 //! prints; the command line renders them as bars, lines or JSON.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -93,13 +94,30 @@ pub struct Saved {
     pub bytes: u64,
 }
 
+/// How far a run came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reached {
+    /// The model of an average that is being trained, from 1; `None` where there is one model.
+    pub member: Option<u32>,
+    /// Its last epoch.
+    pub epoch: u32,
+}
+
+/// Such as `epoch 12`, or `epoch 12 of model 2`.
+impl fmt::Display for Reached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "epoch {}", self.epoch)?;
+        self.member.map_or(Ok(()), |member| write!(f, " of model {member}"))
+    }
+}
+
 /// A run's state that was saved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Checkpointed {
     /// Where.
     pub path: PathBuf,
-    /// The epoch that it is of.
-    pub epoch: u32,
+    /// How far the run had come.
+    pub reached: Reached,
     /// Its size in bytes.
     pub bytes: u64,
 }

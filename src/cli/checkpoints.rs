@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::error::{Error, Result};
+use crate::event::Reached;
 use crate::model::Model;
 use crate::output::Claim;
 use crate::train::{Checkpoint, Checkpointing, Every};
 
 /// The file and the epoch of a checkpoint.
-pub(super) type Last = Option<(PathBuf, u32)>;
+pub(super) type Last = Option<(PathBuf, Reached)>;
 
 /// The error of a model that could not be saved, with the last checkpoint of its run, if there is one.
 pub(super) fn resumable(error: Error, last: Last) -> Error {
     match last {
-        Some((checkpoint, epoch)) => Error::Resumable { source: Box::new(error), checkpoint, epoch },
+        Some((checkpoint, reached)) => Error::Resumable { source: Box::new(error), checkpoint, reached },
         None => error,
     }
 }
@@ -23,7 +24,7 @@ pub(super) fn resumable(error: Error, last: Last) -> Error {
 /// The flags about checkpoints, and the warm start, which is another thing.
 #[derive(Debug, Args)]
 pub(super) struct Checkpoints {
-    /// Save the state of the training here as it goes: --resume goes on from it with the same result
+    /// Save the state of the training here as it goes, and at its end: --resume goes on from it with the same result
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
 
@@ -67,6 +68,8 @@ impl Checkpoints {
     /// [`Claim::acquire`] and [`Checkpoint::load`].
     pub(super) fn open(&self, force: bool) -> Result<(Option<Checkpointing>, Option<Checkpoint>)> {
         let Some(path) = &self.checkpoint else { return Ok((None, None)) };
+        // Once it is ours, nobody else puts one there.
+        let file = Claim::acquire(path, true)?;
         let there = std::fs::symlink_metadata(path).is_ok();
         if there && !self.resume && !force {
             return Err(Error::CantCreate {
@@ -75,7 +78,6 @@ impl Checkpoints {
                 remedy: "pass --resume to go on from it, or --force to start anew".to_owned(),
             });
         }
-        let file = Claim::acquire(path, true)?;
         let resume = if self.resume && there { Some(Checkpoint::load(path)?) } else { None };
         let every = self.checkpoint_every.unwrap_or_default();
         Ok((Some(Checkpointing { file, every }), resume))

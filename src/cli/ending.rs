@@ -17,8 +17,6 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 static BAR: AtomicBool = AtomicBool::new(false);
 /// Whether stdout took anything.
 static PRINTED: AtomicBool = AtomicBool::new(false);
-/// Whether a file was put in place.
-static SAVED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     static OURS: Cell<bool> = const { Cell::new(false) };
@@ -52,21 +50,15 @@ pub(super) fn set_bar(stands: bool) {
     BAR.store(stands, Ordering::Relaxed);
 }
 
-/// Says that stdout took something.
+/// Says that stdout is about to take something.
 pub(super) fn set_printed() {
     PRINTED.store(true, Ordering::Relaxed);
-}
-
-/// Says that a file was put in place, whole.
-pub(super) fn set_saved() {
-    SAVED.store(true, Ordering::Relaxed);
 }
 
 /// Removes the temporary files, for good. Returns what became of the outputs, for a message.
 #[cfg(unix)]
 pub(super) fn sweep() -> &'static str {
-    output::sweep_own();
-    match (SAVED.load(Ordering::Relaxed), PRINTED.load(Ordering::Relaxed)) {
+    match (output::sweep_own(), PRINTED.load(Ordering::Relaxed)) {
         (true, _) => "what was saved before is whole",
         (false, true) => "what was printed is not all",
         (false, false) => "nothing was written",

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::event::{Checkpointed, Epoch, Event};
+use crate::event::{Checkpointed, Epoch, Event, Reached};
 
 /// The number of this shape. It changes when a field goes or changes its meaning.
 pub(super) const SCHEMA: u32 = 1;
@@ -54,6 +54,8 @@ enum Body<'a> {
     },
     Checkpoint {
         path: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        member: Option<u32>,
         epoch: u32,
         bytes: u64,
     },
@@ -112,9 +114,9 @@ pub(super) fn line(event: &Event) -> Line<'_> {
         Event::Saved(saved) => {
             ("saved", Body::Saved { path: saved.path.to_string_lossy().into_owned(), bytes: saved.bytes })
         }
-        Event::Checkpointed(Checkpointed { path, epoch, bytes }) => {
+        Event::Checkpointed(Checkpointed { path, reached: Reached { member, epoch }, bytes }) => {
             let path = path.to_string_lossy().into_owned();
-            ("checkpoint", Body::Checkpoint { path, epoch: *epoch, bytes: *bytes })
+            ("checkpoint", Body::Checkpoint { path, member: *member, epoch: *epoch, bytes: *bytes })
         }
         Event::Notice(message) => ("notice", Body::Notice { message }),
     };

@@ -41,7 +41,7 @@ impl Listening {
         match (trained, self.0.raised()) {
             // No word of a checkpoint: there is none to ask for.
             (Ok(_) | Err(Error::Interrupted { .. }), Some(signal)) => {
-                Err(Error::Interrupted { signal, epoch: None, checkpoint: None })
+                Err(Error::Interrupted { signal, reached: None, checkpoint: None })
             }
             (trained, _) => trained,
         }

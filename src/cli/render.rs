@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::ending::{self, set_bar};
+use super::ending::set_bar;
 use super::events;
 use super::streams::Streams;
 use super::table::{bytes, count, seconds, shell_path, shell_word, short};
@@ -18,6 +18,9 @@ use crate::model::Model;
 const HERTZ: u8 = 15;
 /// Epochs that get a line where there is no bar, about.
 const LINES: u32 = 20;
+
+/// Bytes of an id that is shown as an example.
+const LONGEST_ID: usize = 64;
 
 const SPINNER: &str = "{spinner} {wide_msg}";
 /// What comes last is cut off where a terminal is narrow.
@@ -64,9 +67,10 @@ impl<'a> Renderer<'a> {
     /// A command to go on with, for a user that the model knows.
     pub(super) fn next_step(&mut self, path: &Path, model: &Model) {
         let predictor = model.predictor();
-        let mut known = (0..model.users.len() as u32).filter(|&user| predictor.knows_user(user));
+        let known = (0..model.users.len() as u32).filter(|&user| predictor.knows_user(user));
+        let mut short = known.map(|user| model.users.get(user)).filter(|id| id.len() <= LONGEST_ID);
         // An id that is no text can't be shown so that it can be pasted.
-        let Some(user) = known.find_map(|user| std::str::from_utf8(model.users.get(user)).ok()) else {
+        let Some(user) = short.find_map(|id| std::str::from_utf8(id).ok()) else {
             return;
         };
         let sign = if user.starts_with('-') { "=" } else { " " };
@@ -188,9 +192,6 @@ impl<'a> Renderer<'a> {
 
 impl Observer for Renderer<'_> {
     fn event(&mut self, event: &Event) {
-        if matches!(event, Event::Saved(_) | Event::Checkpointed(_)) {
-            ending::set_saved();
-        }
         if self.json {
             if self.failed.is_none() {
                 let written = self.streams.json(&events::line(event)).and_then(|()| self.streams.finish());

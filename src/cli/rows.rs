@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::ending::set_saved;
 use super::streams::{STDOUT, Streams};
 use super::table::bytes;
 use crate::data::text::quoted;
@@ -120,7 +119,6 @@ impl Opened {
                 rows.finish()?;
                 let path = output.path().to_owned();
                 let size = bytes(output.commit()?);
-                set_saved();
                 streams.note(format!("saved {}, {size}", path.display()));
                 Ok(done)
             }

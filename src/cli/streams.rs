@@ -58,12 +58,14 @@ impl Streams {
     }
 }
 
-/// Stdout, and whether it took anything.
+/// Stdout, and whether it was given anything.
 struct Told(Stdout);
 
 impl Write for Told {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes).inspect(|_| ending::set_printed())
+        // Before: whoever has read of it may end us at once.
+        ending::set_printed();
+        self.0.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

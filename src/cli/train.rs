@@ -132,13 +132,13 @@ impl Train {
         for notice in notices {
             renderer.event(&Event::Notice(notice));
         }
-        let mut last: Last = resume.as_ref().map(|from| (from.path().to_owned(), from.epoch()));
+        let mut last: Last = resume.as_ref().map(|from| (from.path().to_owned(), from.reached()));
         let listening = interrupt::listening();
         let interrupt = Some(listening.interrupt());
         let controls = Controls { interrupt, checkpoint, resume, initial: initial.as_ref() };
         let mut observer = |event: &Event| {
             if let Event::Checkpointed(saved) = event {
-                last = Some((saved.path.clone(), saved.epoch));
+                last = Some((saved.path.clone(), saved.reached));
             }
             renderer.event(event);
         };

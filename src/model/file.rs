@@ -265,8 +265,8 @@ fn read_document(path: &Path, file: &TensorFile<'_>) -> Result<Document<Metadata
         |e: serde_json::Error| file.bad(format!("has metadata that can't be read: {}", one_line(&e)));
     let Format { format, checkpoint } = serde_json::from_str(text).map_err(unreadable)?;
     if format.is_none() && checkpoint.is_some() {
-        let what = "is a checkpoint of a training that has not ended, not a model";
-        return Err(Error::data(path, what, "end it: `deltav train` as before, with --resume"));
+        let what = "is a checkpoint of a training, not a model";
+        return Err(Error::data(path, what, "`deltav train` as before, with --resume, writes the model"));
     }
     let format = format.ok_or_else(|| file.bad("has no format number"))?;
     if format > FORMAT {

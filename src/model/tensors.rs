@@ -44,7 +44,7 @@ const DOCUMENT_KEY: &str = "deltav";
 /// What the reference implementation accepts as a header.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
 /// What the parser makes a hundred bytes of: far more than any model or checkpoint has.
-const MAX_HEADER_VALUES: usize = 100_000;
+pub(crate) const MAX_HEADER_VALUES: usize = 100_000;
 const REMEDY: &str = "pass a file that deltav wrote";
 const COPY_AGAIN: &str = "it is cut short or damaged: copy it again";
 /// The tensor that holds the checksum.
@@ -78,7 +78,7 @@ element!(f32, Dtype::F32);
 element!(f64, Dtype::F64);
 
 /// How many commas, of which each parts two values, stand outside of strings in JSON.
-pub(super) fn values(json: &[u8]) -> usize {
+pub(crate) fn values(json: &[u8]) -> usize {
     let (mut quoted, mut escaped, mut count) = (false, false, 0);
     for &byte in json {
         match byte {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
-use super::live::{Kind, LIVE};
+use super::live::{Kind, LIVE, set_placed};
 use super::room;
 use super::target::{TEMPORARY, Target};
 use crate::error::Result;
@@ -114,6 +114,9 @@ impl Temporary {
         let (from, to) = (&self.path, target.place());
         let placed = LIVE.end(from, || {
             let placed = if replace { fs::rename(from, &to) } else { rename_new(from, &to) };
+            if placed.is_ok() {
+                set_placed();
+            }
             match placed {
                 Err(e) if e.kind() == ErrorKind::AlreadyExists && !replace => keep(from, target).map(Some),
                 placed => placed.map(|()| None),

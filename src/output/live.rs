@@ -4,6 +4,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -16,11 +17,20 @@ pub(super) static LIVE: Live = Live::new();
 /// Removes the temporary files and locks of every output that this process is
 /// writing: for a thread that is about to end the process.
 ///
-/// Returns within a second, whatever other threads do. A file is put in its place
+/// Returns whether this process has put a file in its place; within a second, whatever other threads do. A file is put in its place
 /// before or never: afterwards threads that create, commit or drop an output
 /// wait for the end of the process.
-pub fn sweep_own() {
+pub fn sweep_own() -> bool {
     LIVE.sweep();
+    PLACED.load(Ordering::SeqCst)
+}
+
+/// Whether a file was put in its place. Told while the list is held, so that a sweep knows.
+static PLACED: AtomicBool = AtomicBool::new(false);
+
+/// Tells that a file was put in its place: inside [`Live::end`].
+pub(super) fn set_placed() {
+    PLACED.store(true, Ordering::SeqCst);
 }
 
 /// What an entry is.

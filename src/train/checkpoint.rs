@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use crate::backend::{Backend, Buffer, read_f32};
 use crate::data::text::one_line;
 use crate::error::{Error, Result};
-use crate::event::{Epoch, Stopped};
-use crate::model::tensors::{self, Element, Plan, Sink, TensorFile};
+use crate::event::{Epoch, Reached, Stopped};
+use crate::model::tensors::{self, Element, MAX_HEADER_VALUES, Plan, Sink, TensorFile};
 use crate::output::Claim;
 
 use super::keep::Named;
@@ -39,6 +39,9 @@ pub(super) struct Document {
     pub(super) settings: BTreeMap<String, String>,
     /// The device that trained.
     pub(super) device: String,
+    /// Bytes of its largest buffer, which says how the data were cut.
+    #[serde(default)]
+    pub(super) buffer_bytes: Option<u64>,
     /// Epochs that ran, of the member that is being trained.
     pub(super) epoch: u32,
     /// Seconds of training, of that member.
@@ -62,6 +65,7 @@ impl Document {
             checkpoint: FORMAT,
             settings,
             device,
+            buffer_bytes: None,
             epoch: 0,
             seconds: 0.0,
             last,
@@ -117,6 +121,10 @@ impl Checkpoint {
         let text = file.document().ok_or_else(none)?;
         let unreadable =
             |e: serde_json::Error| file.bad(format!("says what can't be read: {}", one_line(&e)));
+        // It is text in the header, where nothing has counted it yet.
+        if tensors::values(text.as_bytes()) > MAX_HEADER_VALUES {
+            return Err(file.bad("says more than any checkpoint"));
+        }
         match serde_json::from_str::<Format>(text).map_err(unreadable)?.checkpoint {
             Some(FORMAT) => file.require_checksum()?,
             Some(other) => {
@@ -137,6 +145,13 @@ impl Checkpoint {
     /// The last epoch that ran, of the model that was being trained.
     pub fn epoch(&self) -> u32 {
         self.document.epoch
+    }
+
+    /// How far the run had come.
+    pub fn reached(&self) -> Reached {
+        let Document { epoch, ends, settings, .. } = &self.document;
+        let alone = settings.get("--average").is_none_or(|members| members == "1");
+        Reached { member: (!alone).then_some(ends.len() as u32 + 1), epoch: *epoch }
     }
 
     pub(super) fn document(&self) -> &Document {

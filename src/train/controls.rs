@@ -59,7 +59,7 @@ impl FromStr for Every {
             }
             None => text.parse().ok().filter(|&epochs| epochs > 0).map(Every::Epochs),
         };
-        every.ok_or_else(|| format!("`{text}` is neither a number of epochs nor seconds such as 30s"))
+        every.ok_or_else(|| format!("`{text}` is neither a number of epochs from 1 nor seconds such as 30s"))
     }
 }
 

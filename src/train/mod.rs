@@ -11,6 +11,7 @@ mod notices;
 mod run;
 mod sameness;
 mod saver;
+mod setup;
 mod warm;
 
 use crate::backend::Backend;

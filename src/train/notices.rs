@@ -22,12 +22,17 @@ pub(super) fn loaded(data: &Dataset, backend: &dyn Backend) -> Loaded {
 
 /// What to know of the checkpoint that a run goes on from.
 pub(super) fn resumed(from: &Checkpoint, backend: &dyn Backend) -> Vec<String> {
-    let mut notices = vec![format!("going on after epoch {} of {}", from.epoch(), from.path().display())];
+    let mut notices = vec![format!("going on after {} in {}", from.reached(), from.path().display())];
     let (then, now) = (one_line(&from.document().device), backend.describe());
     if then != now {
         notices.push(format!(
             "the checkpoint was made on {then}: on another device the last bits of the result may differ"
         ));
+    } else if from.document().buffer_bytes.is_some_and(|bytes| bytes != backend.max_buffer_bytes()) {
+        notices.push(
+            "the checkpoint was made with another --max-buffer-bytes: the last bits of the result may differ"
+                .to_owned(),
+        );
     }
     notices
 }

@@ -6,20 +6,23 @@ use super::checkpoint::{Document, Tensors};
 use super::keep::{Named, Snapshot, factors};
 use super::notices::{loaded, notices, resumed};
 use super::saver::Saver;
+use super::setup::setup;
 use super::{Checkpoint, Dataset, curve, warm};
 use crate::backend::Backend;
-use crate::config::{Checked, Keep, ModelKind, Reg, RegScaling, TrainConfig, WARM_UP_LAMBDA};
+use crate::config::{Checked, Keep, ModelKind, TrainConfig};
 use crate::data::Ratings;
 use crate::error::{Error, Result};
 use crate::event::{Epoch, Event, Observer, StopReason};
 use crate::kernel::Dispatch;
 use crate::model::Model;
 use crate::optim::{Objective, State};
-use crate::problem::{Losses, Problem, Setup, Standard};
+use crate::problem::{Losses, Problem, Standard};
 
 /// A training RMSE beyond this many times that of predicting no structure at
 /// all is no overshoot: whatever moves so far does not come back.
 const EXPLODED: f64 = 100.0;
+
+const WRONG_NUMBERS: &str = "has too few or too many of the optimiser's numbers, or wrong ones";
 
 /// A model that is being trained.
 pub(super) struct Run<'a, 'b> {
@@ -312,6 +315,7 @@ impl<'a, 'b> Run<'a, 'b> {
             tensors.numbers("kept_numbers", numbers);
         }
         let document = Document {
+            buffer_bytes: Some(self.backend.max_buffer_bytes()),
             epoch: self.done,
             seconds: self.seconds(),
             best: self.best,
@@ -355,36 +359,10 @@ impl<'a, 'b> Run<'a, 'b> {
         (self.done, self.earlier, self.curve) = (epoch, seconds, curve);
         self.last = Epoch { epochs: self.config.epochs, member: None, ..last };
         // Patience counts from it, even where nobody kept its factors.
-        self.best = best;
+        self.best = best.map(|best| Epoch { epochs: self.config.epochs, ..best });
         Ok(())
     }
 }
-
-/// The problem that a configuration describes.
-fn setup<'a>(config: &Checked, data: &'a Dataset) -> Setup<'a> {
-    let written = &config.config;
-    let (reg, reg_scaling) = match config.reg {
-        Reg::Auto => (WARM_UP_LAMBDA, RegScaling::Sqrt),
-        Reg::Fixed(lambda) => (lambda, config.reg_scaling),
-    };
-    Setup {
-        kind: config.model,
-        rank: written.rank,
-        seed: written.seed,
-        reg,
-        reg_scaling,
-        reg_bias: written.reg_bias,
-        row_elements: config.spec.row_elements,
-        cell_loops: config.spec.cell_loops,
-        cell_work: config.spec.cell_work,
-        clip: written.clip,
-        train: &data.train,
-        valid: data.valid.as_ref(),
-        test: data.test.as_ref(),
-    }
-}
-
-const WRONG_NUMBERS: &str = "has too few or too many of the optimiser's numbers, or wrong ones";
 
 /// What says which epoch is the best.
 fn error(epoch: &Epoch) -> f64 {

@@ -10,7 +10,7 @@ use super::{Checkpoint, Checkpointing, Controls, Dataset, Every, sameness};
 use crate::backend::Backend;
 use crate::config::Checked;
 use crate::error::{Error, Result};
-use crate::event::Checkpointed;
+use crate::event::{Checkpointed, Reached};
 use crate::interrupt::{Interrupt, Signal};
 use crate::model::Model;
 
@@ -29,7 +29,9 @@ pub(super) struct Saver<'a> {
     at: Instant,
     epochs_since: u32,
     /// The file and the epoch of the last checkpoint.
-    saved: Option<(PathBuf, u32)>,
+    saved: Option<(PathBuf, Reached)>,
+    /// Whether an average is trained.
+    average: bool,
 }
 
 impl<'a> Saver<'a> {
@@ -43,6 +45,12 @@ impl<'a> Saver<'a> {
         data: &Dataset,
     ) -> Result<(Self, Option<Checkpoint>)> {
         let Controls { interrupt, checkpoint, resume, initial } = controls;
+        if initial.is_some() && config.config.average > 1 {
+            return Err(Error::usage(
+                "an average of models that all start from one would be that one's successor S times over",
+                "leave --average out, or --init-model",
+            ));
+        }
         let settings = if checkpoint.is_some() || resume.is_some() {
             sameness::settings(config, data, initial)
         } else {
@@ -51,7 +59,7 @@ impl<'a> Saver<'a> {
         if let Some(from) = &resume {
             sameness::check(from, &settings, config.epochs)?;
         }
-        let saved = resume.as_ref().map(|from| (from.path().to_owned(), from.epoch()));
+        let saved = resume.as_ref().map(|from| (from.path().to_owned(), from.reached()));
         let saver = Self {
             interrupt,
             checkpoint,
@@ -61,6 +69,7 @@ impl<'a> Saver<'a> {
             at: Instant::now(),
             epochs_since: 0,
             saved,
+            average: config.config.average > 1,
         };
         Ok((saver, resume))
     }
@@ -99,9 +108,10 @@ impl<'a> Saver<'a> {
         }
         let Some(bytes) = tensors.save(document, backend, file)? else { return Ok(None) };
         let path = file.path().to_owned();
-        self.saved = Some((path.clone(), document.epoch));
+        let reached = self.reached(document.epoch);
+        self.saved = Some((path.clone(), reached));
         (self.at, self.epochs_since) = (Instant::now(), 0);
-        Ok(Some(Checkpointed { path, epoch: document.epoch, bytes }))
+        Ok(Some(Checkpointed { path, reached, bytes }))
     }
 
     /// Sees that there is room for a checkpoint of about so many bytes.
@@ -109,12 +119,17 @@ impl<'a> Saver<'a> {
         self.checkpoint.as_mut().map_or(Ok(()), |checkpoint| checkpoint.file.reserve(bytes))
     }
 
+    fn reached(&self, epoch: u32) -> Reached {
+        Reached { member: self.average.then_some(self.members.len() as u32 + 1), epoch }
+    }
+
     /// The end that a signal asked for.
     pub(super) fn stopped_by(&self, signal: Signal, epoch: u32) -> Error {
-        let checkpoint = self.saved.as_ref().filter(|(_, saved)| *saved == epoch && self.saves());
+        let reached = self.reached(epoch);
+        let checkpoint = self.saved.as_ref().filter(|(_, saved)| *saved == reached && self.saves());
         Error::Interrupted {
             signal,
-            epoch: Some(epoch),
+            reached: Some(reached),
             checkpoint: checkpoint.map(|(path, _)| path.clone()),
         }
     }
@@ -126,8 +141,8 @@ impl<'a> Saver<'a> {
             Error::Device { .. } | Error::OutOfMemory { .. } | Error::Io { .. } | Error::Internal(_)
         );
         match self.saved {
-            Some((path, epoch)) if transient => {
-                Error::Resumable { source: Box::new(error), checkpoint: path, epoch }
+            Some((path, reached)) if transient => {
+                Error::Resumable { source: Box::new(error), checkpoint: path, reached }
             }
             _ => error,
         }

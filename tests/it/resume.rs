@@ -48,6 +48,10 @@ fn config(optimizer: &str, options: &[(&str, &str)]) -> TrainConfig {
 fn cases() -> Vec<(&'static str, TrainConfig, Dataset)> {
     let learned = [("warm-up", "2"), ("settle", "2")];
     let fixed = TrainConfig { reg: Some(Reg::Fixed(0.9)), ..config("line-search", &[]) };
+    // Momentum overshoots, so that an epoch depends on the objective before.
+    let restarts =
+        TrainConfig { model: Some(ModelKind::Plain), ..config("line-search", &[("momentum", "0.95")]) };
+    let restarts = TrainConfig { reg: Some(Reg::Fixed(0.0)), epochs: Some(25), ..restarts };
     let centered = TrainConfig { model: Some(ModelKind::Centered), ..config("line-search", &learned) };
     let masks = [("warm-up", "2"), ("settle", "1"), ("mask-steps", "2")];
     let gd = TrainConfig { keep: Some(Keep::Last), ..config("gd", &[]) };
@@ -65,6 +69,7 @@ fn cases() -> Vec<(&'static str, TrainConfig, Dataset)> {
         ("line-search, masks", config("line-search", &masks), without_valid()),
         ("line-search, centered", centered, data()),
         ("line-search, fixed", TrainConfig { reg_bias: Some(0.3), ..fixed }, without_valid()),
+        ("line-search, restarts", restarts, without_valid()),
         ("als", config("als", &[]), data()),
         ("sgd", config("sgd", &[("blocks", "3")]), data()),
         ("sgd, in order", config("sgd", &[("shuffle", "off"), ("adagrad", "off")]), without_valid()),
@@ -271,7 +276,7 @@ fn another_device_goes_on_and_says_so() {
     };
     let controls = Controls { resume: Some(Checkpoint::load(file).unwrap()), ..Controls::default() };
     let resumed = run(&config, &data, DeviceChoice::Software, &mut observer, controls).unwrap();
-    assert!(notices[0].starts_with("going on after epoch 4 of "), "{notices:?}");
+    assert!(notices[0].starts_with("going on after epoch 4 in "), "{notices:?}");
     assert!(notices[1].starts_with("the checkpoint was made on CPU"), "{notices:?}");
     let rmse = |model: &Model| model.metadata.metrics["valid_rmse"];
     assert!((rmse(&resumed) - rmse(&whole)).abs() < 1e-4);

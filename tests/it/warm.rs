@@ -73,3 +73,12 @@ fn a_warm_start_predicts_what_the_model_predicts() {
     let error = first_rmse(&config("als"), &strangers, Some(&model)).unwrap_err();
     assert!(error.exit_code() == 2 && error.to_string().contains("knows no user"), "{error}");
 }
+
+#[test]
+fn members_of_an_average_that_would_all_start_equal_are_refused() {
+    let data = Dataset { train: problems::random(40, 30, 0.4, 5), valid: None, test: None };
+    let model = run(&config("als"), &data, None).unwrap();
+    let error = run(&TrainConfig { average: 2, ..config("als") }, &data, Some(&model)).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().ends_with("; leave --average out, or --init-model"), "{error}");
+}

@@ -23,7 +23,7 @@ fn a_resumed_run_writes_the_same_model() {
 
     let resume = call(&[&CHECKPOINT, &["--epochs", "20", "--out", "resumed", "--resume"]]);
     let stderr = folder.run(&resume).stderr;
-    assert!(stderr.contains("note: going on after epoch 10 of run.ckpt\n"), "{stderr}");
+    assert!(stderr.contains("note: going on after epoch 10 in run.ckpt\n"), "{stderr}");
     assert!(folder.read("whole") == folder.read("resumed"));
     // Of a run that is done nothing is left to do but the model.
     let done =
@@ -81,8 +81,16 @@ fn flags_that_can_t_be_meant_are_refused() {
     for (flags, code, named) in [
         (&["--resume"][..], 2, "--checkpoint <FILE>"),
         (&["--checkpoint-every", "3"], 2, "--checkpoint <FILE>"),
-        (&["--checkpoint", "c", "--checkpoint-every", "0"], 2, "neither a number of epochs nor seconds"),
-        (&["--checkpoint", "c", "--checkpoint-every", "-1"], 2, "neither a number of epochs nor seconds"),
+        (
+            &["--checkpoint", "c", "--checkpoint-every", "0"],
+            2,
+            "neither a number of epochs from 1 nor seconds",
+        ),
+        (
+            &["--checkpoint", "c", "--checkpoint-every", "-1"],
+            2,
+            "neither a number of epochs from 1 nor seconds",
+        ),
         (&["--checkpoint", "c", "--checkpoint-every", "5m"], 2, "such as 30s"),
         (&["--checkpoint", "./m", "--out", "m"], 73, "is --out and --checkpoint at once"),
         (&["--checkpoint", "ratings.csv", "--force"], 73, "is an input of this very call"),
@@ -111,7 +119,7 @@ fn what_is_no_checkpoint_is_refused_and_stays() {
     assert!(resume(&folder.read("model")).contains("is a model, not a checkpoint; pass it as --init-model"));
     folder.write("run.ckpt", &sound);
     let line = folder.fail(&["predict", "run.ckpt", "test.csv"], 65);
-    assert!(line.contains("is a checkpoint of a training that has not ended"), "{line}");
+    assert!(line.contains("is a checkpoint of a training, not a model"), "{line}");
 }
 
 #[test]

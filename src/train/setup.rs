@@ -1,0 +1,29 @@
+//! From a configuration to a problem.
+
+use super::Dataset;
+use crate::config::{Checked, Reg, RegScaling, WARM_UP_LAMBDA};
+use crate::problem::Setup;
+
+/// The problem that a configuration describes.
+pub(super) fn setup<'a>(config: &Checked, data: &'a Dataset) -> Setup<'a> {
+    let written = &config.config;
+    let (reg, reg_scaling) = match config.reg {
+        Reg::Auto => (WARM_UP_LAMBDA, RegScaling::Sqrt),
+        Reg::Fixed(lambda) => (lambda, config.reg_scaling),
+    };
+    Setup {
+        kind: config.model,
+        rank: written.rank,
+        seed: written.seed,
+        reg,
+        reg_scaling,
+        reg_bias: written.reg_bias,
+        row_elements: config.spec.row_elements,
+        cell_loops: config.spec.cell_loops,
+        cell_work: config.spec.cell_work,
+        clip: written.clip,
+        train: &data.train,
+        valid: data.valid.as_ref(),
+        test: data.test.as_ref(),
+    }
+}
