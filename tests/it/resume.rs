@@ -48,10 +48,14 @@ fn config(optimizer: &str, options: &[(&str, &str)]) -> TrainConfig {
 fn cases() -> Vec<(&'static str, TrainConfig, Dataset)> {
     let learned = [("warm-up", "2"), ("settle", "2")];
     let fixed = TrainConfig { reg: Some(Reg::Fixed(0.9)), ..config("line-search", &[]) };
-    // Momentum overshoots, so that an epoch depends on the objective before.
-    let restarts =
-        TrainConfig { model: Some(ModelKind::Plain), ..config("line-search", &[("momentum", "0.95")]) };
-    let restarts = TrainConfig { reg: Some(Reg::Fixed(0.0)), epochs: Some(25), ..restarts };
+    // Without a penalty and with more factors than the ratings carry, momentum overshoots late, and
+    // then an epoch depends on the objective before it.
+    let restarts = TrainConfig {
+        rank: 12,
+        reg: Some(Reg::Fixed(0.0)),
+        ..config("line-search", &[("momentum", "0.95")])
+    };
+    let restarts = TrainConfig { epochs: Some(34), ..restarts };
     let centered = TrainConfig { model: Some(ModelKind::Centered), ..config("line-search", &learned) };
     let masks = [("warm-up", "2"), ("settle", "1"), ("mask-steps", "2")];
     let gd = TrainConfig { keep: Some(Keep::Last), ..config("gd", &[]) };
