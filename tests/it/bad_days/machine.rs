@@ -34,7 +34,7 @@ pub(super) const DAYS: &[Day] = &[
     },
     Day {
         case: "the device's memory ends",
-        behaviour: "bytes needed and what there is; estimated before anything is allocated where the driver tells",
+        behaviour: "bytes needed in all and those that are held; what to pass instead",
         codes: "71",
         proof: Tests(&["lost::memory_that_ends_is_told_with_what_was_needed"]),
     },
