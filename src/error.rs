@@ -302,6 +302,14 @@ impl Error {
         }
     }
 
+    /// This error with the checkpoint that its run saved last, if it saved one.
+    pub(crate) fn resumable(self, saved: Option<(PathBuf, Reached)>) -> Self {
+        match saved {
+            Some((checkpoint, reached)) => Error::Resumable { source: Box::new(self), checkpoint, reached },
+            None => self,
+        }
+    }
+
     /// [`Error::Usage`] from its two halves.
     pub fn usage(what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Error::Usage { what: what.into(), remedy: remedy.into() }

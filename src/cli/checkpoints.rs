@@ -5,21 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::error::{Error, Result};
-use crate::event::Reached;
 use crate::model::Model;
 use crate::output::Claim;
 use crate::train::{Checkpoint, Checkpointing, Every};
-
-/// The file and the epoch of a checkpoint.
-pub(super) type Last = Option<(PathBuf, Reached)>;
-
-/// The error of a model that could not be saved, with the last checkpoint of its run, if there is one.
-pub(super) fn resumable(error: Error, last: Last) -> Error {
-    match last {
-        Some((checkpoint, reached)) => Error::Resumable { source: Box::new(error), checkpoint, reached },
-        None => error,
-    }
-}
 
 /// The flags about checkpoints, and the warm start, which is another thing.
 #[derive(Debug, Args)]

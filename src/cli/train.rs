@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::args::{fraction, one_of};
-use super::checkpoints::{Checkpoints, Last, resumable};
+use super::checkpoints::Checkpoints;
 use super::help;
 use super::input::{self, TrainingReading, at_most_one_stdin, named, not_read, read_held};
 use super::interrupt;
@@ -132,7 +132,7 @@ impl Train {
         for notice in notices {
             renderer.event(&Event::Notice(notice));
         }
-        let mut last: Last = resume.as_ref().map(|from| (from.path().to_owned(), from.reached()));
+        let mut last = resume.as_ref().map(|from| (from.path().to_owned(), from.reached()));
         let listening = interrupt::listening();
         let interrupt = Some(listening.interrupt());
         let controls = Controls { interrupt, checkpoint, resume, initial: initial.as_ref() };
@@ -150,7 +150,7 @@ impl Train {
         };
         model.item_names = names;
         let path = output.path().to_owned();
-        let bytes = model.save_to(output).map_err(|error| resumable(error, last))?;
+        let bytes = model.save_to(output).map_err(|error| error.resumable(last))?;
         renderer.event(&Event::Saved(Saved { path: path.clone(), bytes }));
         if let Some(error) = diverged {
             return Err(error);

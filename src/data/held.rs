@@ -4,6 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::ids::{IdMap, Ids};
 use super::read::Triples;
+use super::text::hex;
 
 /// How many training ratings everyone has. Whoever has none is unknown: an id alone teaches
 /// nothing. That is decided here, for losses, predictions and messages alike.
@@ -78,7 +79,7 @@ impl Held {
             side.iter().for_each(|id| hash.update(id.map_or(0, |id| u64::from(id) + 1).to_le_bytes()));
         }
         self.value.iter().for_each(|value| hash.update((value + 0.0).to_le_bytes()));
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize())
     }
 
     /// Number N of ratings.

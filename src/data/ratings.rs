@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use super::held::Known;
 use super::ids::Ids;
 use super::sparse::{self, Compressed};
+use super::text::hex;
 
 /// Ratings as triples `(user[p], item[p], value[p])`, each pair at most once.
 ///
@@ -86,7 +87,7 @@ impl Ratings {
         update_with(&mut hash, &self.item, u32::to_le_bytes);
         // -0 and 0 are one rating.
         update_with(&mut hash, &self.value, |value| (value + 0.0).to_le_bytes());
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&hash.finalize())
     }
 
     /// The items of each user (CSR) and the order that leads from its entries

@@ -27,6 +27,11 @@ pub(crate) fn quoted(bytes: &[u8]) -> String {
     shown
 }
 
+/// Bytes as hexadecimal digits, two each.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// What may quote the file, such as another crate's error, without line breaks and other controls,
 /// and not too long.
 pub(crate) fn one_line(text: &impl ToString) -> String {

@@ -23,12 +23,11 @@ use crate::data::text::one_line;
 use crate::error::{Error, Result};
 use crate::event::{Epoch, Reached, Stopped};
 use crate::model::tensors::{self, Element, MAX_HEADER_VALUES, Plan, Sink, TensorFile};
+use crate::optim::State;
 use crate::output::Claim;
 
-use super::keep::Named;
-
 /// The number of the format that this version writes and reads.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 1;
 
 /// What a checkpoint says, beside its numbers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -56,25 +55,6 @@ pub(super) struct Document {
     pub(super) curve: Vec<(u32, Option<f64>, Option<f64>)>,
     /// How the members of an average ended that are done.
     pub(super) ends: Vec<Stopped>,
-}
-
-impl Document {
-    /// A document of this version's format with what does not change over a run.
-    pub(super) fn new(settings: BTreeMap<String, String>, device: String, last: Epoch) -> Self {
-        Self {
-            checkpoint: FORMAT,
-            settings,
-            device,
-            buffer_bytes: None,
-            epoch: 0,
-            seconds: 0.0,
-            last,
-            best: None,
-            kept: false,
-            curve: Vec::new(),
-            ends: Vec::new(),
-        }
-    }
 }
 
 /// The state of a run after some epoch, read from its file.
@@ -177,7 +157,7 @@ impl Checkpoint {
     }
 
     /// Fills buffers with a tensor.
-    pub(super) fn fill(&mut self, prefix: &str, named: &Named, backend: &mut dyn Backend) -> Result<()> {
+    pub(super) fn fill(&mut self, prefix: &str, named: &State, backend: &mut dyn Backend) -> Result<()> {
         let len = named.buffers.iter().map(Buffer::len).sum();
         let values = self.read(&format!("{prefix}{}", named.name), len)?;
         let mut rest = &values[..];
@@ -210,8 +190,8 @@ pub(super) struct Tensors<'a>(Vec<(String, Source<'a>)>);
 
 impl<'a> Tensors<'a> {
     /// Buffers of the device, under a prefix and their own name.
-    pub(super) fn device(&mut self, prefix: &str, named: &'a [Named]) {
-        for Named { name, buffers } in named {
+    pub(super) fn device(&mut self, prefix: &str, named: &'a [State]) {
+        for State { name, buffers, .. } in named {
             self.0.push((format!("{prefix}{name}"), Source::Device(buffers)));
         }
     }

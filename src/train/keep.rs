@@ -8,36 +8,32 @@ use crate::kernel::{Dispatch, Element};
 use crate::optim::{Optimizer, State};
 use crate::problem::Problem;
 
-/// Buffers under a name, shard after shard.
-#[derive(Debug)]
-pub(super) struct Named {
-    pub(super) name: &'static str,
-    pub(super) buffers: Vec<Buffer>,
-}
-
 /// The factors of both sides.
-pub(super) fn factors(problem: &Problem) -> impl Iterator<Item = Named> {
+pub(super) fn factors(problem: &Problem) -> impl Iterator<Item = State> {
     Side::BOTH.into_iter().map(|side| {
         let name = match side {
             Side::Users => "user_factors",
             Side::Items => "item_factors",
         };
-        Named { name, buffers: problem.side(side).shards.iter().map(|shard| shard.factors).collect() }
+        State {
+            name,
+            buffers: problem.side(side).shards.iter().map(|shard| shard.factors).collect(),
+            result: true,
+        }
     })
 }
 
 /// What an epoch's result is: the factors and what of the optimiser's state belongs to them.
-fn result(problem: &Problem, optimizer: &dyn Optimizer) -> Vec<Named> {
-    let state = optimizer.state().into_iter().filter(|state| state.result);
-    factors(problem).chain(state.map(|State { name, buffers, .. }| Named { name, buffers })).collect()
+fn result(problem: &Problem, optimizer: &dyn Optimizer) -> Vec<State> {
+    factors(problem).chain(optimizer.state()).filter(|state| state.result).collect()
 }
 
 /// The result of an epoch beside the live buffers.
 #[derive(Debug)]
 pub(super) struct Snapshot {
-    live: Vec<Named>,
+    live: Vec<State>,
     /// As `live`, buffer for buffer.
-    kept: Vec<Named>,
+    kept: Vec<State>,
     /// The optimiser's numbers that belong to it.
     numbers: Vec<f64>,
     /// Whether an epoch was kept.
@@ -55,10 +51,10 @@ impl Snapshot {
         backend: &mut dyn Backend,
     ) -> Result<Self> {
         let live = result(problem, optimizer);
-        let mut copy = |live: &Named| -> Result<Named> {
+        let mut copy = |live: &State| -> Result<State> {
             let buffers = live.buffers.iter();
             let copies = buffers.map(|b| backend.alloc("the best epoch's factors", Element::F32, b.len()));
-            Ok(Named { name: live.name, buffers: copies.collect::<Result<_>>()? })
+            Ok(State { buffers: copies.collect::<Result<_>>()?, ..*live })
         };
         let kept = live.iter().map(&mut copy).collect::<Result<_>>()?;
         Ok(Self { live, kept, numbers: optimizer.numbers(), filled: false })
@@ -87,7 +83,7 @@ impl Snapshot {
     }
 
     /// The copies, to be saved.
-    pub(super) fn kept(&self) -> (&[Named], &[f64]) {
+    pub(super) fn kept(&self) -> (&[State], &[f64]) {
         (&self.kept, &self.numbers)
     }
 
@@ -97,8 +93,8 @@ impl Snapshot {
     }
 }
 
-fn record(from: &[Named], to: &[Named], recording: &mut Vec<Dispatch>) -> Result<()> {
-    let buffers = |all: &[Named]| -> Vec<Buffer> { all.iter().flat_map(|n| n.buffers.clone()).collect() };
+fn record(from: &[State], to: &[State], recording: &mut Vec<Dispatch>) -> Result<()> {
+    let buffers = |all: &[State]| -> Vec<Buffer> { all.iter().flat_map(|n| n.buffers.clone()).collect() };
     for (values, copied) in buffers(from).into_iter().zip(buffers(to)) {
         recording.push(CopyValues { values, copied }.dispatch()?);
     }

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::checkpoint::{Document, Tensors};
-use super::keep::{Named, Snapshot, factors};
+use super::checkpoint::{Document, FORMAT, Tensors};
+use super::keep::{Snapshot, factors};
 use super::notices::{loaded, notices, resumed};
 use super::saver::Saver;
 use super::setup::setup;
@@ -274,15 +274,9 @@ impl<'a, 'b> Run<'a, 'b> {
         }
     }
 
-    /// The optimiser's state on the device.
-    fn state(&self) -> impl Iterator<Item = Named> + use<> {
-        let state = self.config.optimizer.state().into_iter();
-        state.map(|State { name, buffers, .. }| Named { name, buffers })
-    }
-
     /// What the device has of the state: the factors, and what the optimiser keeps.
-    fn live(&self) -> Vec<Named> {
-        factors(&self.problem).chain(self.state()).collect()
+    fn live(&self) -> Vec<State> {
+        factors(&self.problem).chain(self.config.optimizer.state()).collect()
     }
 
     /// Sees before the first epoch that there is room for what will be saved after it.
@@ -315,14 +309,17 @@ impl<'a, 'b> Run<'a, 'b> {
             tensors.numbers("kept_numbers", numbers);
         }
         let document = Document {
+            checkpoint: FORMAT,
+            settings: self.saver.settings.clone(),
+            device: self.backend.describe().to_owned(),
             buffer_bytes: Some(self.backend.max_buffer_bytes()),
             epoch: self.done,
             seconds: self.seconds(),
+            last: self.last,
             best: self.best,
             kept: kept.is_some(),
             curve: self.curve.clone(),
             ends: self.saver.members.iter().map(|member| member.end.clone()).collect(),
-            ..Document::new(self.saver.settings.clone(), self.backend.describe().to_owned(), self.last)
         };
         match self.saver.save(&document, tensors, self.backend)? {
             Some(saved) => self.observer.event(&Event::Checkpointed(saved)),
@@ -334,7 +331,7 @@ impl<'a, 'b> Run<'a, 'b> {
     /// Takes the state of a checkpoint over.
     fn resume(&mut self, mut from: Checkpoint) -> Result<()> {
         let Document { epoch, seconds, last, best, kept, curve, .. } = from.document().clone();
-        for named in factors(&self.problem).chain(self.state()) {
+        for named in self.live() {
             from.fill("", &named, self.backend)?;
         }
         if let Some(snapshot) = self.snapshot.as_mut().filter(|_| kept) {

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{Checkpoint, Dataset};
 use crate::config::{Checked, Keep, Reg};
 use crate::data::Held;
+use crate::data::text::hex;
 use crate::data::text::one_line;
 use crate::error::{Error, Result};
 use crate::model::Model;
@@ -115,5 +116,5 @@ fn hash(model: &Model) -> String {
     let parts = [&model.user_factors, &model.item_factors, &model.user_bias, &model.item_bias];
     parts.into_iter().flatten().for_each(|value| hash.update(value.to_le_bytes()));
     [model.mean, model.scale].into_iter().for_each(|value| hash.update(value.to_le_bytes()));
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&hash.finalize())
 }

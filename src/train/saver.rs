@@ -140,11 +140,6 @@ impl<'a> Saver<'a> {
             error,
             Error::Device { .. } | Error::OutOfMemory { .. } | Error::Io { .. } | Error::Internal(_)
         );
-        match self.saved {
-            Some((path, reached)) if transient => {
-                Error::Resumable { source: Box::new(error), checkpoint: path, reached }
-            }
-            _ => error,
-        }
+        if transient { error.resumable(self.saved) } else { error }
     }
 }
