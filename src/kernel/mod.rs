@@ -33,6 +33,7 @@ pub mod sum;
 pub mod sum_squares;
 
 mod lanes;
+pub(crate) mod simd;
 
 use crate::backend::Buffer;
 use crate::error::{Error, Result};
