@@ -30,6 +30,7 @@ mod formats;
 mod golden;
 mod kernels;
 mod kernels_best;
+mod kernels_gather;
 mod kernels_mask;
 mod kernels_search;
 mod kernels_sgd;

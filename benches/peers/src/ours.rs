@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use deltav::backend::{DeviceChoice, OpenOptions, open};
-use deltav::config::{ModelKind, TrainConfig};
+use deltav::config::{Kernels, ModelKind, TrainConfig};
 use deltav::data::{Held, Ratings, ReadOptions, read_ratings};
 use deltav::event::{Event, Silent};
 
@@ -51,6 +51,10 @@ impl Ours {
         if let Some(name) = &job.model {
             let kind = ModelKind::ALL.into_iter().find(|kind| kind.name() == name);
             config.model = Some(kind.ok_or("no such model")?);
+        }
+        if let Some(name) = &job.kernels {
+            let kernels = Kernels::ALL.into_iter().find(|kernels| kernels.name() == name);
+            config.kernels = kernels.ok_or("no such kernels")?;
         }
         Ok(config)
     }

@@ -21,6 +21,7 @@ pub struct Job {
     pub optimizer: Option<String>,
     pub model: Option<String>,
     pub device: Option<String>,
+    pub kernels: Option<String>,
 }
 
 /// What came of it.

@@ -70,6 +70,22 @@ pub fn gradient(name: Name<'_>, options: &Options) -> Result<Figure, Failure> {
     Ok(turns.figure(name.whole.to_owned(), what, Clock::Cpu, Bar::AtMost(0.8)))
 }
 
+/// The kernels that are written to be read against the fused ones, on a software adapter.
+pub fn fused(name: Name<'_>, options: &Options) -> Result<Figure, Failure> {
+    let folder = options.set(name.set)?;
+    let worker = || Peer::native("ours", &folder, options);
+    let (mut textbook, mut fused) = (worker()?, worker()?);
+    let job = Job { device: Some("software".to_owned()), ..ours(name, options) };
+    let slow = Job { kernels: Some("textbook".to_owned()), ..job.clone() };
+    let turns = Turns::take(
+        options.turns.min(3),
+        || per_epoch(&mut textbook, &slow, FEW, FEW + 2),
+        || per_epoch(&mut fused, &job, FEW, FEW + 2),
+    )?;
+    let what = "our epoch on the software adapter, textbook / fused kernels".to_owned();
+    Ok(turns.figure(name.whole.to_owned(), what, Clock::Wall, Bar::AtLeast(2.0)))
+}
+
 /// One thread over two.
 pub fn threads(name: Name<'_>, options: &Options) -> Result<Figure, Failure> {
     let folder = options.set(name.set)?;

@@ -47,6 +47,7 @@ pub const ROWS: &[Row] = &[
     row("gradient/s1/32", epochs::gradient),
     row("load/s2", others::load),
     row("memory/s2/32", others::memory),
+    row("software/s1/32", epochs::fused),
     row("threads/s1/32", epochs::threads),
     row("growth/s2/32", epochs::growth),
     row("recommend/s2/128", others::recommend),
