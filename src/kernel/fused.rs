@@ -14,12 +14,13 @@
 //! segments, both by their lengths alone, and a row's segments are added up in
 //! order: the bits do not depend on the number of threads.
 
+mod walk;
+
 use std::ops::Range;
 
-use rayon::prelude::*;
+pub(super) use walk::{Gathered, Sums, Walk, long_squares, long_sums};
 
-use super::simd::{self, Simd, WithSimd};
-use super::{Kernel, require};
+use super::{Kernel, WORKGROUP, require};
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -29,14 +30,18 @@ pub(super) const SEGMENT: usize = 8192;
 /// Rows that one thread takes at a time.
 const ROWS: usize = 1024;
 
-/// Cells whose errors are found before their rows are added up.
-const BATCH: usize = 8;
-
 /// The most lanes of a row, the `MAX_LANES` constant of the shaders.
 pub(super) const MAX_LANES: u32 = crate::config::MAX_RANK as u32;
 
 /// Columns beside the factors in a packed row: the bias and its variance.
 pub const TAIL: usize = 2;
+
+/// Loop iterations of one lane for a cell of its row: its share of the two walks' products, and a
+/// cell of each of its columns.
+pub fn cell_loops(width: usize) -> u64 {
+    let lanes = WORKGROUP as usize;
+    (2 * width + lanes * width.div_ceil(lanes)).div_ceil(lanes) as u64 + 1
+}
 
 /// How the rows that a kernel gathers are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,192 +151,4 @@ pub(super) fn by_cells<const N: usize>(
         || by_cells(offsets, rows.start..middle, first, work),
         || by_cells(offsets, middle..rows.end, second, work),
     );
-}
-
-/// The rows that cells gather.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Gathered<'a> {
-    rows: &'a [f32],
-    tails: &'a [[f32; TAIL]],
-    pub(super) lanes: usize,
-    stride: usize,
-    pub(super) unit: f32,
-}
-
-impl<'a> Gathered<'a> {
-    pub(super) fn new(packed: &'a [f32], others: u32, lanes: u32, spread: u32, unit: f32) -> Self {
-        let packing = Packing { rows: others as usize, lanes: lanes as usize, spread: spread != 0 };
-        let (rows, tails) = packed.split_at(packing.rows * packing.stride());
-        let tails = &tails.as_chunks::<TAIL>().0[..packing.rows];
-        Self { rows, tails, lanes: packing.lanes, stride: packing.stride(), unit }
-    }
-
-    /// A row's means, and then its variances if there are.
-    #[inline(always)]
-    fn row<S: Simd>(&self, column: u32) -> &'a [S::f32s] {
-        let start = column as usize * self.stride;
-        simd::vectors::<S>(&self.rows[start..start + self.stride])
-    }
-}
-
-/// What a walk over cells adds up: `Σ e·x`, `Σ x²` and `Σ t` lane by lane, and scalars.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Sums {
-    /// `[3, lanes]`.
-    pub(super) lanes: Vec<f32>,
-    /// Σ e.
-    pub(super) errors: f32,
-    /// Σ e².
-    pub(super) squares: f32,
-    /// Σ of the other side's bias variances.
-    pub(super) tails: f32,
-}
-
-impl Sums {
-    pub(super) fn new(lanes: usize) -> Self {
-        Self { lanes: vec![0.0; 3 * lanes], errors: 0.0, squares: 0.0, tails: 0.0 }
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.lanes.fill(0.0);
-        (self.errors, self.squares, self.tails) = (0.0, 0.0, 0.0);
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.lanes.iter_mut().zip(&other.lanes).for_each(|(a, b)| *a += b);
-        self.errors += other.errors;
-        self.squares += other.squares;
-        self.tails += other.tails;
-    }
-}
-
-/// One walk over cells of a row: the row's factors `w` in lanes, and its own bias times the unit.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Walk<'a> {
-    pub(super) x: Gathered<'a>,
-    pub(super) cells: &'a [[u32; 2]],
-    pub(super) w: &'a [f32],
-    pub(super) bias: f32,
-}
-
-impl Walk<'_> {
-    /// Adds the cells up. `GRADIENT`: Σ e·x; `CURVATURE`: Σ x²; `SPREAD`: Σ t.
-    #[inline(always)]
-    pub(super) fn add<S: Simd, const GRADIENT: bool, const CURVATURE: bool, const SPREAD: bool>(
-        &self,
-        simd: S,
-        sums: &mut Sums,
-    ) {
-        let x = &self.x;
-        let w = simd::vectors::<S>(self.w);
-        let (first, rest) = sums.lanes.split_at_mut(x.lanes);
-        let (second, third) = rest.split_at_mut(x.lanes);
-        let first = S::as_mut_simd_f32s(first).0;
-        let second = S::as_mut_simd_f32s(second).0;
-        let third = S::as_mut_simd_f32s(third).0;
-        for cells in self.cells.chunks(BATCH) {
-            let mut rows: [&[S::f32s]; BATCH] = [&[]; BATCH];
-            let mut errors = [0.0f32; BATCH];
-            for ((&[column, target], row), error) in cells.iter().zip(&mut rows).zip(&mut errors) {
-                *row = x.row::<S>(column);
-                let tail = x.tails[column as usize];
-                let product = simd::dot(simd, &row[..w.len()], w);
-                let e = f32::from_bits(target) - product - (self.bias + x.unit * tail[0]);
-                *error = e;
-                sums.errors += e;
-                sums.squares += e * e;
-                if SPREAD {
-                    sums.tails += tail[1];
-                }
-            }
-            if !GRADIENT {
-                continue;
-            }
-            for block in 0..w.len() {
-                let (mut g, mut h, mut s) = (first[block], second[block], third[block]);
-                for (row, &e) in rows.iter().zip(&errors).take(cells.len()) {
-                    g = simd.mul_add_f32s(simd.splat_f32s(e), row[block], g);
-                    if CURVATURE {
-                        h = simd.mul_add_f32s(row[block], row[block], h);
-                    }
-                    if SPREAD {
-                        s = simd.add_f32s(s, row[w.len() + block]);
-                    }
-                }
-                first[block] = g;
-                if CURVATURE {
-                    second[block] = h;
-                }
-                if SPREAD {
-                    third[block] = s;
-                }
-            }
-        }
-    }
-
-    /// `Σ (x·w + bias)²`, as a row's curvature along a direction needs it.
-    #[inline(always)]
-    pub(super) fn squares<S: Simd>(&self, simd: S) -> f32 {
-        let w = simd::vectors::<S>(self.w);
-        let mut sum = 0.0;
-        for &[column, _] in self.cells {
-            let product = simd::dot(simd, &self.x.row::<S>(column)[..w.len()], w) + self.bias;
-            sum += product * product;
-        }
-        sum
-    }
-
-    /// Adds the rows themselves up, into `Σ e·x`'s place.
-    #[inline(always)]
-    pub(super) fn pattern<S: Simd>(&self, simd: S, sums: &mut Sums) {
-        let blocks = S::as_mut_simd_f32s(&mut sums.lanes[..self.x.lanes]).0;
-        for cells in self.cells.chunks(BATCH) {
-            let mut rows: [&[S::f32s]; BATCH] = [&[]; BATCH];
-            for (&[column, _], row) in cells.iter().zip(&mut rows) {
-                *row = self.x.row::<S>(column);
-            }
-            for (block, sum) in blocks.iter_mut().enumerate() {
-                for row in &rows[..cells.len()] {
-                    *sum = simd.add_f32s(*sum, row[block]);
-                }
-            }
-        }
-    }
-
-    /// The segments of a long row.
-    pub(super) fn segments(&self) -> impl IndexedParallelIterator<Item = Self> {
-        self.cells.par_chunks(SEGMENT).map(|cells| Self { cells, ..*self })
-    }
-}
-
-/// The sums of a long row, its segments in parallel and then added up in order.
-pub(super) fn long_sums(walk: &Walk<'_>, add: impl Fn(&Walk<'_>, &mut Sums) + Sync) -> Sums {
-    let parts: Vec<Sums> = walk
-        .segments()
-        .map(|part| {
-            let mut sums = Sums::new(walk.x.lanes);
-            add(&part, &mut sums);
-            sums
-        })
-        .collect();
-    let mut all = Sums::new(walk.x.lanes);
-    parts.iter().for_each(|part| all.add(part));
-    all
-}
-
-/// `Σ (x·w + bias)²` of a long row.
-pub(super) fn long_squares(walk: &Walk<'_>) -> f32 {
-    let parts: Vec<f32> = walk.segments().map(|part| simd::run(Squares(part))).collect();
-    parts.iter().sum()
-}
-
-struct Squares<'a>(Walk<'a>);
-
-impl WithSimd for Squares<'_> {
-    type Output = f32;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> f32 {
-        self.0.squares(simd)
-    }
 }

@@ -9,7 +9,7 @@ use crate::config::Kernels;
 use crate::data::{Compressed, Side};
 use crate::error::{Error, Result};
 use crate::kernel::Element;
-use crate::kernel::fused::Packing;
+use crate::kernel::fused::{Packing, cell_loops};
 
 /// Consecutive rows of a side with their cells.
 #[derive(Debug, Clone, Copy)]
@@ -46,17 +46,15 @@ pub(super) fn fused(
 ) -> Result<bool> {
     let packing = |rows| Packing { rows, lanes: lanes(setup.rank, backend), spread: setup.spreads };
     let most = rows.iter().map(|&rows| packing(rows).len().max(rows * width)).max().unwrap_or(0);
+    let longest_row = backend.max_loop() / cell_loops(width);
     let why = if setup.kernels == Kernels::Textbook {
         return Ok(false);
     } else if !setup.fuses {
         Some("this optimizer has none".to_owned())
     } else if most as u64 * 4 > limits.bytes {
         Some(format!("{} bytes of factors exceed a buffer of {}", most as u64 * 4, limits.bytes))
-    } else if longest > limits.row as u64 {
-        Some(format!(
-            "a user or an item has {longest} ratings, and this device takes {} in a row",
-            limits.row
-        ))
+    } else if longest > longest_row {
+        Some(format!("a user or an item has {longest} ratings, and this device takes {longest_row} in a row"))
     } else if setup.kernels == Kernels::Auto && !backend.fuses() {
         Some(String::new())
     } else {
