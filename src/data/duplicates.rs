@@ -52,6 +52,19 @@ impl Places {
         self.records += 1;
     }
 
+    /// Adds `count` records on lines that follow each other from `first` on.
+    pub(super) fn extend(&mut self, file: usize, first: Place, count: u64) {
+        for added in 1..=count {
+            self.push(file, Place { number: first.number + added - 1, ..first });
+            // Once a second record has told the step of a run, the others are like it.
+            let told = |run: &Run| run.step == 1 && self.records > run.record + 1;
+            if self.runs.last().is_some_and(told) {
+                self.records += count - added;
+                return;
+            }
+        }
+    }
+
     /// Names the files.
     pub(super) fn of(self, files: Vec<Input>) -> Self {
         Self { files, ..self }
@@ -59,7 +72,7 @@ impl Places {
 
     /// The file, by its place among the files, and the place in it of a record that was added.
     #[expect(clippy::indexing_slicing, reason = "the first run begins with the first record")]
-    fn get(&self, record: u64) -> (usize, Place) {
+    pub(super) fn get(&self, record: u64) -> (usize, Place) {
         let run = &self.runs[self.runs.partition_point(|run| run.record <= record) - 1];
         let number = run.number(record - run.record);
         (run.file as usize, Place { unit: run.unit, number })

@@ -111,6 +111,12 @@ impl IdMap {
         Self::default()
     }
 
+    /// A map that takes so many ids.
+    #[cfg(test)]
+    pub(super) fn limited(limit: u32) -> Self {
+        Self { limit, ..Self::new() }
+    }
+
     /// The index of `id`, which gets the next free one if it is new. `None`
     /// if it is new and there are [`MAX_IDS`] already.
     pub fn get_or_insert(&mut self, id: &[u8]) -> Option<u32> {
@@ -221,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_full_map_still_finds_but_takes_no_more() {
-        let mut map = IdMap { limit: 2, ..IdMap::new() };
+        let mut map = IdMap::limited(2);
         assert_eq!(map.get_or_insert(b"a"), Some(0));
         assert_eq!(map.get_or_insert(b"b"), Some(1));
         assert_eq!(map.get_or_insert(b"c"), None);

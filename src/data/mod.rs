@@ -14,6 +14,8 @@
     )
 )]
 
+mod blocks;
+mod collect;
 mod columns;
 mod duplicates;
 mod folds;
