@@ -93,6 +93,9 @@ impl Places {
 #[expect(clippy::indexing_slicing, reason = "`order` holds the positions of the triples")]
 pub(super) fn distinct(triples: Triples, places: &Places, rule: Duplicates) -> Result<Ratings> {
     let Triples { users, items, mut user, mut item, mut value, mut time } = triples;
+    if !Compressed::repeats(users.len(), items.len(), &user, &item) {
+        return Ok(Ratings { users, items, user, item, value, time });
+    }
     let (by_user, order) = Compressed::build(users.len(), &user, &item);
     // Runs of one pair in `order`, each in the order of the files.
     let repeats: Vec<&[u64]> = (0..by_user.rows())
@@ -114,22 +117,20 @@ pub(super) fn distinct(triples: Triples, places: &Places, rule: Duplicates) -> R
         let pair = [users.get(user[second]), items.get(item[second])];
         return Err(rated_twice(pair, at(positions[0]), at(positions[1])));
     }
-    if !repeats.is_empty() {
-        let mut keep = vec![true; value.len()];
-        for positions in repeats {
-            let all = positions.iter().map(|&position| value[position as usize]);
-            // Refused above where the rule has none.
-            let Some((index, rating)) = counting(all, rule) else { continue };
-            let kept = positions[index];
-            value[kept as usize] = rating;
-            positions.iter().for_each(|&position| keep[position as usize] = position == kept);
-        }
-        retain(&mut user, &keep);
-        retain(&mut item, &keep);
-        retain(&mut value, &keep);
-        if let Some(time) = &mut time {
-            retain(time, &keep);
-        }
+    let mut keep = vec![true; value.len()];
+    for positions in repeats {
+        let all = positions.iter().map(|&position| value[position as usize]);
+        // Refused above where the rule has none.
+        let Some((index, rating)) = counting(all, rule) else { continue };
+        let kept = positions[index];
+        value[kept as usize] = rating;
+        positions.iter().for_each(|&position| keep[position as usize] = position == kept);
+    }
+    retain(&mut user, &keep);
+    retain(&mut item, &keep);
+    retain(&mut value, &keep);
+    if let Some(time) = &mut time {
+        retain(time, &keep);
     }
     Ok(Ratings { users, items, user, item, value, time })
 }
