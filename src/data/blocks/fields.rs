@@ -1,5 +1,7 @@
 //! The cells of a plain line, eight bytes at a time; and plain numbers.
 
+use std::ops::Range;
+
 use super::super::columns::Layout;
 use super::super::formats::{Cut, Rules};
 
@@ -7,9 +9,9 @@ use super::super::formats::{Cut, Rules};
 const PLAIN: u8 = b'-';
 
 /// A line's parts, and where the next line begins.
-pub(super) struct Line<'t> {
-    /// In the order of [`Layout::positions`].
-    pub(super) cells: [&'t [u8]; ROLES],
+pub(super) struct Line {
+    /// Where each stands, in the order of [`Layout::positions`].
+    pub(super) cells: [Range<usize>; ROLES],
     pub(super) next: usize,
 }
 
@@ -63,8 +65,8 @@ impl Fields {
 
     /// The line that begins at `start`; `None` where it has to be looked at more closely: it is blank,
     /// quoted, has other columns than the first, or is near the end of the text.
-    pub(super) fn line<'t>(&self, text: &'t [u8], start: usize) -> Option<Line<'t>> {
-        let mut cells: [&[u8]; ROLES] = [b""; ROLES];
+    pub(super) fn line(&self, text: &[u8], start: usize) -> Option<Line> {
+        let mut cells: [Range<usize>; ROLES] = [0..0, 0..0, 0..0, 0..0];
         let (mut begin, mut at) = (start, start);
         for (column, &role) in (1..=self.columns).zip(&self.roles) {
             let end = loop {
@@ -88,7 +90,7 @@ impl Fields {
                 at += 1;
             };
             if let Some(cell) = cells.get_mut(usize::from(role)) {
-                *cell = text.get(begin..at)?;
+                *cell = begin..at;
             }
             if let Some(next) = end {
                 return (column >= self.least).then_some(Line { cells, next });

@@ -29,6 +29,7 @@ use rayon::Yield;
 use self::input::Blocks;
 use self::join::Joiner;
 use self::parse::{Parsed, parse};
+use self::slot::Slots;
 use super::collect::Gather;
 use super::source::Source;
 use crate::error::{Error, Result};
@@ -60,27 +61,29 @@ pub(super) fn read<'a>(
 ) -> Result<Option<Left<'a>>> {
     let mut blocks = Blocks::new(source, plan.rules.line_end, gather.block);
     let mut joiner = Joiner::new(gather, lines);
+    let slots = Slots::default();
     let first = blocks.advance();
     if blocks.is_at_end() {
         // Not worth to wake the threads up.
-        let parsed = first.map(|block| parse(plan, joiner.slot(), block));
+        let parsed = first.map(|block| parse(plan, &slots, 0, block, joiner.columns()));
         let left = parsed.map_or(Ok(None), |parsed| joiner.join(parsed, &mut blocks))?;
         return blocks.finish(left, joiner.lines());
     }
     rayon::scope_fifo(|scope| {
         let most = AHEAD * rayon::current_num_threads() + 1;
         let mut under_way: VecDeque<Receiver<Parsed>> = VecDeque::new();
-        let mut next = first;
+        let (mut next, mut count) = (first, 0);
         loop {
             while under_way.len() < most {
                 let Some(block) = next.take().or_else(|| blocks.advance()) else { break };
-                let slot = joiner.slot();
                 let (done, parsed) = sync_channel(1);
+                let (slots, columns, number) = (&slots, joiner.columns(), count);
                 scope.spawn_fifo(move |_| {
                     // Nobody waits for it only where reading has ended with an error.
-                    let _ = done.send(parse(plan, slot, block));
+                    let _ = done.send(parse(plan, slots, number, block, columns));
                 });
                 under_way.push_back(parsed);
+                count += 1;
             }
             let Some(oldest) = under_way.pop_front() else { break };
             if let Some(mut left) = joiner.join(wait(&oldest)?, &mut blocks)? {

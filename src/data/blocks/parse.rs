@@ -6,11 +6,12 @@ use memchr::memchr;
 
 use super::super::columns::Layout;
 use super::super::formats::{Records, Request, Rules, parse_rating, parse_timestamp, record};
+use super::super::ids::Ids;
 use super::super::range::RatingRange;
 use super::super::source::Source;
 use super::fields::{Fields, decimal, seconds};
 use super::input::Block;
-use super::slot::Slot;
+use super::slot::{Columns, Slot, Slots};
 
 /// How the lines of a file are read.
 pub(in super::super) struct Plan<'a> {
@@ -39,17 +40,22 @@ impl<'a> Plan<'a> {
 /// A block that was parsed.
 pub(super) struct Parsed {
     pub(super) block: Block,
-    /// With the records.
-    pub(super) slot: Slot,
+    pub(super) columns: Columns,
+    /// Whose numbers its ids have.
+    pub(super) slot: usize,
+    /// Users and items that were new to the slot, in the order in which they came.
+    pub(super) new: [Ids; 2],
     /// Lines that were parsed.
     pub(super) lines: u64,
     /// Where the first line begins that is no good in itself.
     pub(super) stop: Option<usize>,
 }
 
-/// Parses a block as far as its lines are good.
-pub(super) fn parse(plan: &Plan<'_>, slot: Slot, block: Block) -> Parsed {
-    let mut parser = Parser { plan, slot, lines: 0, next: None };
+/// Parses a block, by its place among all, as far as its lines are good.
+pub(super) fn parse(plan: &Plan<'_>, slots: &Slots, at: usize, block: Block, columns: Columns) -> Parsed {
+    let slot = slots.take(at);
+    let known = [slot.users.ids().len(), slot.items.ids().len()];
+    let mut parser = Parser { plan, slot, columns, lines: 0, next: None };
     let text = block.text();
     let mut records = Records::resume(Source::empty(plan.path), plan.rules, 0);
     let (mut at, mut stop) = (0, None);
@@ -65,13 +71,17 @@ pub(super) fn parse(plan: &Plan<'_>, slot: Slot, block: Block) -> Parsed {
             }
         }
     }
-    let Parser { slot, lines, .. } = parser;
-    Parsed { block, slot, lines, stop }
+    let Parser { slot, columns, lines, .. } = parser;
+    let new = [slot.users.ids().tail(known[0]), slot.items.ids().tail(known[1])];
+    let number = slot.number;
+    slots.free(slot);
+    Parsed { block, columns, slot: number, new, lines, stop }
 }
 
 struct Parser<'p> {
     plan: &'p Plan<'p>,
     slot: Slot,
+    columns: Columns,
     /// Lines of the block that were parsed.
     lines: u64,
     /// The line behind that of the last record.
@@ -86,15 +96,18 @@ impl Parser<'_> {
         if user.is_empty() || item.is_empty() {
             return None;
         }
+        let rating = text.get(rating)?;
         let rating = match decimal(rating) {
             Some(number) => number as f32,
             None => parse_rating(rating).ok()?,
         };
-        let time = match self.plan.request.time {
-            true => Some(seconds(time).map_or_else(|| parse_timestamp(time), Ok).ok()?),
-            false => None,
+        let time = match self.plan.request.time.then(|| text.get(time)) {
+            Some(time) => Some(seconds(time?).map_or_else(|| parse_timestamp(time?).ok(), Some)?),
+            None => None,
         };
-        self.push(user, item, rating, time)?;
+        let (user_length, item_length) = (user.len(), item.len());
+        let (user, item) = (text.get(user.start..)?, text.get(item.start..)?);
+        self.push((user, user_length), (item, item_length), rating, time)?;
         Some(line.next)
     }
 
@@ -104,17 +117,25 @@ impl Parser<'_> {
         let length = memchr(self.plan.rules.line_end, rest).map_or(rest.len(), |end| end + 1);
         if records.take(rest.get(..length)?).ok()? {
             let record = record(records, self.plan.layout, self.plan.request).ok()?;
-            self.push(record.user, record.item, record.rating?, record.time)?;
+            let (user, item) = (record.user, record.item);
+            self.push((user, user.len()), (item, item.len()), record.rating?, record.time)?;
         }
         Some(at + length)
     }
 
-    fn push(&mut self, user: &[u8], item: &[u8], rating: f32, time: Option<i64>) -> Option<()> {
+    /// Takes a record; the ids are the first bytes of what they come with. `None` if it can't be taken.
+    fn push(
+        &mut self,
+        (user, user_length): (&[u8], usize),
+        (item, item_length): (&[u8], usize),
+        rating: f32,
+        time: Option<i64>,
+    ) -> Option<()> {
         if self.plan.range.is_some_and(|range| !range.contains(rating)) {
             return None;
         }
-        let (user, item) = (self.slot.users.number(user)?, self.slot.items.number(item)?);
-        let columns = &mut self.slot.columns;
+        let Self { slot, columns, .. } = self;
+        let (user, item) = (slot.users.number(user, user_length)?, slot.items.number(item, item_length)?);
         if self.next != Some(self.lines) {
             columns.runs.push((columns.value.len(), self.lines));
         }
