@@ -15,6 +15,7 @@
 )]
 
 mod blocks;
+mod cache;
 mod collect;
 mod columns;
 mod duplicates;
@@ -42,6 +43,7 @@ mod unpack;
 #[cfg(feature = "cli")]
 pub(crate) use duplicates::{counting, rated_twice};
 
+pub use cache::Cache;
 pub use columns::{Column, Columns};
 pub use folds::FOLD_STREAM;
 pub use held::{Held, Known};

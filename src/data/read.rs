@@ -250,7 +250,8 @@ pub fn stream_ratings(
     Ok(count)
 }
 
-fn collect(
+/// All ratings of all inputs in their order, and where each stands.
+pub(super) fn collect(
     inputs: impl IntoIterator<Item = impl Into<Input>>,
     options: &ReadOptions,
 ) -> Result<(Triples, Places)> {
@@ -297,7 +298,7 @@ fn each_record(
 }
 
 /// Every file of every input.
-fn files(inputs: impl IntoIterator<Item = impl Into<Input>>) -> Result<Vec<Input>> {
+pub(super) fn files(inputs: impl IntoIterator<Item = impl Into<Input>>) -> Result<Vec<Input>> {
     // All are looked up before the first is read, so that a wrong name costs no time.
     let mut files = Vec::new();
     for input in inputs {

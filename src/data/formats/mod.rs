@@ -176,7 +176,8 @@ pub(super) fn collect(
     }
 }
 
-fn format_of(source: &Source<'_>, forced: Option<&'static Format>) -> &'static Format {
+/// The format `forced`, else the first that recognises the source.
+pub(super) fn format_of(source: &Source<'_>, forced: Option<&'static Format>) -> &'static Format {
     let recognized = FORMATS.iter().find(|format| (format.recognize)(source.head(), source.path()));
     forced.or(recognized).unwrap_or(&delimited::FORMAT)
 }
