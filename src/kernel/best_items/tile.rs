@@ -1,0 +1,117 @@
+//! The twin in vectors: a matrix product in registers, four users by a panel of items.
+//!
+//! A panel stays in a core's first cache while the users of a tile pass it, so that its items
+//! are fetched once for all of them. Scores never leave the registers but where one of a vector
+//! beats the last of a user's list, which after the first panels is seldom.
+
+use super::{GROUP, PANEL, Params, Seen};
+use crate::kernel::simd::{LANES, Simd, WithSimd, vectors};
+
+/// Groups of users of a tile: with their factors and lists a part of a core's second cache.
+pub(super) const GROUPS: usize = 32;
+
+/// Vectors of a panel's row.
+const VECTORS: usize = PANEL / LANES;
+
+/// Some groups of users and all panels of a range.
+pub(super) struct Tile<'a> {
+    pub(super) params: Params,
+    /// Index of the first user.
+    pub(super) first: usize,
+    /// Users in groups, `[groups, width, GROUP]`, at most [`GROUPS`].
+    pub(super) users: &'a [f32],
+    /// The range's panels, `[panels, width, PANEL]`.
+    pub(super) panels: &'a [f32],
+    pub(super) seen: Seen<'a>,
+    /// The lists, `[users, keep]`.
+    pub(super) scores: &'a mut [f32],
+    pub(super) items: &'a mut [u32],
+}
+
+impl WithSimd for Tile<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        // Sixteen sums and a row of a panel, if there are registers for them.
+        if const { S::REGISTER_COUNT >= 32 } {
+            self.fill::<S, VECTORS>(simd);
+        } else {
+            self.fill::<S, 1>(simd);
+        }
+    }
+}
+
+impl Tile<'_> {
+    /// `N` vectors of items at a time.
+    #[inline(always)]
+    fn fill<S: Simd, const N: usize>(self, simd: S) {
+        let Self { params, first, users, panels, seen, scores, items } = self;
+        let (width, keep) = (params.width as usize, params.keep as usize);
+        let base = params.base + params.first * PANEL as u32;
+        let mut passed = [0; GROUPS * GROUP];
+        for (user, passed) in passed.iter_mut().enumerate().take(scores.len() / keep) {
+            let (start, row) = seen.row(first + user);
+            *passed = start + row.partition_point(|&item| item < base);
+        }
+        for (panel, base) in panels.chunks_exact(width * PANEL).zip((base..).step_by(PANEL)) {
+            let panel = vectors::<S>(panel).as_chunks::<VECTORS>().0;
+            let count = params.end.saturating_sub(base).min(PANEL as u32);
+            let lists = scores.chunks_mut(GROUP * keep).zip(items.chunks_mut(GROUP * keep));
+            let groups = lists.zip(users.chunks_exact(GROUP * width)).enumerate();
+            for (group, ((scores, items), rows)) in groups {
+                let rows = rows.as_chunks::<GROUP>().0;
+                for part in (0..VECTORS).step_by(N) {
+                    let found = score::<S, N>(simd, rows, panel, part);
+                    let lists = scores.chunks_exact_mut(keep).zip(items.chunks_exact_mut(keep));
+                    for (q, (found, (scores, items))) in found.iter().zip(lists).enumerate() {
+                        let most = found.iter().fold(found[0], |most, &v| simd.max_f32s(most, v));
+                        if simd.reduce_max_f32s(most) <= scores[keep - 1] {
+                            continue;
+                        }
+                        let user = group * GROUP + q;
+                        let unseen = !seen.lanes(first + user, &mut passed[user], base);
+                        let listed = unseen & u64::MAX.checked_shr(PANEL as u32 - count).unwrap_or(0);
+                        let found: &[f32] = bytemuck::cast_slice(found);
+                        let place = (part * LANES) as u32;
+                        offer(found, base + place, listed >> place, scores, items);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Scores of `N` vectors of a panel's items for a group of users, each summed factor by factor.
+#[inline(always)]
+fn score<S: Simd, const N: usize>(
+    simd: S,
+    rows: &[[f32; GROUP]],
+    panel: &[[S::f32s; VECTORS]],
+    part: usize,
+) -> [[S::f32s; N]; GROUP] {
+    let mut sums = [[simd.splat_f32s(0.0); N]; GROUP];
+    for (u, v) in rows.iter().zip(panel) {
+        for (sums, &u) in sums.iter_mut().zip(u) {
+            let u = simd.splat_f32s(u);
+            for (n, sum) in sums.iter_mut().enumerate() {
+                *sum = simd.mul_add_f32s(u, v[(part + n) % VECTORS], *sum);
+            }
+        }
+    }
+    sums
+}
+
+/// Puts whatever exceeds a list's last score in its place, behind its equals; a lane counts if
+/// its bit of `listed` is set.
+fn offer(found: &[f32], base: u32, listed: u64, scores: &mut [f32], items: &mut [u32]) {
+    let last = scores.len() - 1;
+    for (lane, &score) in found.iter().enumerate() {
+        if score > scores[last] && listed >> lane & 1 == 1 {
+            let place = scores.partition_point(|&better| better >= score);
+            scores.copy_within(place..last, place + 1);
+            items.copy_within(place..last, place + 1);
+            (scores[place], items[place]) = (score, base + lane as u32);
+        }
+    }
+}
