@@ -1,9 +1,13 @@
 //! The normal equations of a batch of rows.
 
+mod batch;
+
 use rayon::prelude::*;
 
+use self::batch::{Scratch, System};
 use super::{
     Binding, Dispatch, Element, Kernel, MULTIPLY_ADDS, Slot, WORKGROUP, dimension, gathered, params, require,
+    simd,
 };
 use crate::backend::Buffer;
 use crate::error::Result;
@@ -142,7 +146,7 @@ fn twin(params: &[u8], slots: &mut [Slot<'_>]) {
     );
 }
 
-/// The twin: systems in parallel, each row's cells in order, four at a time.
+/// The twin: systems in parallel, each row's cells in order, a batch or four at a time.
 #[expect(clippy::too_many_arguments, reason = "one for each binding")]
 pub fn normal_equations(
     params: &Params,
@@ -157,6 +161,26 @@ pub fn normal_equations(
     let width = params.width as usize;
     let frozen = (params.frozen < params.width).then_some(params.frozen as usize);
     let batch = systems.par_chunks_mut(stride(width)).take(params.rows as usize);
+    if simd::fast() {
+        batch.enumerate().for_each_init(
+            || Scratch::new(width),
+            |scratch, (b, system)| {
+                let row = params.first as usize + b;
+                let cells = offsets[row] as usize..offsets[row + 1] as usize;
+                simd::run(System {
+                    params: *params,
+                    columns: &columns[cells.clone()],
+                    order: (params.ordered != 0).then(|| &order[cells.clone()]),
+                    ratings: if params.ordered != 0 { ratings } else { &ratings[cells] },
+                    w: &factors[row * width..(row + 1) * width],
+                    others,
+                    scratch,
+                    system,
+                });
+            },
+        );
+        return;
+    }
     let stage = || vec![0.0f32; BLOCK * (width + 1)];
     batch.enumerate().for_each_init(stage, |stage, (b, system)| {
         let row = params.first as usize + b;

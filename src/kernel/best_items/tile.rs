@@ -10,6 +10,9 @@ use crate::kernel::simd::{LANES, Simd, WithSimd, vectors};
 /// Groups of users of a tile: with their factors and lists a part of a core's second cache.
 pub(super) const GROUPS: usize = 32;
 
+/// Places of a list that is searched from end to end.
+const SHORT: usize = 64;
+
 /// Vectors of a panel's row.
 const VECTORS: usize = PANEL / LANES;
 
@@ -66,15 +69,18 @@ impl Tile<'_> {
                     let lists = scores.chunks_exact_mut(keep).zip(items.chunks_exact_mut(keep));
                     for (q, (found, (scores, items))) in found.iter().zip(lists).enumerate() {
                         let most = found.iter().fold(found[0], |most, &v| simd.max_f32s(most, v));
-                        if simd.reduce_max_f32s(most) <= scores[keep - 1] {
+                        if !any_above(simd, most, scores[keep - 1]) {
                             continue;
                         }
                         let user = group * GROUP + q;
                         let unseen = !seen.lanes(first + user, &mut passed[user], base);
                         let listed = unseen & u64::MAX.checked_shr(PANEL as u32 - count).unwrap_or(0);
-                        let found: &[f32] = bytemuck::cast_slice(found);
-                        let place = (part * LANES) as u32;
-                        offer(found, base + place, listed >> place, scores, items);
+                        for (n, &found) in found.iter().enumerate() {
+                            let place = ((part + n) * LANES) as u32;
+                            let above = lanes_above(simd, found, scores[keep - 1]);
+                            let lanes = above & (listed >> place) as u16;
+                            offer(lanes, bytemuck::cast_slice(&[found]), base + place, scores, items);
+                        }
                     }
                 }
             }
@@ -102,16 +108,47 @@ fn score<S: Simd, const N: usize>(
     sums
 }
 
-/// Puts whatever exceeds a list's last score in its place, behind its equals; a lane counts if
-/// its bit of `listed` is set.
-fn offer(found: &[f32], base: u32, listed: u64, scores: &mut [f32], items: &mut [u32]) {
+/// Whether a lane is above a bar.
+#[inline(always)]
+fn any_above<S: Simd>(simd: S, found: S::f32s, bar: f32) -> bool {
+    if const { size_of::<S::m32s>() == size_of::<u16>() } {
+        lanes_above(simd, found, bar) != 0
+    } else {
+        simd.reduce_max_f32s(found) > bar
+    }
+}
+
+/// The lanes above a bar, a bit each.
+#[inline(always)]
+fn lanes_above<S: Simd>(simd: S, found: S::f32s, bar: f32) -> u16 {
+    let above = simd.greater_than_f32s(found, simd.splat_f32s(bar));
+    // One bit a lane where masks are registers of their own, else 32.
+    match *bytemuck::bytes_of(&above) {
+        [low, high] => u16::from_le_bytes([low, high]),
+        ref bytes => {
+            let lanes = bytes.chunks_exact(size_of::<f32>()).enumerate();
+            lanes.fold(0, |bits, (lane, bytes)| bits | u16::from(bytes[0] != 0) << lane)
+        }
+    }
+}
+
+/// Puts what still exceeds a list's last score in its place, behind its equals.
+#[inline(always)]
+fn offer(mut lanes: u16, found: &[f32], base: u32, scores: &mut [f32], items: &mut [u32]) {
     let last = scores.len() - 1;
-    for (lane, &score) in found.iter().enumerate() {
-        if score > scores[last] && listed >> lane & 1 == 1 {
-            let place = scores.partition_point(|&better| better >= score);
+    while lanes != 0 {
+        let lane = lanes.trailing_zeros();
+        lanes &= lanes - 1;
+        let score = found[lane as usize];
+        if score > scores[last] {
+            // In a short list all comparisons in vectors are faster than few that can't be foreseen.
+            let place = match scores.len() {
+                ..=SHORT => scores.iter().map(|&better| usize::from(better >= score)).sum(),
+                _ => scores.partition_point(|&better| better >= score),
+            };
             scores.copy_within(place..last, place + 1);
             items.copy_within(place..last, place + 1);
-            (scores[place], items[place]) = (score, base + lane as u32);
+            (scores[place], items[place]) = (score, base + lane);
         }
     }
 }
