@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use deltav::backend::{AdapterKind, Backend, DeviceChoice, OpenOptions, adapters, open, read_f32};
-use deltav::config::{Loss, ModelKind, Reg, RegScaling};
+use deltav::config::{Kernels, Loss, ModelKind, Reg, RegScaling};
 use deltav::data::planted::Planted;
 use deltav::data::{Ratings, Side};
 use deltav::optim::{OPTIMIZERS, Objective, OptimizerSpec};
@@ -81,6 +81,9 @@ impl Run {
             row_elements: spec.row_elements,
             cell_loops: spec.cell_loops,
             cell_work: spec.cell_work,
+            kernels: Kernels::Auto,
+            fuses: spec.fuses,
+            spreads: spec.learns,
             clip: true,
             train: ratings,
             valid: None,

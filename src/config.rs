@@ -1,10 +1,16 @@
 //! What to train and how: [`TrainConfig`] is what people write, [`Checked`] is
 //! what trains. Only [`TrainConfig::check`] makes the second from the first.
 
+mod keep;
+mod kernels;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::optim::{self, Optimizer, OptimizerSpec};
+
+pub use keep::Keep;
+pub use kernels::Kernels;
 
 /// The largest rank the kernels are tested for.
 pub const MAX_RANK: usize = 512;
@@ -161,28 +167,6 @@ impl RegScaling {
     }
 }
 
-/// Which epoch's factors a model has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// Those of the last epoch.
-    Last,
-    /// Those of the epoch with the lowest validation RMSE, the first of equals.
-    Best,
-}
-
-impl Keep {
-    /// Every choice, in the order of the help text.
-    pub const ALL: [Keep; 2] = [Keep::Best, Keep::Last];
-
-    /// The name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Keep::Last => "last",
-            Keep::Best => "best",
-        }
-    }
-}
-
 /// What to train, as people write it: every field may be nonsense.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainConfig {
@@ -220,6 +204,8 @@ pub struct TrainConfig {
     pub average: u32,
     /// Stop with the epoch that is running after this many seconds. Default: never.
     pub max_seconds: Option<f64>,
+    /// Which kernels train. Default: the fused ones, where they can.
+    pub kernels: Kernels,
 }
 
 impl Default for TrainConfig {
@@ -240,6 +226,7 @@ impl Default for TrainConfig {
             patience: None,
             average: 1,
             max_seconds: None,
+            kernels: Kernels::Auto,
         }
     }
 }

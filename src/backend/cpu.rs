@@ -3,7 +3,7 @@
 
 use super::{Backend, Buffer, MAX_BUFFER_BYTES};
 use crate::error::{Error, Result};
-use crate::kernel::{Access, Dispatch, Element, Slot};
+use crate::kernel::{Access, Dispatch, Element, Slot, simd};
 use crate::memory::room_for;
 
 /// More threads than any machine has cores: a typing error, and one that would
@@ -107,6 +107,14 @@ impl Backend for CpuBackend {
 
     fn max_buffer_bytes(&self) -> u64 {
         self.max_buffer_bytes
+    }
+
+    fn lanes(&self) -> usize {
+        simd::LANES
+    }
+
+    fn fuses(&self) -> bool {
+        simd::fast()
     }
 
     fn alloc(&mut self, purpose: &str, element: Element, len: usize) -> Result<Buffer> {

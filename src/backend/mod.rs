@@ -67,6 +67,16 @@ pub trait Backend {
         u64::MAX
     }
 
+    /// Elements that its kernels load at once: packed rows are whole multiples of it.
+    fn lanes(&self) -> usize {
+        4
+    }
+
+    /// Whether the fused kernels are faster here than those that they fuse.
+    fn fuses(&self) -> bool {
+        true
+    }
+
     /// A buffer of `len` ≥ 1 zeros.
     ///
     /// `purpose` names it in errors.

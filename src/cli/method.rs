@@ -6,7 +6,7 @@ use super::args::{key_value, one_of, threads};
 use super::help;
 use super::render::Renderer;
 use crate::backend::{Backend, DeviceChoice, OpenOptions, open};
-use crate::config::{Loss, ModelKind, Reg, RegScaling, TrainConfig};
+use crate::config::{Kernels, Loss, ModelKind, Reg, RegScaling, TrainConfig};
 use crate::error::Result;
 use crate::event::{Event, Observer};
 
@@ -64,6 +64,10 @@ pub(super) struct Method {
     #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true)]
     reg_bias: Option<f64>,
 
+    /// Which kernels train: fused where they can, or those that are written to be read [default: auto]
+    #[arg(long, value_name = "KERNELS", hide_short_help = true, default_value = "auto", hide_default_value = true, value_parser = one_of(&Kernels::ALL, Kernels::name))]
+    kernels: Kernels,
+
     /// Don't clip predictions to the range of the ratings
     #[arg(long)]
     no_clip: bool,
@@ -100,6 +104,7 @@ impl Method {
             reg_bias: self.reg_bias,
             clip: !self.no_clip,
             average: self.average,
+            kernels: self.kernels,
             ..TrainConfig::default()
         }
     }

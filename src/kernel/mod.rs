@@ -12,6 +12,7 @@ pub mod cholesky;
 pub mod column_moments;
 pub mod copy;
 pub mod extrapolate;
+pub mod fused;
 pub mod gradient;
 pub mod mask_alpha;
 pub mod mask_direction;
@@ -19,10 +20,16 @@ pub mod mask_residual;
 pub mod mask_squares;
 pub mod mask_step;
 pub mod normal_equations;
+pub mod pack_rows;
 pub mod pattern_sum;
 pub mod residual;
 pub mod row_curvature;
 pub mod row_direction;
+pub mod row_gradient;
+pub mod row_loss;
+pub mod row_pass;
+pub mod row_pass_learned;
+pub mod row_pattern;
 pub mod row_step;
 pub mod row_sums;
 pub mod sgd_diagonal;
@@ -56,6 +63,12 @@ pub const KERNELS: &[&Kernel] = &[
     &row_direction::KERNEL,
     &row_curvature::KERNEL,
     &row_step::KERNEL,
+    &pack_rows::KERNEL,
+    &row_pass::KERNEL,
+    &row_pass_learned::KERNEL,
+    &row_gradient::KERNEL,
+    &row_loss::KERNEL,
+    &row_pattern::KERNEL,
     &extrapolate::KERNEL,
     &column_moments::KERNEL,
     &pattern_sum::KERNEL,

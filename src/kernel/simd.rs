@@ -67,11 +67,6 @@ pub(crate) fn vectors<S: Simd>(elements: &[f32]) -> &[S::f32s] {
     S::as_simd_f32s(elements).0
 }
 
-/// The next multiple of [`LANES`].
-pub(crate) fn padded(elements: usize) -> usize {
-    elements.next_multiple_of(LANES)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

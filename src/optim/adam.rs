@@ -38,6 +38,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     source: "Kingma & Ba 2015, algorithm 1",
     epochs: 50,
     learns: false,
+    fuses: true,
     max_rank: MAX_RANK,
     row_elements: |width| width,
     cell_loops: |_| 1,

@@ -37,6 +37,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     source: "Zhou, Wilkinson, Schreiber & Pan 2008",
     epochs: 15,
     learns: false,
+    fuses: false,
     max_rank: 128,
     row_elements: |width| width,
     cell_loops,

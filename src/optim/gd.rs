@@ -35,6 +35,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     source: "Funk 2006, in batch form",
     epochs: 500,
     learns: false,
+    fuses: true,
     max_rank: MAX_RANK,
     row_elements: |width| width,
     cell_loops: |_| 1,

@@ -49,6 +49,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     source: "Nocedal & Wright 2006, 3.5; O'Donoghue & Candès 2015",
     epochs: 26,
     learns: true,
+    fuses: true,
     max_rank: MAX_RANK,
     row_elements: row_sums::stride,
     cell_loops: row_sums::cell_loops,

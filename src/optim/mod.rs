@@ -53,6 +53,9 @@ pub struct OptimizerSpec {
     pub epochs: u32,
     /// Whether it can learn its regularization, and prior means, from the data.
     pub learns: bool,
+    /// Whether it has fused kernels: it records no more of Δ than [`Problem::record_gradient`], or
+    /// walks [`Problem::chunks`] itself.
+    pub fuses: bool,
     /// The largest rank that it takes.
     pub max_rank: usize,
     /// Elements of the widest row that it keeps for a row of factors of this

@@ -43,6 +43,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     source: "Polyak 1964; Sutskever, Martens, Dahl & Hinton 2013",
     epochs: 400,
     learns: false,
+    fuses: true,
     max_rank: MAX_RANK,
     row_elements: |width| width,
     cell_loops: |_| 1,

@@ -52,6 +52,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
     source: "Chin, Zhuang, Juan & Lin 2015; Gemulla, Nijkamp, Haas & Sismanis 2011",
     epochs: 15,
     learns: false,
+    fuses: false,
     max_rank: MAX_RANK,
     row_elements: |_| STATE,
     cell_loops: |_| 1,

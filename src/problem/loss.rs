@@ -8,6 +8,7 @@ use crate::backend::{Backend, Buffer, read_f32};
 use crate::data::{Held, Known, Stats};
 use crate::error::Result;
 use crate::kernel::residual::UNCLIPPED;
+use crate::kernel::sum::Sum;
 use crate::kernel::sum_squares::{SumSquares, partials};
 use crate::kernel::{Dispatch, Element, cell_work};
 
@@ -33,10 +34,29 @@ pub struct Losses {
     pub test: Option<f64>,
 }
 
+/// Where the squared errors of a part come from.
+#[derive(Debug)]
+pub(super) enum Squares {
+    /// From Δ on its cells.
+    Cells(Vec<DeviceCells>),
+    /// From the sums of its rows, `[rows]`.
+    Rows(Buffer),
+}
+
+impl Squares {
+    /// The partial sums of each buffer.
+    fn partials(&self) -> Vec<usize> {
+        match self {
+            Squares::Cells(cells) => cells.iter().map(|cells| partials(cells.ratings.len())).collect(),
+            Squares::Rows(rows) => vec![partials(rows.len())],
+        }
+    }
+}
+
 #[derive(Debug)]
 struct PartPlan {
     part: Part,
-    cells: Vec<DeviceCells>,
+    squares: Squares,
     count: u64,
     /// Squared errors, in rating units, of the cells whose prediction is the
     /// mean whatever the factors are: they are not on the device.
@@ -59,26 +79,26 @@ impl LossPlan {
         standard: Standard,
         shards: &Shards,
         known: &Known,
-        train: &[DeviceCells],
+        train: Squares,
         backend: &mut dyn Backend,
     ) -> Result<Self> {
-        let count = train.iter().map(|cells| cells.ratings.len() as u64).sum();
-        let mut parts = vec![PartPlan {
-            part: Part::Train,
-            cells: train.to_vec(),
-            count,
-            constant: 0.0,
-            bounds: UNCLIPPED,
-        }];
+        let count = setup.train.len() as u64;
+        let mut parts =
+            vec![PartPlan { part: Part::Train, squares: train, count, constant: 0.0, bounds: UNCLIPPED }];
         let bounds =
             if setup.clip { (standard.target(stats.min), standard.target(stats.max)) } else { UNCLIPPED };
         for (part, held) in [(Part::Valid, setup.valid), (Part::Test, setup.test)] {
             let Some(held) = held.filter(|held| !held.value.is_empty()) else { continue };
             let (cells, constant) = held_cells(setup, stats, standard, shards, known, held, backend)?;
-            parts.push(PartPlan { part, cells, count: held.value.len() as u64, constant, bounds });
+            parts.push(PartPlan {
+                part,
+                squares: Squares::Cells(cells),
+                count: held.value.len() as u64,
+                constant,
+                bounds,
+            });
         }
-        let total: usize =
-            parts.iter().flat_map(|p| &p.cells).map(|cells| partials(cells.ratings.len())).sum();
+        let total: usize = parts.iter().flat_map(|part| part.squares.partials()).sum();
         let partials = backend.alloc("loss", Element::F32, total.max(1))?;
         Ok(Self { parts, partials, scale: standard.scale })
     }
@@ -86,13 +106,22 @@ impl LossPlan {
     pub(super) fn record(&self, problem: &Problem, recording: &mut Vec<Dispatch>) -> Result<()> {
         let mut first = 0;
         for part in &self.parts {
-            for cells in &part.cells {
-                if part.part != Part::Train {
-                    recording.push(problem.residual(cells, part.bounds)?);
+            match &part.squares {
+                Squares::Cells(cells) => {
+                    for cells in cells {
+                        if part.part != Part::Train {
+                            recording.push(problem.residual(cells, part.bounds)?);
+                        }
+                        let sum = SumSquares { values: cells.residuals, partials: self.partials, first };
+                        recording.push(sum.dispatch()?);
+                        first += partials(cells.ratings.len());
+                    }
                 }
-                let sum = SumSquares { values: cells.residuals, partials: self.partials, first };
-                recording.push(sum.dispatch()?);
-                first += partials(cells.ratings.len());
+                Squares::Rows(rows) => {
+                    problem.record_row_losses(recording)?;
+                    recording.push(Sum { values: *rows, partials: self.partials, first }.dispatch()?);
+                    first += partials(rows.len());
+                }
             }
         }
         Ok(())
@@ -103,7 +132,7 @@ impl LossPlan {
         let mut rest = &sums[..];
         let mut losses = Losses::default();
         for part in &self.parts {
-            let count = part.cells.iter().map(|cells| partials(cells.ratings.len())).sum();
+            let count = part.squares.partials().iter().sum();
             let (mine, others) = rest.split_at(count);
             rest = others;
             let squares = mine.iter().map(|&s| f64::from(s)).sum::<f64>() * self.scale * self.scale;

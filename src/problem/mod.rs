@@ -10,7 +10,9 @@
 //! factors and bias are 0.
 
 mod blocks;
+mod chunks;
 mod curvature;
+mod fused;
 mod gauge;
 mod init;
 mod loss;
@@ -20,6 +22,8 @@ mod tiles;
 mod view;
 
 pub use blocks::Blocks;
+pub use chunks::Chunk;
+pub use fused::Packed;
 pub use gauge::balance;
 pub use init::factors;
 pub use loss::{Losses, Part};
@@ -28,14 +32,15 @@ pub use standard::Standard;
 pub use tiles::{Cells, Limits, Shards, Tile};
 pub use view::View;
 
+use self::chunks::Chunks;
 use self::curvature::curvature;
 use self::init::widen;
-use self::loss::LossPlan;
+use self::loss::{LossPlan, Squares};
 use self::standard::check_size;
 use self::tiles::{longest_row, most_cells};
 use self::view::upload;
 use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32};
-use crate::config::{ModelKind, RegScaling};
+use crate::config::{Kernels, ModelKind, RegScaling};
 use crate::data::{Held, Known, Ratings, Side};
 use crate::error::Result;
 use crate::kernel::Dispatch;
@@ -63,6 +68,12 @@ pub struct Setup<'a> {
     pub cell_loops: fn(usize) -> u64,
     /// Work of a cell in one dispatch, for factors of a width.
     pub cell_work: fn(usize) -> u64,
+    /// Which kernels train.
+    pub kernels: Kernels,
+    /// Whether the optimiser has fused kernels.
+    pub fuses: bool,
+    /// Whether it gathers variances beside factors.
+    pub spreads: bool,
     /// Clip predictions of the held parts.
     pub clip: bool,
     /// The training ratings, without duplicates.
@@ -160,6 +171,7 @@ pub struct Problem {
     users: SideBuffers,
     items: SideBuffers,
     tiles: Vec<DeviceTile>,
+    chunks: Option<Chunks>,
     /// What the constant columns hold.
     bias_unit: f32,
     losses: LossPlan,
@@ -192,7 +204,14 @@ impl Problem {
             row: max_row,
             cells: most_cells((setup.cell_work)(width), backend),
         };
-        let shards = Shards::plan(&by_user, train.items.len() + 1, widest, &limits)?;
+        let sizes = [train.users.len() + 1, train.items.len() + 1];
+        let longest = known.user_counts.iter().chain(&known.item_counts).max().copied().unwrap_or(0);
+        let fused = chunks::fused(setup, width, sizes, longest, &limits, backend)?;
+        let shards = if fused {
+            Shards { users: vec![0..sizes[0]], items: vec![0..sizes[1]] }
+        } else {
+            Shards::plan(&by_user, sizes[1], widest, &limits)?
+        };
         let unit = setup.bias_unit();
         let (u, v) = factors(setup.seed, train.users.len(), train.items.len(), rank);
         let sides = [
@@ -223,7 +242,12 @@ impl Problem {
         });
         let (users, items) = (users?, items?);
         let mut tiles = Vec::new();
-        for tile in shards.tiles(&by_user, &ratings) {
+        let chunks = match fused {
+            true => Some(Chunks::new(setup, &by_user, sizes[1], &ratings, &limits, backend)?),
+            false => None,
+        };
+        let cut = if fused { Vec::new() } else { shards.tiles(&by_user, &ratings) };
+        for tile in cut {
             let cells = upload(backend, tile.user_shard, tile.item_shard, &tile.cells)?;
             tiles.push(DeviceTile {
                 cells,
@@ -233,8 +257,11 @@ impl Problem {
                 item_order: alloc_u32(backend, "order by item", &tile.item_order)?,
             });
         }
-        let train_cells: Vec<DeviceCells> = tiles.iter().map(|tile| tile.cells).collect();
-        let losses = LossPlan::new(setup, &stats, standard, &shards, &known, &train_cells, backend)?;
+        let train_cells = match &chunks {
+            Some(chunks) => Squares::Rows(chunks.squares),
+            None => Squares::Cells(tiles.iter().map(|tile| tile.cells).collect()),
+        };
+        let losses = LossPlan::new(setup, &stats, standard, &shards, &known, train_cells, backend)?;
         let curvature = curvature(setup, &stats, &known);
         Ok(Self {
             width,
@@ -248,6 +275,7 @@ impl Problem {
             users,
             items,
             tiles,
+            chunks,
             losses,
         })
     }
@@ -268,7 +296,7 @@ impl Problem {
         self.shards.scatter(&train.user, &train.item, &targets)
     }
 
-    /// Records Δ from the factors as they are.
+    /// Records Δ from the factors as they are; nothing where fused kernels train, which find it themselves.
     ///
     /// # Errors
     /// As [`Residual::dispatch`].
@@ -305,6 +333,9 @@ impl Problem {
         gradients: &[Buffer],
         recording: &mut Vec<Dispatch>,
     ) -> Result<()> {
+        if let Some(chunks) = &self.chunks {
+            return self.record_fused_gradient(chunks, role, gradients, recording);
+        }
         for view in self.views(role) {
             let call = Gradient {
                 offsets: view.offsets,

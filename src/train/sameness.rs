@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use super::{Checkpoint, Dataset};
-use crate::config::{Checked, Keep, Reg};
+use crate::config::{Checked, Keep, Kernels, Reg};
 use crate::data::Held;
 use crate::data::text::hex;
 use crate::data::text::one_line;
@@ -50,6 +50,10 @@ pub(super) fn settings(
     ];
     if config.reg != Reg::Auto {
         all.push(("--reg-scaling", config.reg_scaling.name().to_owned()));
+    }
+    // What auto means depends on the device, which may differ.
+    if written.kernels != Kernels::Auto {
+        all.push(("--kernels", written.kernels.name().to_owned()));
     }
     if config.optimizer.has_horizon() || written.average > 1 {
         all.push(("--epochs", config.epochs.to_string()));

@@ -72,7 +72,7 @@ fn a_second_dimension_of_workgroups_trains_the_same_model() {
     let data = Dataset { train: problems::random(70, 90, 0.3, 22), valid: None, test: None };
     let whole = run(9, &data, &mut devices::cpu(2));
     for adapter in devices::adapters() {
-        for max in [1, 3, 8] {
+        for max in [1, 3, 10] {
             let options =
                 GpuOptions { max_buffer_bytes: None, max_workgroups: Some(max), ..GpuOptions::default() };
             let mut gpu = devices::gpu(&adapter, &options);

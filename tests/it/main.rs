@@ -27,6 +27,7 @@ mod export;
 mod faults;
 mod fold_in;
 mod formats;
+mod fused;
 mod golden;
 mod kernels;
 mod kernels_best;

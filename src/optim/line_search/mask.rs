@@ -182,6 +182,9 @@ impl Mask {
         sums: &[Buffer],
         recording: &mut Vec<Dispatch>,
     ) -> Result<()> {
+        if problem.chunks(to).is_some() {
+            return problem.record_pattern(to, factors[0], sums[0], recording);
+        }
         for view in problem.views(to) {
             let call = PatternSum {
                 offsets: view.offsets,

@@ -7,17 +7,19 @@ use crate::error::Result;
 use crate::kernel::column_moments::{self, ColumnMoments};
 use crate::kernel::row_curvature::RowCurvature;
 use crate::kernel::row_direction::RowDirection;
+use crate::kernel::row_pass::RowPass;
+use crate::kernel::row_pass_learned::RowPassLearned;
 use crate::kernel::row_step::RowStep;
 use crate::kernel::row_sums::{self, RowSums};
 use crate::kernel::sum::Sum;
 use crate::kernel::sum_squares::partials;
 use crate::kernel::{Dispatch, Element};
-use crate::problem::Problem;
+use crate::problem::{Chunk, Problem};
 
 /// What one side keeps on the device.
 #[derive(Debug)]
 pub(super) struct SideState {
-    /// Per shard: sums of each row, `[rows, row_sums::stride(width)]`.
+    /// Per shard: sums of each row, `[rows, row_sums::stride(width)]`; none for fused kernels.
     pub(super) sums: Vec<Buffer>,
     /// Per shard: `[rows, width]`.
     pub(super) variances: Vec<Buffer>,
@@ -52,6 +54,9 @@ impl DeviceState {
         let (own, other) = (&self.sides[role as usize], &self.sides[role.other() as usize]);
         let side = problem.side(role);
         let width = problem.width;
+        if let Some(chunks) = problem.chunks(role) {
+            return self.record_fused_half(problem, role, chunks, learning, recording);
+        }
         let views = problem.views(role);
         for view in &views {
             let call = RowSums {
@@ -111,6 +116,56 @@ impl DeviceState {
         Ok(())
     }
 
+    fn record_fused_half(
+        &self,
+        problem: &Problem,
+        role: Side,
+        chunks: &[Chunk],
+        learning: Option<&Learn>,
+        recording: &mut Vec<Dispatch>,
+    ) -> Result<()> {
+        let (own, other) = (&self.sides[role as usize], &self.sides[role.other() as usize]);
+        let shard = &problem.side(role).shards[0];
+        let columns = problem.columns(role);
+        let variances = learning.map(|_| other.variances[0]);
+        let Some(packed) = problem.record_packed(role.other(), variances, recording)? else { return Ok(()) };
+        for chunk in chunks {
+            let (rows, cells, first) = (chunk.rows, chunk.cells, chunk.first);
+            let call = match learning {
+                None => RowPass {
+                    rows,
+                    cells,
+                    packed: packed.buffer,
+                    penalty: shard.penalty,
+                    factors: shard.factors,
+                    energy: own.energy[0],
+                    cost: own.cost[0],
+                    first,
+                    packing: packed.packing,
+                    columns,
+                }
+                .dispatch(),
+                Some(learn) => RowPassLearned {
+                    rows,
+                    cells,
+                    packed: packed.buffer,
+                    means: learn.means(role).map(|means| means[0]),
+                    prior: own.prior,
+                    factors: shard.factors,
+                    variances: own.variances[0],
+                    energy: own.energy[0],
+                    first,
+                    packing: packed.packing,
+                    columns,
+                    noise: learn.noise(),
+                }
+                .dispatch(),
+            };
+            recording.push(call?);
+        }
+        Ok(())
+    }
+
     pub(super) fn record_moments(
         &self,
         problem: &Problem,
@@ -158,7 +213,11 @@ pub(super) fn side_state(problem: &Problem, role: Side, backend: &mut dyn Backen
         shards.iter().map(|shard| backend.alloc(purpose, Element::F32, shard.rows() * columns)).collect()
     };
     Ok(SideState {
-        sums: alloc("row sums", row_sums::stride(width))?,
+        sums: if problem.chunks(role).is_some() {
+            Vec::new()
+        } else {
+            alloc("row sums", row_sums::stride(width))?
+        },
         variances: alloc("variances", width)?,
         previous: alloc("previous factors", width)?,
         energy: alloc("row energy", 1)?,

@@ -1,0 +1,154 @@
+//! What the fused kernels share: a row's cells are walked where they lie, the
+//! other side's rows are gathered from one packed buffer, and Δ is recomputed
+//! rather than stored.
+//!
+//! The cells of a chunk of consecutive rows, of either side:
+//!
+//! | buffer | elements |
+//! |---|---|
+//! | rows | where each row's cells begin `[n + 1]`, then the rows, longest first `[n]` |
+//! | cells | the other side's index and the target's bits, `[cells, 2]` |
+//! | packed | see [`pack_rows`](super::pack_rows) |
+//!
+//! On the CPU, rows are cut into pieces of about equal cells and long rows into
+//! segments, both by their lengths alone, and a row's segments are added up in
+//! order: the bits do not depend on the number of threads.
+
+mod walk;
+
+use std::ops::Range;
+
+pub(super) use walk::{Gathered, Sums, Walk, long_squares, long_sums};
+
+use super::{Kernel, WORKGROUP, require};
+use crate::backend::Buffer;
+use crate::error::Result;
+
+/// Cells that one thread takes at a time, and the longest row that is summed up in one go.
+pub(super) const SEGMENT: usize = 8192;
+
+/// Rows that one thread takes at a time.
+const ROWS: usize = 1024;
+
+/// The most lanes of a row, the `MAX_LANES` constant of the shaders.
+pub(super) const MAX_LANES: u32 = crate::config::MAX_RANK as u32;
+
+/// Columns beside the factors in a packed row: the bias and its variance.
+pub const TAIL: usize = 2;
+
+/// Loop iterations of one lane for a cell of its row: its share of the two walks' products, and a
+/// cell of each of its columns.
+pub fn cell_loops(width: usize) -> u64 {
+    let lanes = WORKGROUP as usize;
+    (2 * width + lanes * width.div_ceil(lanes)).div_ceil(lanes) as u64 + 1
+}
+
+/// How the rows that a kernel gathers are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packing {
+    /// Rows of the other side.
+    pub rows: usize,
+    /// The rank, rounded up to what a backend loads at once.
+    pub lanes: usize,
+    /// Whether variances stand beside the means.
+    pub spread: bool,
+}
+
+impl Packing {
+    /// Elements of a packed buffer.
+    pub fn len(&self) -> usize {
+        self.rows * (self.stride() + TAIL)
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Elements of a row without its tail.
+    pub(super) fn stride(&self) -> usize {
+        if self.spread { 2 * self.lanes } else { self.lanes }
+    }
+}
+
+/// The columns of a factor matrix, as both sides see them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Columns {
+    /// All of them.
+    pub width: usize,
+    /// Latent factors.
+    pub rank: usize,
+    /// The column of the row's own bias, if there are biases.
+    pub bias: Option<usize>,
+    /// What the constant column holds, which multiplies the other side's bias.
+    pub unit: f32,
+}
+
+/// Checks the buffers that every walk over cells has.
+pub(super) fn check(
+    kernel: &Kernel,
+    rows: Buffer,
+    packed: Buffer,
+    packing: &Packing,
+    columns: &Columns,
+) -> Result<()> {
+    require(kernel, rows.len() % 2 == 1, "rows has no offsets and order")?;
+    require(kernel, packed.len() >= packing.len(), "the packed buffer is too small")?;
+    let places = columns.rank <= packing.lanes && columns.rank <= columns.width;
+    require(kernel, places && columns.bias.is_none_or(|b| b < columns.width), "columns contradict each other")
+}
+
+/// Rows of a matrix that a thread writes.
+#[derive(Debug)]
+pub(super) struct RowsMut<'a> {
+    pub(super) elements: &'a mut [f32],
+    pub(super) width: usize,
+}
+
+impl<'a> RowsMut<'a> {
+    fn split(self, rows: usize) -> (Self, Self) {
+        let (first, second) = self.elements.split_at_mut(rows * self.width);
+        (Self { elements: first, width: self.width }, Self { elements: second, width: self.width })
+    }
+
+    pub(super) fn row(&mut self, row: usize) -> &mut [f32] {
+        &mut self.elements[row * self.width..(row + 1) * self.width]
+    }
+}
+
+/// The `rows` of a matrix from `first` on.
+pub(super) fn rows_mut(elements: &mut [f32], width: usize, first: usize, rows: usize) -> RowsMut<'_> {
+    RowsMut { elements: &mut elements[first * width..(first + rows) * width], width }
+}
+
+/// Works on pieces of rows with about equal cells, in parallel. A piece has one row, or no more
+/// than [`SEGMENT`] cells; its rows of every output come with it.
+pub(super) fn by_cells<const N: usize>(
+    offsets: &[u32],
+    rows: Range<usize>,
+    outputs: [RowsMut<'_>; N],
+    work: &(impl Fn(Range<usize>, [RowsMut<'_>; N]) + Sync),
+) {
+    let (start, end) = (offsets[rows.start] as usize, offsets[rows.end] as usize);
+    if rows.len() <= 1 || (end - start <= SEGMENT && rows.len() <= ROWS) {
+        return work(rows, outputs);
+    }
+    let half = start + (end - start) / 2;
+    let middle = if end - start <= SEGMENT {
+        rows.start + rows.len() / 2
+    } else {
+        let before = offsets[rows.start..rows.end].partition_point(|&offset| (offset as usize) < half);
+        rows.start + before.clamp(1, rows.len() - 1)
+    };
+    let mut second = Vec::with_capacity(N);
+    let first = outputs.map(|output| {
+        let (a, b) = output.split(middle - rows.start);
+        second.push(b);
+        a
+    });
+    let Ok(second) = <[RowsMut<'_>; N]>::try_from(second) else { return };
+    rayon::join(
+        || by_cells(offsets, rows.start..middle, first, work),
+        || by_cells(offsets, middle..rows.end, second, work),
+    );
+}

@@ -1,0 +1,183 @@
+//! The rows of ΔV in one walk over the cells: `residual` and `gradient`, fused.
+
+use super::fused::{
+    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_sums, rows_mut,
+};
+use super::simd::{self, Simd, WithSimd};
+use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, gathered, params, require};
+use crate::backend::Buffer;
+use crate::error::Result;
+
+/// `shaders/row_gradient.wgsl` and its twin.
+pub static KERNEL: Kernel = Kernel {
+    name: "row_gradient",
+    wgsl: include_str!("../../shaders/row_gradient.wgsl"),
+    params: Params::FIELDS,
+    bindings: &[
+        Binding::read("rows", Element::U32),
+        Binding::read("cells", Element::U32),
+        Binding::read("packed", Element::F32),
+        Binding::read("factors", Element::F32),
+        Binding::read_write("gradient", Element::F32),
+    ],
+    constants: &[("WORKGROUP", WORKGROUP), ("MAX_LANES", super::fused::MAX_LANES)],
+    twin,
+};
+
+params! {
+    /// Parameters of `row_gradient`.
+    pub struct Params {
+        /// Rows of the chunk.
+        pub count: u32,
+        /// The chunk's first row.
+        pub first: u32,
+        /// Rows of the other side.
+        pub others: u32,
+        /// Columns of a factor matrix.
+        pub width: u32,
+        /// Columns that are factors.
+        pub rank: u32,
+        /// Elements of a packed row of factors.
+        pub lanes: u32,
+        /// The column of the row's bias; ≥ width: none.
+        pub bias: u32,
+        /// What the constant column holds.
+        pub unit: f32,
+    }
+}
+
+/// The buffers of one call.
+#[derive(Debug, Clone, Copy)]
+pub struct RowGradient {
+    /// Offsets and order of the chunk's rows, `[2n + 1]`.
+    pub rows: Buffer,
+    /// The chunk's cells, `[cells, 2]`.
+    pub cells: Buffer,
+    /// The other side, packed.
+    pub packed: Buffer,
+    /// w, `[rows, width]`.
+    pub factors: Buffer,
+    /// Receives the rows of ΔV, `[rows, width]`; 0 in the constant column.
+    pub gradient: Buffer,
+    /// The chunk's first row.
+    pub first: usize,
+    /// How the other side is packed.
+    pub packing: Packing,
+    /// The columns of both sides.
+    pub columns: Columns,
+}
+
+impl RowGradient {
+    /// Records the call.
+    ///
+    /// # Errors
+    /// [`crate::Error::Internal`] if the shapes don't agree.
+    pub fn dispatch(&self) -> Result<Dispatch> {
+        check(&KERNEL, self.rows, self.packed, &self.packing, &self.columns)?;
+        let (count, width) = (self.rows.len() / 2, self.columns.width);
+        require(
+            &KERNEL,
+            self.factors.len() == self.gradient.len() && self.gradient.len() >= (self.first + count) * width,
+            "factors and gradient differ",
+        )?;
+        require(&KERNEL, !self.packing.spread, "no variances are asked for")?;
+        let params = Params {
+            count: dimension(&KERNEL, count)?,
+            first: dimension(&KERNEL, self.first)?,
+            others: dimension(&KERNEL, self.packing.rows)?,
+            width: dimension(&KERNEL, width)?,
+            rank: dimension(&KERNEL, self.columns.rank)?,
+            lanes: dimension(&KERNEL, self.packing.lanes)?,
+            bias: dimension(&KERNEL, self.columns.bias.unwrap_or(width))?,
+            unit: self.columns.unit,
+        };
+        let work = gathered(self.cells.len() / 2, self.packing.lanes);
+        let buffers = [self.rows, self.cells, self.packed, self.factors, self.gradient];
+        Ok(Dispatch::new(&KERNEL, params, &buffers, count as u64)?.with_work(work))
+    }
+}
+
+fn twin(params: &[u8], slots: &mut [Slot<'_>]) {
+    let [rows, cells, packed, factors, gradient] = slots else { unreachable!("the dispatch was checked") };
+    let params = bytemuck::pod_read_unaligned(params);
+    row_gradient(&params, rows.u32(), cells.u32(), packed.f32(), factors.f32(), gradient.f32_mut());
+}
+
+/// The twin: pieces of rows in parallel.
+pub fn row_gradient(
+    params: &Params,
+    rows: &[u32],
+    cells: &[u32],
+    packed: &[f32],
+    factors: &[f32],
+    gradient: &mut [f32],
+) {
+    let (count, first, width) = (params.count as usize, params.first as usize, params.width as usize);
+    let pass = Pass {
+        params,
+        x: Gathered::new(packed, params.others, params.lanes, 0, params.unit),
+        offsets: &rows[..=count],
+        cells: cells.as_chunks().0,
+        factors: &factors[first * width..(first + count) * width],
+    };
+    let outputs = [rows_mut(gradient, width, first, count)];
+    by_cells(pass.offsets, 0..count, outputs, &|rows, [gradient]| {
+        simd::run(Piece { pass: &pass, rows, gradient });
+    });
+}
+
+struct Pass<'a> {
+    params: &'a Params,
+    x: Gathered<'a>,
+    offsets: &'a [u32],
+    cells: &'a [[u32; 2]],
+    factors: &'a [f32],
+}
+
+struct Piece<'a, 'b> {
+    pass: &'a Pass<'a>,
+    rows: std::ops::Range<usize>,
+    gradient: RowsMut<'b>,
+}
+
+struct Add<'a, 'b>(&'a Walk<'a>, &'b mut Sums);
+
+impl WithSimd for Add<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.0.add::<S, true, false, false>(simd, self.1);
+    }
+}
+
+impl WithSimd for Piece<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let Pass { params, x, offsets, cells, factors } = *self.pass;
+        let (width, rank) = (params.width as usize, params.rank as usize);
+        let mut sums = Sums::new(x.lanes);
+        let mut w = vec![0.0f32; x.lanes];
+        for (local, row) in self.rows.enumerate() {
+            let cells = &cells[offsets[row] as usize..offsets[row + 1] as usize];
+            let own = &factors[row * width..(row + 1) * width];
+            w[..rank].copy_from_slice(&own[..rank]);
+            let b = own.get(params.bias as usize).copied().unwrap_or(0.0);
+            let walk = Walk { x, cells, w: &w, bias: params.unit * b };
+            if cells.len() > SEGMENT {
+                sums = long_sums(&walk, |part, sums| simd::run(Add(part, sums)));
+            } else {
+                sums.clear();
+                walk.add::<S, true, false, false>(simd, &mut sums);
+            }
+            let gradient = self.gradient.row(local);
+            gradient[rank..].fill(0.0);
+            gradient[..rank].copy_from_slice(&sums.lanes[..rank]);
+            if let Some(place) = gradient.get_mut(params.bias as usize) {
+                *place = params.unit * sums.errors;
+            }
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The line search of every row of a chunk in one walk: `row_sums`,
+//! `row_direction`, `row_curvature` and `row_step` with a fixed penalty, fused.
+
+use super::fused::{
+    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_squares, long_sums,
+    rows_mut,
+};
+use super::simd::{self, Simd, WithSimd};
+use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, gathered, params, require};
+use crate::backend::Buffer;
+use crate::error::Result;
+
+/// `shaders/row_pass.wgsl` and its twin.
+pub static KERNEL: Kernel = Kernel {
+    name: "row_pass",
+    wgsl: include_str!("../../shaders/row_pass.wgsl"),
+    params: Params::FIELDS,
+    bindings: &[
+        Binding::read("rows", Element::U32),
+        Binding::read("cells", Element::U32),
+        Binding::read("packed", Element::F32),
+        Binding::read("penalty", Element::F32),
+        Binding::read_write("factors", Element::F32),
+        Binding::read_write("energy", Element::F32),
+        Binding::read_write("cost", Element::F32),
+    ],
+    constants: &[("WORKGROUP", WORKGROUP), ("MAX_LANES", super::fused::MAX_LANES)],
+    twin,
+};
+
+params! {
+    /// Parameters of `row_pass`.
+    pub struct Params {
+        /// Rows of the chunk.
+        pub count: u32,
+        /// The chunk's first row.
+        pub first: u32,
+        /// Rows of the other side.
+        pub others: u32,
+        /// Columns of a factor matrix.
+        pub width: u32,
+        /// Columns that are factors.
+        pub rank: u32,
+        /// Elements of a packed row of factors.
+        pub lanes: u32,
+        /// The column of the row's bias; ≥ width: none.
+        pub bias: u32,
+        /// What the constant column holds.
+        pub unit: f32,
+    }
+}
+
+/// The buffers of one call.
+#[derive(Debug, Clone, Copy)]
+pub struct RowPass {
+    /// Offsets and order of the chunk's rows, `[2n + 1]`.
+    pub rows: Buffer,
+    /// The chunk's cells, `[cells, 2]`.
+    pub cells: Buffer,
+    /// The other side, packed.
+    pub packed: Buffer,
+    /// Fixed precision of each row, `[rows]`.
+    pub penalty: Buffer,
+    /// w, `[rows, width]`, moved in place.
+    pub factors: Buffer,
+    /// Receives the loss of each row before the step, `[rows]`.
+    pub energy: Buffer,
+    /// Receives the penalty of each row after the step, `[rows]`.
+    pub cost: Buffer,
+    /// The chunk's first row.
+    pub first: usize,
+    /// How the other side is packed.
+    pub packing: Packing,
+    /// The columns of both sides.
+    pub columns: Columns,
+}
+
+impl RowPass {
+    /// Records the call.
+    ///
+    /// # Errors
+    /// [`crate::Error::Internal`] if the shapes don't agree.
+    pub fn dispatch(&self) -> Result<Dispatch> {
+        check(&KERNEL, self.rows, self.packed, &self.packing, &self.columns)?;
+        let (count, total) = (self.rows.len() / 2, self.penalty.len());
+        require(
+            &KERNEL,
+            self.first + count <= total && self.factors.len() == total * self.columns.width,
+            "factors and penalties differ",
+        )?;
+        require(&KERNEL, self.energy.len() == total && self.cost.len() == total, "energy or cost differ")?;
+        require(&KERNEL, !self.packing.spread, "a fixed penalty has no variances")?;
+        let params = Params {
+            count: dimension(&KERNEL, count)?,
+            first: dimension(&KERNEL, self.first)?,
+            others: dimension(&KERNEL, self.packing.rows)?,
+            width: dimension(&KERNEL, self.columns.width)?,
+            rank: dimension(&KERNEL, self.columns.rank)?,
+            lanes: dimension(&KERNEL, self.packing.lanes)?,
+            bias: dimension(&KERNEL, self.columns.bias.unwrap_or(self.columns.width))?,
+            unit: self.columns.unit,
+        };
+        let work = gathered(self.cells.len() / 2, 2 * self.packing.lanes);
+        let buffers =
+            [self.rows, self.cells, self.packed, self.penalty, self.factors, self.energy, self.cost];
+        Ok(Dispatch::new(&KERNEL, params, &buffers, count as u64)?.with_work(work))
+    }
+}
+
+fn twin(params: &[u8], slots: &mut [Slot<'_>]) {
+    let [rows, cells, packed, penalty, factors, energy, cost] = slots else {
+        unreachable!("the dispatch was checked")
+    };
+    row_pass(
+        &bytemuck::pod_read_unaligned(params),
+        rows.u32(),
+        cells.u32(),
+        packed.f32(),
+        penalty.f32(),
+        factors.f32_mut(),
+        energy.f32_mut(),
+        cost.f32_mut(),
+    );
+}
+
+/// The twin: pieces of rows in parallel.
+#[expect(clippy::too_many_arguments, reason = "one for each binding")]
+pub fn row_pass(
+    params: &Params,
+    rows: &[u32],
+    cells: &[u32],
+    packed: &[f32],
+    penalty: &[f32],
+    factors: &mut [f32],
+    energy: &mut [f32],
+    cost: &mut [f32],
+) {
+    let (count, first) = (params.count as usize, params.first as usize);
+    let pass = Pass {
+        params,
+        x: Gathered::new(packed, params.others, params.lanes, 0, params.unit),
+        offsets: &rows[..=count],
+        cells: cells.as_chunks().0,
+        penalty: &penalty[first..first + count],
+    };
+    let outputs = [
+        rows_mut(factors, params.width as usize, first, count),
+        rows_mut(energy, 1, first, count),
+        rows_mut(cost, 1, first, count),
+    ];
+    by_cells(pass.offsets, 0..count, outputs, &|rows, outputs| {
+        simd::run(Piece { pass: &pass, rows, outputs });
+    });
+}
+
+struct Pass<'a> {
+    params: &'a Params,
+    x: Gathered<'a>,
+    offsets: &'a [u32],
+    cells: &'a [[u32; 2]],
+    penalty: &'a [f32],
+}
+
+struct Piece<'a, 'b> {
+    pass: &'a Pass<'a>,
+    rows: std::ops::Range<usize>,
+    outputs: [RowsMut<'b>; 3],
+}
+
+struct Add<'a, 'b>(&'a Walk<'a>, &'b mut Sums);
+
+impl WithSimd for Add<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.0.add::<S, true, true, false>(simd, self.1);
+    }
+}
+
+impl WithSimd for Piece<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Pass { params, x, offsets, cells, penalty } = *self.pass;
+        let [mut factors, mut energy, mut cost] = self.outputs;
+        let (rank, lanes, unit) = (params.rank as usize, x.lanes, params.unit);
+        let mut sums = Sums::new(lanes);
+        let mut w = vec![0.0f32; lanes];
+        let mut d = vec![0.0f32; lanes];
+        for (local, row) in self.rows.enumerate() {
+            let cells = &cells[offsets[row] as usize..offsets[row + 1] as usize];
+            let long = cells.len() > SEGMENT;
+            let own = factors.row(local);
+            w[..rank].copy_from_slice(&own[..rank]);
+            let b = own.get(params.bias as usize).copied().unwrap_or(0.0);
+            let walk = Walk { x, cells, w: &w, bias: unit * b };
+            if long {
+                sums = long_sums(&walk, |part, sums| simd::run(Add(part, sums)));
+            } else {
+                sums.clear();
+                walk.add::<S, true, true, false>(simd, &mut sums);
+            }
+            let rho = penalty[row];
+            let rhos = simd.splat_f32s(rho);
+            let zero = simd.splat_f32s(0.0);
+            let (mut size, mut above, mut straight) = (zero, zero, zero);
+            let (g, h) = (&sums.lanes[..lanes], &sums.lanes[lanes..2 * lanes]);
+            let (g, h) = (simd::vectors::<S>(g), simd::vectors::<S>(h));
+            let directions = S::as_mut_simd_f32s(&mut d).0;
+            for (((d, &w), &g), &h) in directions.iter_mut().zip(simd::vectors::<S>(&w)).zip(g).zip(h) {
+                let h = simd.add_f32s(h, rhos);
+                let step = simd.div_f32s(simd.sub_f32s(g, simd.mul_f32s(rhos, w)), h);
+                *d = simd.select_f32s(simd.greater_than_f32s(h, zero), step, zero);
+                let squared = simd.mul_f32s(*d, *d);
+                above = simd.mul_add_f32s(h, squared, above);
+                straight = simd.add_f32s(straight, squared);
+                size = simd.mul_add_f32s(w, w, size);
+            }
+            // The bias: a factor whose other side is the unit in every cell.
+            let h_bias = cells.len() as f32 * unit * unit + rho;
+            let d_bias = if (params.bias < params.width) && h_bias > 0.0 {
+                (unit * sums.errors - rho * b) / h_bias
+            } else {
+                0.0
+            };
+            let walk = Walk { x, cells, w: &d, bias: unit * d_bias };
+            let squares = if long { long_squares(&walk) } else { walk.squares(simd) };
+            let above = simd.reduce_sum_f32s(above) + h_bias * d_bias * d_bias;
+            let curvature = squares + rho * (simd.reduce_sum_f32s(straight) + d_bias * d_bias);
+            let alpha = if curvature > 0.0 { above / curvature } else { 0.0 };
+            energy.row(local)[0] = sums.squares + rho * (simd.reduce_sum_f32s(size) + b * b);
+            let alphas = simd.splat_f32s(alpha);
+            let mut size = zero;
+            for (w, &d) in S::as_mut_simd_f32s(&mut w).0.iter_mut().zip(simd::vectors::<S>(&d)) {
+                *w = simd.mul_add_f32s(alphas, d, *w);
+                size = simd.mul_add_f32s(*w, *w, size);
+            }
+            let own = factors.row(local);
+            own[..rank].copy_from_slice(&w[..rank]);
+            let b = b + alpha * d_bias;
+            if let Some(place) = own.get_mut(params.bias as usize) {
+                *place = b;
+            }
+            cost.row(local)[0] = rho * (simd.reduce_sum_f32s(size) + b * b);
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! The line search of every row of a chunk in one walk, with learned priors:
+//! `row_sums`, `row_direction`, `row_curvature` and `row_step`, fused.
+
+use super::fused::{
+    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_squares, long_sums,
+    rows_mut,
+};
+use super::simd::{self, Simd, WithSimd};
+use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, gathered, params, require};
+use crate::backend::Buffer;
+use crate::error::Result;
+
+/// `shaders/row_pass_learned.wgsl` and its twin.
+pub static KERNEL: Kernel = Kernel {
+    name: "row_pass_learned",
+    wgsl: include_str!("../../shaders/row_pass_learned.wgsl"),
+    params: Params::FIELDS,
+    bindings: &[
+        Binding::read("rows", Element::U32),
+        Binding::read("cells", Element::U32),
+        Binding::read("packed", Element::F32),
+        Binding::read("means", Element::F32),
+        Binding::read("prior", Element::F32),
+        Binding::read_write("factors", Element::F32),
+        Binding::read_write("variances", Element::F32),
+        Binding::read_write("energy", Element::F32),
+    ],
+    constants: &[("WORKGROUP", WORKGROUP), ("MAX_LANES", super::fused::MAX_LANES)],
+    twin,
+};
+
+params! {
+    /// Parameters of `row_pass_learned`.
+    pub struct Params {
+        /// Rows of the chunk.
+        pub count: u32,
+        /// The chunk's first row.
+        pub first: u32,
+        /// Rows of the other side.
+        pub others: u32,
+        /// Columns of a factor matrix.
+        pub width: u32,
+        /// Columns that are factors.
+        pub rank: u32,
+        /// Elements of a packed row of factors.
+        pub lanes: u32,
+        /// The column of the row's bias; ≥ width: none.
+        pub bias: u32,
+        /// What the constant column holds.
+        pub unit: f32,
+        /// 1: there are prior means.
+        pub centered: u32,
+        /// σ².
+        pub noise: f32,
+    }
+}
+
+/// The buffers of one call.
+#[derive(Debug, Clone, Copy)]
+pub struct RowPassLearned {
+    /// Offsets and order of the chunk's rows, `[2n + 1]`.
+    pub rows: Buffer,
+    /// The chunk's cells, `[cells, 2]`.
+    pub cells: Buffer,
+    /// The other side, packed with its variances.
+    pub packed: Buffer,
+    /// Prior means m, `[rows, width]`; `None`: all 0.
+    pub means: Option<Buffer>,
+    /// Precision of each column, noise over prior variance, `[width]`.
+    pub prior: Buffer,
+    /// w, `[rows, width]`, moved in place.
+    pub factors: Buffer,
+    /// Receives the variances, `[rows, width]`.
+    pub variances: Buffer,
+    /// Receives E(e²) of each row before the step, `[rows]`.
+    pub energy: Buffer,
+    /// The chunk's first row.
+    pub first: usize,
+    /// How the other side is packed.
+    pub packing: Packing,
+    /// The columns of both sides.
+    pub columns: Columns,
+    /// σ².
+    pub noise: f32,
+}
+
+impl RowPassLearned {
+    /// Records the call.
+    ///
+    /// # Errors
+    /// [`crate::Error::Internal`] if the shapes don't agree.
+    pub fn dispatch(&self) -> Result<Dispatch> {
+        check(&KERNEL, self.rows, self.packed, &self.packing, &self.columns)?;
+        let (count, total, width) = (self.rows.len() / 2, self.energy.len(), self.columns.width);
+        // Without means their binding needs some buffer.
+        let means = self.means.unwrap_or(self.prior);
+        require(
+            &KERNEL,
+            self.first + count <= total && self.factors.len() == total * width,
+            "factors and energy differ",
+        )?;
+        require(
+            &KERNEL,
+            self.variances.len() == self.factors.len()
+                && self.means.is_none_or(|means| means.len() == self.factors.len()),
+            "variances or means differ",
+        )?;
+        require(&KERNEL, self.prior.len() == width, "the prior has another width")?;
+        require(&KERNEL, self.packing.spread, "the other side has no variances")?;
+        let params = Params {
+            count: dimension(&KERNEL, count)?,
+            first: dimension(&KERNEL, self.first)?,
+            others: dimension(&KERNEL, self.packing.rows)?,
+            width: dimension(&KERNEL, width)?,
+            rank: dimension(&KERNEL, self.columns.rank)?,
+            lanes: dimension(&KERNEL, self.packing.lanes)?,
+            bias: dimension(&KERNEL, self.columns.bias.unwrap_or(width))?,
+            unit: self.columns.unit,
+            centered: u32::from(self.means.is_some()),
+            noise: self.noise,
+        };
+        let work = gathered(self.cells.len() / 2, 3 * self.packing.lanes);
+        let buffers = [
+            self.rows,
+            self.cells,
+            self.packed,
+            means,
+            self.prior,
+            self.factors,
+            self.variances,
+            self.energy,
+        ];
+        Ok(Dispatch::new(&KERNEL, params, &buffers, count as u64)?.with_work(work))
+    }
+}
+
+fn twin(params: &[u8], slots: &mut [Slot<'_>]) {
+    let [rows, cells, packed, means, prior, factors, variances, energy] = slots else {
+        unreachable!("the dispatch was checked")
+    };
+    row_pass_learned(
+        &bytemuck::pod_read_unaligned(params),
+        rows.u32(),
+        cells.u32(),
+        packed.f32(),
+        means.f32(),
+        prior.f32(),
+        factors.f32_mut(),
+        variances.f32_mut(),
+        energy.f32_mut(),
+    );
+}
+
+/// The twin: pieces of rows in parallel.
+#[expect(clippy::too_many_arguments, reason = "one for each binding")]
+pub fn row_pass_learned(
+    params: &Params,
+    rows: &[u32],
+    cells: &[u32],
+    packed: &[f32],
+    means: &[f32],
+    prior: &[f32],
+    factors: &mut [f32],
+    variances: &mut [f32],
+    energy: &mut [f32],
+) {
+    let (count, first) = (params.count as usize, params.first as usize);
+    let (width, rank) = (params.width as usize, params.rank as usize);
+    // Lanes beyond the rank stay 0: their curvature is this.
+    let mut precision = vec![1.0; params.lanes as usize];
+    precision[..rank].copy_from_slice(&prior[..rank]);
+    let pass = Pass {
+        params,
+        x: Gathered::new(packed, params.others, params.lanes, 1, params.unit),
+        offsets: &rows[..=count],
+        cells: cells.as_chunks().0,
+        means: if params.centered != 0 { &means[first * width..(first + count) * width] } else { &[] },
+        precision: &precision,
+        bias_precision: prior.get(params.bias as usize).copied().unwrap_or(1.0),
+    };
+    let outputs = [
+        rows_mut(factors, width, first, count),
+        rows_mut(variances, width, first, count),
+        rows_mut(energy, 1, first, count),
+    ];
+    by_cells(pass.offsets, 0..count, outputs, &|rows, outputs| {
+        simd::run(Piece { pass: &pass, rows, outputs });
+    });
+}
+
+struct Pass<'a> {
+    params: &'a Params,
+    x: Gathered<'a>,
+    offsets: &'a [u32],
+    cells: &'a [[u32; 2]],
+    means: &'a [f32],
+    precision: &'a [f32],
+    bias_precision: f32,
+}
+
+struct Piece<'a, 'b> {
+    pass: &'a Pass<'a>,
+    rows: std::ops::Range<usize>,
+    outputs: [RowsMut<'b>; 3],
+}
+
+struct Add<'a, 'b>(&'a Walk<'a>, &'b mut Sums);
+
+impl WithSimd for Add<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.0.add::<S, true, true, true>(simd, self.1);
+    }
+}
+
+impl WithSimd for Piece<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Pass { params, x, offsets, cells, means, precision, bias_precision } = *self.pass;
+        let [mut factors, mut variances, mut energy] = self.outputs;
+        let (width, rank, lanes) = (params.width as usize, params.rank as usize, x.lanes);
+        let (unit, bias, noise) = (params.unit, params.bias as usize, params.noise);
+        let (zero, noises) = (simd.splat_f32s(0.0), simd.splat_f32s(noise));
+        let mut sums = Sums::new(lanes);
+        let mut w = vec![0.0f32; lanes];
+        let mut d = vec![0.0f32; lanes];
+        let mut m = vec![0.0f32; lanes];
+        let mut spread = vec![0.0f32; lanes];
+        for (local, row) in self.rows.enumerate() {
+            let cells = &cells[offsets[row] as usize..offsets[row + 1] as usize];
+            let long = cells.len() > SEGMENT;
+            let own = factors.row(local);
+            w[..rank].copy_from_slice(&own[..rank]);
+            let b = own.get(bias).copied().unwrap_or(0.0);
+            let center = means.get(row * width..(row + 1) * width);
+            if let Some(center) = center {
+                m[..rank].copy_from_slice(&center[..rank]);
+            }
+            let walk = Walk { x, cells, w: &w, bias: unit * b };
+            if long {
+                sums = long_sums(&walk, |part, sums| simd::run(Add(part, sums)));
+            } else {
+                sums.clear();
+                walk.add::<S, true, true, true>(simd, &mut sums);
+            }
+            let (mut part, mut above, mut below) = (zero, zero, zero);
+            let [g, s1, s2] = [0, 1, 2].map(|i| simd::vectors::<S>(&sums.lanes[i * lanes..(i + 1) * lanes]));
+            let (ws, ms) = (simd::vectors::<S>(&w), simd::vectors::<S>(&m));
+            let rhos = simd::vectors::<S>(precision);
+            let directions = S::as_mut_simd_f32s(&mut d).0;
+            let spreads = S::as_mut_simd_f32s(&mut spread).0;
+            for i in 0..ws.len() {
+                let (w, rho) = (ws[i], rhos[i]);
+                let data = simd.add_f32s(s1[i], s2[i]);
+                let h = simd.add_f32s(data, rho);
+                let pull = simd.mul_add_f32s(s2[i], w, simd.mul_f32s(rho, simd.sub_f32s(w, ms[i])));
+                let step = simd.div_f32s(simd.sub_f32s(g[i], pull), h);
+                let positive = simd.greater_than_f32s(h, zero);
+                let step = simd.select_f32s(positive, step, zero);
+                let variance = simd.select_f32s(positive, simd.div_f32s(noises, h), zero);
+                part = simd.mul_add_f32s(variance, data, part);
+                part = simd.mul_add_f32s(simd.mul_f32s(w, w), s2[i], part);
+                let squared = simd.mul_f32s(step, step);
+                above = simd.mul_add_f32s(h, squared, above);
+                below = simd.mul_add_f32s(simd.add_f32s(s2[i], rho), squared, below);
+                directions[i] = step;
+                spreads[i] = variance;
+            }
+            // The bias: a factor whose other side is the unit in every cell.
+            let data = cells.len() as f32 * unit * unit;
+            let h = data + bias_precision;
+            let (mut d_bias, mut variance) = (0.0, 0.0);
+            if bias < width && h > 0.0 {
+                let center = center.map_or(0.0, |center| center[bias]);
+                d_bias = (unit * sums.errors - bias_precision * (b - center)) / h;
+                variance = noise / h;
+            }
+            let walk = Walk { x, cells, w: &d, bias: unit * d_bias };
+            let squares = if long { long_squares(&walk) } else { walk.squares(simd) };
+            let above = simd.reduce_sum_f32s(above) + h * d_bias * d_bias;
+            let curvature = squares + simd.reduce_sum_f32s(below) + bias_precision * d_bias * d_bias;
+            let alpha = if curvature > 0.0 { above / curvature } else { 0.0 };
+            let part = simd.reduce_sum_f32s(part) + variance * data + unit * unit * sums.tails;
+            energy.row(local)[0] = sums.squares + part;
+            let alphas = simd.splat_f32s(alpha);
+            for (w, &d) in S::as_mut_simd_f32s(&mut w).0.iter_mut().zip(simd::vectors::<S>(&d)) {
+                *w = simd.mul_add_f32s(alphas, d, *w);
+            }
+            let (own, spreads) = (factors.row(local), variances.row(local));
+            own[..rank].copy_from_slice(&w[..rank]);
+            spreads.fill(0.0);
+            spreads[..rank].copy_from_slice(&spread[..rank]);
+            if bias < width {
+                own[bias] = b + alpha * d_bias;
+                spreads[bias] = variance;
+            }
+        }
+    }
+}

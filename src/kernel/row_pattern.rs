@@ -1,0 +1,155 @@
+//! Sums over who rated what, from packed rows: `pattern_sum` as the fused kernels gather.
+
+use super::fused::{
+    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_sums, rows_mut,
+};
+use super::simd::{self, Simd, WithSimd};
+use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, gathered, params, require};
+use crate::backend::Buffer;
+use crate::error::Result;
+
+/// `shaders/row_pattern.wgsl` and its twin.
+pub static KERNEL: Kernel = Kernel {
+    name: "row_pattern",
+    wgsl: include_str!("../../shaders/row_pattern.wgsl"),
+    params: Params::FIELDS,
+    bindings: &[
+        Binding::read("rows", Element::U32),
+        Binding::read("cells", Element::U32),
+        Binding::read("packed", Element::F32),
+        Binding::read_write("sums", Element::F32),
+    ],
+    constants: &[("WORKGROUP", WORKGROUP)],
+    twin,
+};
+
+params! {
+    /// Parameters of `row_pattern`.
+    pub struct Params {
+        /// Rows of the chunk.
+        pub count: u32,
+        /// The chunk's first row.
+        pub first: u32,
+        /// Rows of the other side.
+        pub others: u32,
+        /// Columns of a factor matrix.
+        pub width: u32,
+        /// Columns that are factors.
+        pub rank: u32,
+        /// Elements of a packed row of factors.
+        pub lanes: u32,
+    }
+}
+
+/// The buffers of one call.
+#[derive(Debug, Clone, Copy)]
+pub struct RowPattern {
+    /// Offsets and order of the chunk's rows, `[2n + 1]`.
+    pub rows: Buffer,
+    /// The chunk's cells, `[cells, 2]`.
+    pub cells: Buffer,
+    /// The other side, packed.
+    pub packed: Buffer,
+    /// Receives the sums, `[rows, width]`; 0 in the columns that are no factors.
+    pub sums: Buffer,
+    /// The chunk's first row.
+    pub first: usize,
+    /// How the other side is packed.
+    pub packing: Packing,
+    /// The columns of both sides.
+    pub columns: Columns,
+}
+
+impl RowPattern {
+    /// Records the call.
+    ///
+    /// # Errors
+    /// [`crate::Error::Internal`] if the shapes don't agree.
+    pub fn dispatch(&self) -> Result<Dispatch> {
+        check(&KERNEL, self.rows, self.packed, &self.packing, &self.columns)?;
+        let (count, width) = (self.rows.len() / 2, self.columns.width);
+        require(&KERNEL, self.sums.len() >= (self.first + count) * width, "the sums are too few")?;
+        require(&KERNEL, !self.packing.spread, "no variances are asked for")?;
+        let params = Params {
+            count: dimension(&KERNEL, count)?,
+            first: dimension(&KERNEL, self.first)?,
+            others: dimension(&KERNEL, self.packing.rows)?,
+            width: dimension(&KERNEL, width)?,
+            rank: dimension(&KERNEL, self.columns.rank)?,
+            lanes: dimension(&KERNEL, self.packing.lanes)?,
+        };
+        let work = gathered(self.cells.len() / 2, self.packing.lanes);
+        let buffers = [self.rows, self.cells, self.packed, self.sums];
+        Ok(Dispatch::new(&KERNEL, params, &buffers, ((count * width) as u64).div_ceil(u64::from(WORKGROUP)))?
+            .with_work(work))
+    }
+}
+
+fn twin(params: &[u8], slots: &mut [Slot<'_>]) {
+    let [rows, cells, packed, sums] = slots else { unreachable!("the dispatch was checked") };
+    let params = bytemuck::pod_read_unaligned(params);
+    row_pattern(&params, rows.u32(), cells.u32(), packed.f32(), sums.f32_mut());
+}
+
+/// The twin: pieces of rows in parallel.
+pub fn row_pattern(params: &Params, rows: &[u32], cells: &[u32], packed: &[f32], sums: &mut [f32]) {
+    let (count, first, width) = (params.count as usize, params.first as usize, params.width as usize);
+    let pass = Pass {
+        params,
+        x: Gathered::new(packed, params.others, params.lanes, 0, 0.0),
+        offsets: &rows[..=count],
+        cells: cells.as_chunks().0,
+    };
+    let outputs = [rows_mut(sums, width, first, count)];
+    by_cells(pass.offsets, 0..count, outputs, &|rows, [sums]| {
+        simd::run(Piece { pass: &pass, rows, sums });
+    });
+}
+
+struct Pass<'a> {
+    params: &'a Params,
+    x: Gathered<'a>,
+    offsets: &'a [u32],
+    cells: &'a [[u32; 2]],
+}
+
+struct Piece<'a, 'b> {
+    pass: &'a Pass<'a>,
+    rows: std::ops::Range<usize>,
+    sums: RowsMut<'b>,
+}
+
+struct Add<'a, 'b>(&'a Walk<'a>, &'b mut Sums);
+
+impl WithSimd for Add<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.0.pattern(simd, self.1);
+    }
+}
+
+impl WithSimd for Piece<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let Pass { params, x, offsets, cells } = *self.pass;
+        let (rank, none) = (params.rank as usize, vec![0.0f32; x.lanes]);
+        let mut sums = Sums::new(x.lanes);
+        for (local, row) in self.rows.enumerate() {
+            let cells = &cells[offsets[row] as usize..offsets[row + 1] as usize];
+            let walk = Walk { x, cells, w: &none, bias: 0.0 };
+            if cells.len() > SEGMENT {
+                sums = long_sums(&walk, |part, sums| simd::run(Add(part, sums)));
+            } else {
+                sums.clear();
+                walk.pattern(simd, &mut sums);
+            }
+            let result = self.sums.row(local);
+            result[..rank].copy_from_slice(&sums.lanes[..rank]);
+            result[rank..].fill(0.0);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The fused kernels against those that they fuse, on whole runs.
+
+use deltav::backend::Backend;
+use deltav::backend::gpu::GpuOptions;
+use deltav::config::{Kernels, ModelKind, Reg, TrainConfig};
+use deltav::data::Ratings;
+use deltav::event::{Event, Silent};
+use deltav::model::Model;
+use deltav::train::{Dataset, train};
+
+use crate::support::compare::assert_close_f32;
+use crate::support::{devices, problems};
+
+fn config(model: ModelKind, optimizer: &str, rank: usize, kernels: Kernels) -> TrainConfig {
+    let learns = optimizer == "line-search" && model == ModelKind::Svdpp;
+    let mut options = Vec::new();
+    if learns {
+        // Both phases, and priors that are learned.
+        options = vec![("warm-up".to_owned(), "3".to_owned()), ("settle".to_owned(), "1".to_owned())];
+    }
+    if optimizer == "adam" {
+        options = vec![("rate".to_owned(), "0.02".to_owned())];
+    }
+    TrainConfig {
+        model: Some(model),
+        optimizer: optimizer.to_owned(),
+        rank,
+        epochs: Some(7),
+        reg: Some(if learns { Reg::Auto } else { Reg::Fixed(0.7) }),
+        reg_bias: (model == ModelKind::Biased).then_some(0.3),
+        options,
+        kernels,
+        ..TrainConfig::default()
+    }
+}
+
+fn run(config: TrainConfig, train_on: &Ratings, backend: &mut dyn Backend) -> (Model, Vec<f64>) {
+    let data = Dataset { train: train_on.clone(), valid: None, test: None };
+    let mut curve = Vec::new();
+    let mut listen = |event: &Event| {
+        if let Event::Epoch(epoch) = event {
+            curve.extend(epoch.train_rmse);
+        }
+    };
+    let model = train(config.check().unwrap(), &data, backend, &mut listen).unwrap();
+    (model, curve)
+}
+
+fn same(what: &str, (a, a_curve): &(Model, Vec<f64>), (b, b_curve): &(Model, Vec<f64>)) {
+    assert_close_f32(&format!("U, {what}"), &a.user_factors, &b.user_factors, 2e-4);
+    assert_close_f32(&format!("V, {what}"), &a.item_factors, &b.item_factors, 2e-4);
+    assert_close_f32(&format!("b, {what}"), &a.user_bias, &b.user_bias, 2e-4);
+    assert_eq!(a_curve.len(), b_curve.len());
+    for (x, y) in a_curve.iter().zip(b_curve) {
+        assert!((x - y).abs() < 1e-5 * x.abs().max(1.0), "{what}: RMSE {x} and {y}");
+    }
+}
+
+const METHODS: [(ModelKind, &str); 8] = [
+    (ModelKind::Svdpp, "line-search"),
+    (ModelKind::Biased, "line-search"),
+    (ModelKind::Plain, "line-search"),
+    (ModelKind::Centered, "gd"),
+    (ModelKind::Biased, "gd"),
+    (ModelKind::Biased, "momentum"),
+    (ModelKind::Plain, "adam"),
+    (ModelKind::Biased, "adam"),
+];
+
+#[test]
+fn fused_and_textbook_train_the_same_model_on_every_device() {
+    let ratings = problems::random(60, 40, 0.3, 5);
+    for (model, optimizer) in METHODS {
+        // One vector a row, three, and more than the unrolled ones.
+        for rank in [1, 7, 37] {
+            let textbook =
+                run(config(model, optimizer, rank, Kernels::Textbook), &ratings, &mut devices::cpu(2));
+            for (device, mut backend) in devices::all() {
+                let fused = run(config(model, optimizer, rank, Kernels::Fused), &ratings, &mut *backend);
+                same(&format!("{optimizer}, {model:?}, rank {rank}, {device}"), &fused, &textbook);
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_of_several_segments_train_the_same_model_on_any_number_of_threads() {
+    // One user has rated every one of 20,000 items: three segments.
+    let cells: Vec<(usize, usize)> =
+        (0..20_000).flat_map(|j| [(0, j), (1 + j % 3, j)]).filter(|&(i, j)| i == 0 || j % 5 != 0).collect();
+    let ratings = problems::from_cells(4, 20_000, &cells, 6);
+    for (model, optimizer) in [METHODS[0], METHODS[1], METHODS[4]] {
+        let textbook = run(config(model, optimizer, 5, Kernels::Textbook), &ratings, &mut devices::cpu(2));
+        let one = run(config(model, optimizer, 5, Kernels::Fused), &ratings, &mut devices::cpu(1));
+        same(&format!("{optimizer}, {model:?}"), &one, &textbook);
+        for threads in [2, 3, 7] {
+            let many = run(config(model, optimizer, 5, Kernels::Fused), &ratings, &mut devices::cpu(threads));
+            assert_eq!(one.0.user_factors, many.0.user_factors, "{threads} threads");
+            assert_eq!(one.0.item_factors, many.0.item_factors, "{threads} threads");
+            assert_eq!(one.1, many.1, "{threads} threads");
+        }
+    }
+}
+
+#[test]
+fn what_can_not_be_fused_is_an_error_only_where_it_was_asked_for() {
+    let ratings = problems::random(30, 20, 0.4, 8);
+    let small = GpuOptions { max_buffer_bytes: Some(1024), ..GpuOptions::default() };
+    let mut backends: Vec<Box<dyn Backend>> = vec![Box::new(devices::cpu(1).with_max_buffer_bytes(1024))];
+    for adapter in devices::adapters() {
+        backends.push(Box::new(devices::gpu(&adapter, &small)));
+    }
+    for mut backend in backends {
+        let data = Dataset { train: ratings.clone(), valid: None, test: None };
+        for kernels in Kernels::ALL {
+            let checked = config(ModelKind::Biased, "line-search", 9, kernels).check().unwrap();
+            let result = train(checked, &data, &mut *backend, &mut Silent);
+            assert_eq!(result.is_err(), kernels == Kernels::Fused, "{kernels:?}");
+            if let Err(error) = result {
+                assert_eq!(error.exit_code(), 2);
+                assert!(error.to_string().contains("--kernels textbook"), "{error}");
+            }
+        }
+    }
+    let als = config(ModelKind::Biased, "als", 4, Kernels::Fused).check().unwrap();
+    let data = Dataset { train: ratings, valid: None, test: None };
+    let error = train(als, &data, &mut devices::cpu(1), &mut Silent).unwrap_err();
+    assert!(error.to_string().contains("this optimizer has none"), "{error}");
+}
