@@ -152,3 +152,56 @@ fn offer(mut lanes: u16, found: &[f32], base: u32, scores: &mut [f32], items: &m
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{LOWEST, NONE, place_row};
+    use super::*;
+    use crate::kernel::simd::InstructionSet;
+
+    /// The same lists, bit for bit, from every instruction set.
+    #[test]
+    fn every_instruction_set_fills_the_same_lists() {
+        let (users, count, width, keep) = (7, 3 * PANEL - 20, 37, 30);
+        let element = |row: usize, f: usize| ((row * 31 + f * 7) as f32 * 0.37).sin();
+        let mut rows = vec![0.0; users.div_ceil(GROUP) * GROUP * width];
+        let mut panels = vec![0.0; 3 * PANEL * width];
+        for user in 0..users {
+            place_row::<GROUP>(&mut rows, width, user, (0..width).map(|f| element(user, f)));
+        }
+        for item in 0..count {
+            place_row::<PANEL>(&mut panels, width, item, (0..width).map(|f| element(item + 50, f)));
+        }
+        let offsets: Vec<u32> = (0..=users as u32).map(|user| 3 * user).collect();
+        let positions: Vec<u32> = (0..users as u32).flat_map(|user| [user, 60 + user, 130 + user]).collect();
+        let params = Params {
+            users: users as u32,
+            width: width as u32,
+            first: 0,
+            panels: 3,
+            base: 0,
+            end: count as u32,
+            keep: keep as u32,
+            fresh: 1,
+        };
+        let lists = |set: InstructionSet| {
+            let mut scores = vec![LOWEST; users * keep];
+            let mut items = vec![NONE; users * keep];
+            set.run(Tile {
+                params,
+                first: 0,
+                users: &rows,
+                panels: &panels,
+                seen: Seen { offsets: &offsets, positions: &positions },
+                scores: &mut scores,
+                items: &mut items,
+            });
+            (scores.into_iter().map(f32::to_bits).collect::<Vec<_>>(), items)
+        };
+        let expected = lists(InstructionSet::Plain);
+        assert!(expected.1.iter().all(|&item| item < count as u32));
+        for set in InstructionSet::all() {
+            assert_eq!(lists(set), expected, "{set:?}");
+        }
+    }
+}

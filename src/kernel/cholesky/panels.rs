@@ -7,22 +7,22 @@
 //! `L w` from the first row to the last.
 
 use super::{Params, TINY};
-use crate::kernel::simd::{LANES, Simd, WithSimd, dot, padded, vectors};
+use crate::kernel::simd::{LANES, Simd, WithSimd, dot, vectors};
 use crate::kernel::tiles::{Factors, Then, copy_vectors, unknown_zero};
 
 /// What a thread works in.
 pub(super) struct Scratch {
-    /// The system as a square, then L, `[padded(width), padded(width)]`.
+    /// The system as a square, then L, `[row, row]`: the width rounded up to whole vectors.
     square: Vec<f32>,
-    /// A panel's rows before they are divided, `[LANES, padded(width)]`.
+    /// A panel's rows before they are divided, `[LANES, row]`.
     undivided: Vec<f32>,
-    /// b, then D⁻¹L⁻ᵀb, then the solution, `[padded(width)]`.
+    /// b, then D⁻¹L⁻ᵀb, then the solution, `[row]`.
     right: Vec<f32>,
 }
 
 impl Scratch {
     pub(super) fn new(width: usize) -> Self {
-        let row = padded(width);
+        let row = width.next_multiple_of(LANES);
         let zeros = |rows| vec![0.0; rows * row];
         Self { square: zeros(row), undivided: zeros(LANES), right: zeros(1) }
     }
@@ -46,7 +46,7 @@ impl WithSimd for Solve<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { params, lambda, system, scratch, w } = self;
         let width = params.width as usize;
-        let row = padded(width);
+        let row = width.next_multiple_of(LANES);
         let Scratch { square, undivided, right } = scratch;
         let zero = unknown_zero(simd);
         let mut rest = system;
@@ -180,4 +180,36 @@ fn load<S: Simd>(simd: S, panel: &[f32], row: usize, vector: usize) -> [S::f32s;
         *to = vectors::<S>(row)[vector];
     }
     block
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::RIDGE;
+    use super::*;
+    use crate::kernel::simd::InstructionSet;
+
+    /// The same solution, bit for bit, from every instruction set and from used scratch.
+    #[test]
+    fn every_instruction_set_finds_the_same_solution() {
+        for width in [1, 5, 16, 17, 34, 48, 130] {
+            let element = |i: usize| (i as f32 * 0.73).sin() / (width as f32).sqrt();
+            let mut system = Vec::new();
+            for i in 0..width {
+                system.extend((0..=i).map(|j| if i == j { 3.0 } else { element(i * width + j) }));
+            }
+            system.extend((0..width).map(element));
+            let params = Params { first: 0, rows: 1, width: width as u32, frozen: 0, ridge: RIDGE };
+            let mut scratch = Scratch::new(width);
+            let mut solution = |set: InstructionSet| {
+                let mut w = vec![0.5; width];
+                let (system, scratch) = (&system[..], &mut scratch);
+                set.run(Solve { params, lambda: 0.25, system, scratch, w: &mut w });
+                w.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            };
+            let expected = solution(InstructionSet::Plain);
+            for set in InstructionSet::all() {
+                assert_eq!(solution(set), expected, "width {width}, {set:?}");
+            }
+        }
+    }
 }

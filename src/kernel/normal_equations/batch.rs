@@ -1,7 +1,7 @@
 //! The twin in vectors: `XᵀX` of a batch of cells at a time, in register tiles.
 
 use super::{Params, stride};
-use crate::kernel::simd::{Simd, WithSimd, padded};
+use crate::kernel::simd::{LANES, Simd, WithSimd};
 use crate::kernel::tiles::{Factors, TILE_ROWS, Then, copy_vectors, unknown_zero};
 
 /// Cells whose rows lie side by side in a core's first cache.
@@ -9,7 +9,7 @@ const CELLS: usize = 32;
 
 /// What a thread works in.
 pub(super) struct Scratch {
-    /// Rows `[x, y, 0…]` of a batch, `[CELLS, padded(width + 1)]`.
+    /// Rows `[x, y, 0…]` of a batch, `[CELLS, row]`.
     stage: Vec<f32>,
     /// The system as a square, whose last row is the right-hand side.
     square: Vec<f32>,
@@ -17,7 +17,7 @@ pub(super) struct Scratch {
 
 impl Scratch {
     pub(super) fn new(width: usize) -> Self {
-        let row = padded(width + 1);
+        let row = (width + 1).next_multiple_of(LANES);
         let rows = (width + 1).next_multiple_of(TILE_ROWS);
         Self { stage: vec![0.0; CELLS * row], square: vec![0.0; rows * row] }
     }
@@ -45,7 +45,7 @@ impl WithSimd for System<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { params, columns, order, ratings, w, others, scratch, system } = self;
         let width = params.width as usize;
-        let row = padded(width + 1);
+        let row = (width + 1).next_multiple_of(LANES);
         let rows = (width + 1).next_multiple_of(TILE_ROWS);
         debug_assert_eq!(system.len(), stride(width));
         if columns.is_empty() {
@@ -83,6 +83,51 @@ impl WithSimd for System<'_> {
                 rest.iter_mut().zip(&sums[..len]).for_each(|(to, sum)| *to += sum);
             }
             rest = &mut rest[len..];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::simd::InstructionSet;
+
+    /// The same sums, bit for bit, from every instruction set, for widths around those of a vector
+    /// and a tile and for as many cells as fill one batch, two, and a part of a third.
+    #[test]
+    fn every_instruction_set_adds_up_the_same_system() {
+        for (width, cells) in [(1, 1), (7, 31), (16, 32), (34, 70), (49, 5), (130, 64)] {
+            let element = |i: usize| (i as f32 * 0.73).sin();
+            let others: Vec<f32> = (0..20 * width).map(element).collect();
+            let columns: Vec<u32> = (0..cells).map(|c| (c * 7 % 20) as u32).collect();
+            let ratings: Vec<f32> = (0..cells).map(|c| element(c + 3)).collect();
+            let w: Vec<f32> = (0..width).map(|f| element(f + 11)).collect();
+            let params = Params {
+                first: 0,
+                rows: 1,
+                width: width as u32,
+                frozen: width as u32 - 1,
+                ordered: 0,
+                accumulate: 0,
+            };
+            let sums = |set: InstructionSet| {
+                let mut system = vec![f32::NAN; stride(width)];
+                set.run(System {
+                    params,
+                    columns: &columns,
+                    order: None,
+                    ratings: &ratings,
+                    w: &w,
+                    others: &others,
+                    scratch: &mut Scratch::new(width),
+                    system: &mut system,
+                });
+                system.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            };
+            let expected = sums(InstructionSet::Plain);
+            for set in InstructionSet::all() {
+                assert_eq!(sums(set), expected, "width {width}, {cells} cells, {set:?}");
+            }
         }
     }
 }
