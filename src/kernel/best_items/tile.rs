@@ -162,7 +162,7 @@ mod tests {
     /// The same lists, bit for bit, from every instruction set.
     #[test]
     fn every_instruction_set_fills_the_same_lists() {
-        let (users, count, width, keep) = (7, 3 * PANEL - 20, 37, 30);
+        let (users, count, width, keep) = (7usize, 3 * PANEL - 20, 37, 30);
         let element = |row: usize, f: usize| ((row * 31 + f * 7) as f32 * 0.37).sin();
         let mut rows = vec![0.0; users.div_ceil(GROUP) * GROUP * width];
         let mut panels = vec![0.0; 3 * PANEL * width];
