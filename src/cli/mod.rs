@@ -20,6 +20,7 @@
 )]
 
 mod args;
+mod bench;
 mod checkpoints;
 mod choice;
 mod cv;
@@ -83,6 +84,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Export(export::Export),
     Devices(devices::Devices),
+    Bench(bench::Bench),
     Demo(demo::Demo),
 }
 
@@ -118,6 +120,7 @@ impl Command {
             Command::Inspect(command) => command.run(streams),
             Command::Export(command) => command.run(streams),
             Command::Devices(command) => command.run(streams),
+            Command::Bench(command) => command.run(streams),
             Command::Demo(command) => command.run(streams),
         }
     }

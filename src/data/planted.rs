@@ -11,6 +11,10 @@
 //! | p_u·q_i | factors normal, sd of the product 0.7 |
 //! | noise | normal, sd 0.5 |
 
+mod large;
+mod shapes;
+mod truth;
+
 use std::cmp::Ordering;
 use std::fmt::Display;
 
@@ -21,6 +25,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::weighted::WeightedAliasIndex;
 use rand_distr::{Distribution, Exp1, LogNormal, StandardNormal};
 
+use self::truth::Truth;
 use super::held::Held;
 use super::ids::IdMap;
 use super::names;
@@ -28,13 +33,13 @@ use super::ratings::Ratings;
 use super::split::hold_out;
 use crate::error::{Error, Result};
 
+pub use shapes::{SHAPES, Shape};
+
 /// The ChaCha stream of planted ratings; see [`HOLDOUT_STREAM`](super::HOLDOUT_STREAM).
 pub const PLANTED_STREAM: u64 = 0x0070_6c61_6e74; // "plant"
 
-const MEAN: f64 = 3.5;
-const USER_BIAS: f64 = 0.35;
-const ITEM_BIAS: f64 = 0.4;
-const SIGNAL: f64 = 0.7;
+/// Ratings from which on they are drawn in parallel.
+const LARGE: usize = 1 << 22;
 
 /// A recipe for planted ratings.
 ///
@@ -138,35 +143,29 @@ impl Planted {
         rng.set_stream(PLANTED_STREAM);
         let pairs = self.pairs(&mut rng)?;
 
-        let mut normals = |count: usize, sd: f64| -> Vec<f32> {
-            (0..count).map(|_| (sample(&mut rng) * sd) as f32).collect()
-        };
-        let biased = f64::from(u8::from(self.biases));
-        let user_bias = normals(self.users, USER_BIAS * biased);
-        let item_bias = normals(self.items, ITEM_BIAS * biased);
-        // sd(p·q) = √k·sd², over independent factors.
-        let sd = (SIGNAL / (self.rank as f64).sqrt()).sqrt();
-        let user_factors = normals(self.users * self.rank, sd);
-        let item_factors = normals(self.items * self.rank, sd);
-
+        let truth = Truth::draw(self, &mut rng);
         let clip = |value: f64| {
             let value = value as f32;
             self.clip.map_or(value, |(least, greatest)| value.clamp(least, greatest))
         };
+        // Without noise the rating is the truth, bit for bit.
+        let rate = |(u, i): (u32, u32), rng: &mut ChaCha8Rng| {
+            let mean = truth.mean(u, i);
+            (clip(mean), clip(mean + sample(rng) * self.noise))
+        };
+        let (truth, value) = if self.is_large() {
+            large::rate(self, &pairs, rate)
+        } else {
+            pairs.iter().map(|&pair| rate(pair, &mut rng)).unzip()
+        };
         let (mut users, mut items) = (Side::new(self.users), Side::new(self.items));
-        let mut ratings = Ratings::default();
-        let mut truth = Vec::with_capacity(pairs.len());
-        let user_rows: Vec<(&[f32], f32)> = user_factors.chunks_exact(self.rank).zip(user_bias).collect();
-        let item_rows: Vec<(&[f32], f32)> = item_factors.chunks_exact(self.rank).zip(item_bias).collect();
+        let mut ratings = Ratings {
+            user: Vec::with_capacity(pairs.len()),
+            item: Vec::with_capacity(pairs.len()),
+            value,
+            ..Ratings::default()
+        };
         for (u, i) in pairs {
-            let rows = user_rows.get(u as usize).zip(item_rows.get(i as usize));
-            let Some(((p, b), (q, c))) = rows else { continue }; // never: pairs are of these rows
-            let product: f64 = p.iter().zip(*q).map(|(p, q)| f64::from(*p) * f64::from(*q)).sum();
-            let bias = f64::from(*b) + f64::from(*c);
-            let mean = MEAN * biased + bias + product;
-            truth.push(clip(mean));
-            // Without noise the rating is the truth, bit for bit.
-            ratings.value.push(clip(mean + sample(&mut rng) * self.noise));
             ratings.user.push(users.index(u, || self.id(u, 'u', names::person))?);
             ratings.item.push(items.index(i, || self.id(i, 'i', names::title))?);
         }
@@ -174,6 +173,12 @@ impl Planted {
         ratings.items = items.ids.into_ids();
         let floor = rmse(truth.iter().zip(&ratings.value));
         Ok(PlantedData { ratings, truth, floor })
+    }
+
+    /// Whether ratings are drawn in parallel. Smaller recipes are drawn one rating after the
+    /// other, as they always were: they keep their bits.
+    fn is_large(&self) -> bool {
+        self.ratings >= LARGE
     }
 
     fn check(&self) -> Result<()> {
@@ -212,6 +217,9 @@ impl Planted {
 
         let mut pairs = if self.users as u128 * self.items as u128 <= 8 * self.ratings as u128 {
             race(self.ratings, &activity, &popularity, rng)
+        } else if self.is_large() {
+            // In random order already.
+            return large::pairs(self, &activity, &popularity);
         } else {
             reject(self.ratings, activity, popularity, rng)?
         };

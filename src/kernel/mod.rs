@@ -13,6 +13,7 @@ pub mod column_moments;
 pub mod copy;
 pub mod extrapolate;
 pub mod fused;
+pub mod gather_rows;
 pub mod gradient;
 pub mod mask_alpha;
 pub mod mask_direction;
@@ -57,6 +58,7 @@ pub const KERNELS: &[&Kernel] = &[
     &normal_equations::KERNEL,
     &cholesky::KERNEL,
     &copy::KERNEL,
+    &gather_rows::KERNEL,
     &sum_squares::KERNEL,
     &sum::KERNEL,
     &row_sums::KERNEL,

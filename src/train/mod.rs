@@ -21,6 +21,8 @@ use crate::error::Result;
 use crate::event::Observer;
 use crate::model::Model;
 
+pub(crate) use setup::setup;
+
 pub use checkpoint::Checkpoint;
 pub use controls::{Checkpointing, Controls, Every};
 

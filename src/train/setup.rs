@@ -5,7 +5,7 @@ use crate::config::{Checked, Reg, RegScaling, WARM_UP_LAMBDA};
 use crate::problem::Setup;
 
 /// The problem that a configuration describes.
-pub(super) fn setup<'a>(config: &Checked, data: &'a Dataset) -> Setup<'a> {
+pub(crate) fn setup<'a>(config: &Checked, data: &'a Dataset) -> Setup<'a> {
     let written = &config.config;
     let (reg, reg_scaling) = match config.reg {
         Reg::Auto => (WARM_UP_LAMBDA, RegScaling::Sqrt),

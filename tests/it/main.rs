@@ -31,6 +31,7 @@ mod fused;
 mod golden;
 mod kernels;
 mod kernels_best;
+mod kernels_gather;
 mod kernels_mask;
 mod kernels_search;
 mod kernels_sgd;
