@@ -5,6 +5,7 @@ mod batch;
 use rayon::prelude::*;
 
 use self::batch::{Scratch, System};
+use super::fused::{by_cells, rows_mut};
 use super::{
     Binding, Dispatch, Element, Kernel, MULTIPLY_ADDS, Slot, WORKGROUP, dimension, gathered, params, require,
     simd,
@@ -160,12 +161,12 @@ pub fn normal_equations(
 ) {
     let width = params.width as usize;
     let frozen = (params.frozen < params.width).then_some(params.frozen as usize);
-    let batch = systems.par_chunks_mut(stride(width)).take(params.rows as usize);
     if simd::fast() {
-        batch.enumerate().for_each_init(
-            || Scratch::new(width),
-            |scratch, (b, system)| {
-                let row = params.first as usize + b;
+        let (first, rows) = (params.first as usize, params.rows as usize);
+        let systems = rows_mut(systems, stride(width), 0, rows);
+        by_cells(offsets, first..first + rows, [systems], &|rows, [mut systems]| {
+            let mut scratch = Scratch::new(width);
+            for (b, row) in rows.enumerate() {
                 let cells = offsets[row] as usize..offsets[row + 1] as usize;
                 simd::run(System {
                     params: *params,
@@ -174,13 +175,14 @@ pub fn normal_equations(
                     ratings: if params.ordered != 0 { ratings } else { &ratings[cells] },
                     w: &factors[row * width..(row + 1) * width],
                     others,
-                    scratch,
-                    system,
+                    scratch: &mut scratch,
+                    system: systems.row(b),
                 });
-            },
-        );
+            }
+        });
         return;
     }
+    let batch = systems.par_chunks_mut(stride(width)).take(params.rows as usize);
     let stage = || vec![0.0f32; BLOCK * (width + 1)];
     batch.enumerate().for_each_init(stage, |stage, (b, system)| {
         let row = params.first as usize + b;
