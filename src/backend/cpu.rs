@@ -61,6 +61,30 @@ impl CpuBackend {
         &mut self.buffers[buffer.id as usize]
     }
 
+    /// Whether a buffer may have this length.
+    fn check(&self, purpose: &str, len: usize) -> Result<()> {
+        if len == 0 {
+            return Err(Error::Internal(format!("an empty buffer for {purpose}")));
+        }
+        if len as u64 * 4 > self.max_buffer_bytes {
+            return Err(Error::OutOfMemory {
+                what: format!("no buffer can hold {purpose}"),
+                needed: len as u64 * 4,
+                available: format!("{} a buffer", self.max_buffer_bytes),
+                remedy: "pass a smaller --rank, or --device cpu without --max-buffer-bytes".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, purpose: &str, element: Element, words: Vec<u32>) -> Result<Buffer> {
+        let len = words.len();
+        let id =
+            u32::try_from(self.buffers.len()).map_err(|_| no_memory(purpose, len, "too many buffers"))?;
+        self.buffers.push(words);
+        Ok(Buffer { id, len, element })
+    }
+
     /// Lends the step's buffers to the twin: the written ones are taken out for the call.
     fn play(&mut self, step: &Dispatch) {
         let kernel = step.kernel();
@@ -87,6 +111,15 @@ impl CpuBackend {
                 *self.words(*buffer) = words;
             }
         }
+    }
+}
+
+fn no_memory(purpose: &str, len: usize, available: &str) -> Error {
+    Error::OutOfMemory {
+        what: format!("no memory for {purpose}"),
+        needed: len as u64 * 4,
+        available: available.to_owned(),
+        remedy: "pass a smaller rank or fewer ratings".to_owned(),
     }
 }
 
@@ -118,28 +151,16 @@ impl Backend for CpuBackend {
     }
 
     fn alloc(&mut self, purpose: &str, element: Element, len: usize) -> Result<Buffer> {
-        let too_large = |available: &str| Error::OutOfMemory {
-            what: format!("no memory for {purpose}"),
-            needed: len as u64 * 4,
-            available: available.to_owned(),
-            remedy: "pass a smaller rank or fewer ratings".to_owned(),
-        };
-        if len == 0 {
-            return Err(Error::Internal(format!("an empty buffer for {purpose}")));
-        }
-        if len as u64 * 4 > self.max_buffer_bytes {
-            return Err(Error::OutOfMemory {
-                what: format!("no buffer can hold {purpose}"),
-                needed: len as u64 * 4,
-                available: format!("{} a buffer", self.max_buffer_bytes),
-                remedy: "pass a smaller --rank, or --device cpu without --max-buffer-bytes".to_owned(),
-            });
-        }
-        let mut words: Vec<u32> = room_for(len).ok_or_else(|| too_large("the system refuses them"))?;
+        self.check(purpose, len)?;
+        let mut words: Vec<u32> =
+            room_for(len).ok_or_else(|| no_memory(purpose, len, "the system refuses them"))?;
         words.resize(len, 0);
-        let id = u32::try_from(self.buffers.len()).map_err(|_| too_large("too many buffers"))?;
-        self.buffers.push(words);
-        Ok(Buffer { id, len, element })
+        self.keep(purpose, element, words)
+    }
+
+    fn adopt(&mut self, purpose: &str, element: Element, words: Vec<u32>) -> Result<Buffer> {
+        self.check(purpose, words.len())?;
+        self.keep(purpose, element, words)
     }
 
     fn write(&mut self, buffer: Buffer, words: &[u32]) -> Result<()> {

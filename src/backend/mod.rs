@@ -85,6 +85,16 @@ pub trait Backend {
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) with the bytes asked for.
     fn alloc(&mut self, purpose: &str, element: Element, len: usize) -> Result<Buffer>;
 
+    /// A buffer that starts with these elements, which may become the buffer itself.
+    ///
+    /// # Errors
+    /// As [`Backend::alloc`] and [`Backend::write`].
+    fn adopt(&mut self, purpose: &str, element: Element, words: Vec<u32>) -> Result<Buffer> {
+        let buffer = self.alloc(purpose, element, words.len())?;
+        self.write(buffer, &words)?;
+        Ok(buffer)
+    }
+
     /// Replaces the buffer's elements. `words` has its length.
     ///
     /// # Errors

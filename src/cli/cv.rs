@@ -126,7 +126,9 @@ impl Cv {
     ) -> Result<(Ratings, Held)> {
         let train = self.read(std::slice::from_ref(train), streams)?;
         let test = std::slice::from_ref(test);
-        let test = read_held(test, &self.reading.options(), [&train.users, &train.items], &train.known())?;
+        let (options, ids) = (self.reading.options(), [&train.users, &train.items]);
+        let (test, notices) = read_held(test, &options, &self.reading.caching, ids, &train.known())?;
+        notices.into_iter().for_each(|notice| streams.note(format!("note: {notice}")));
         Ok((train, test))
     }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::args::one_of;
 use super::events::SCHEMA;
 use super::help;
-use super::input::{RatingsReading, at_most_one_stdin, far_outside, outside_note, read_held};
+use super::input::{Caching, RatingsReading, at_most_one_stdin, far_outside, outside_note, read_held};
 use super::streams::Streams;
 use super::table::{count, table};
 use crate::data::text::measured;
@@ -55,6 +55,9 @@ pub(super) struct Evaluate {
 
     #[command(flatten, next_help_heading = "Data")]
     reading: RatingsReading,
+
+    #[command(flatten, next_help_heading = "Data")]
+    caching: Caching,
 }
 
 type Values<'a> = BTreeMap<&'a str, Option<f64>>;
@@ -104,8 +107,9 @@ impl Evaluate {
         at_most_one_stdin(&[("TEST", &self.test)])?;
         let model = Model::load(&self.model)?;
         let predictor = model.predictor();
-        let held =
-            read_held(&self.test, &self.reading.options(), [&model.users, &model.items], predictor.known())?;
+        let (options, ids) = (self.reading.options(), [&model.users, &model.items]);
+        let (held, notices) = read_held(&self.test, &options, &self.caching, ids, predictor.known())?;
+        notices.into_iter().for_each(|notice| streams.note(format!("note: {notice}")));
         let ratings = held.iter();
         let trained = &model.metadata;
         let outside = far_outside(&held.value, trained);

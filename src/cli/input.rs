@@ -11,8 +11,8 @@ use super::table::count;
 use crate::data::formats::Format;
 use crate::data::text::quoted;
 use crate::data::{
-    Columns, Duplicates, Held, IdMap, Ids, Input, Known, RatingRange, Ratings, ReadOptions, Separator,
-    read_ratings, read_triples,
+    Cache, Columns, Duplicates, Held, IdMap, Ids, Input, Known, RatingRange, Ratings, ReadOptions, Separator,
+    Triples, read_ratings, read_triples,
 };
 use crate::error::{Error, Result};
 use crate::model::Metadata;
@@ -47,9 +47,21 @@ pub(super) struct RatingsReading {
     rating_range: Option<RatingRange>,
 }
 
+/// Whether what was read is kept for the next time.
+#[derive(Debug, Args)]
+pub(super) struct Caching {
+    /// Keep what was read in a file of FOLDER, and read that if the same is read again [default FOLDER:
+    /// deltav in the user's cache folder]
+    #[arg(long, value_name = "FOLDER", num_args = 0..=1, require_equals = true)]
+    cache: Option<Option<PathBuf>>,
+}
+
 /// How files to train on are read.
 #[derive(Debug, Args)]
 pub(super) struct TrainingReading {
+    #[command(flatten)]
+    pub(super) caching: Caching,
+
     /// Where a user rates an item twice
     #[arg(long, value_name = "WHICH", default_value = "error", value_parser = one_of(&Duplicates::ALL, Duplicates::name))]
     duplicates: Duplicates,
@@ -109,6 +121,44 @@ impl RatingsReading {
     }
 }
 
+impl Caching {
+    fn cache(&self) -> Result<Option<Cache>> {
+        let Some(folder) = &self.cache else { return Ok(None) };
+        let unknown = || Error::usage("the user's cache folder is not known", "pass one as --cache=FOLDER");
+        let folder = folder.clone().or_else(cache_folder).ok_or_else(unknown)?;
+        Ok(Some(Cache::new(folder)))
+    }
+
+    /// Reads ratings to train on, with what the user should know of the cache.
+    fn ratings(&self, inputs: &[PathBuf], options: &ReadOptions) -> Result<(Ratings, Vec<String>)> {
+        match self.cache()? {
+            Some(cache) => cache.read_ratings(inputs, options),
+            None => Ok((read_ratings(inputs, options)?, Vec::new())),
+        }
+    }
+
+    /// The same for ratings to test with.
+    fn triples(&self, inputs: &[PathBuf], options: &ReadOptions) -> Result<(Triples, Vec<String>)> {
+        match self.cache()? {
+            Some(cache) => cache.read_triples(inputs, options),
+            None => Ok((read_triples(inputs, options)?, Vec::new())),
+        }
+    }
+}
+
+/// Where the system has programs keep what they can make anew: as the XDG base directory specification
+/// has it, or Apple's and Microsoft's guides.
+fn cache_folder() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = if cfg!(windows) {
+        variable("LOCALAPPDATA")
+    } else {
+        let usual = if cfg!(target_os = "macos") { "Library/Caches" } else { ".cache" };
+        variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(usual)))
+    };
+    Some(folder?.join("deltav"))
+}
+
 impl TrainingReading {
     /// The library's options.
     pub(super) fn options(&self) -> ReadOptions {
@@ -120,8 +170,8 @@ impl TrainingReading {
     /// # Errors
     /// As [`read_ratings`], and [`Error::Data`] if `--min-ratings` leaves none.
     pub(super) fn read(&self, inputs: &[PathBuf], time: bool) -> Result<(Ratings, Vec<String>)> {
-        let all = read_ratings(inputs, &ReadOptions { time, ..self.options() })?;
-        let mut notices = not_read(inputs)?;
+        let (all, mut notices) = self.caching.ratings(inputs, &ReadOptions { time, ..self.options() })?;
+        notices.extend(not_read(inputs)?);
         let Some(MinRatings { user, item }) = self.min_ratings else {
             return Ok((all, notices));
         };
@@ -223,7 +273,7 @@ pub(super) fn outside_note(ratings: u64, outside: u64, trained: &Metadata) -> Op
     })
 }
 
-/// Reads test files by the ids of a training set.
+/// Reads test files by the ids of a training set, and says what the user should know of the cache.
 ///
 /// # Errors
 /// As [`read_triples`], and [`Error::Data`] if no rating has a user and an item
@@ -231,14 +281,15 @@ pub(super) fn outside_note(ratings: u64, outside: u64, trained: &Metadata) -> Op
 pub(super) fn read_held(
     inputs: &[PathBuf],
     options: &ReadOptions,
+    caching: &Caching,
     [users, items]: [&Ids; 2],
     known: &Known,
-) -> Result<Held> {
-    let triples = read_triples(inputs, options)?;
+) -> Result<(Held, Vec<String>)> {
+    let (triples, notices) = caching.triples(inputs, options)?;
     let map = |ids: &Ids| IdMap::from(ids.clone());
     let held = Held::from_triples(&triples, &map(users), &map(items));
     if held.unknown(known) < held.len() as u64 {
-        return Ok(held);
+        return Ok((held, notices));
     }
     let any_user = held.user.iter().any(|&user| known.user(user).is_some());
     let any_item = held.item.iter().any(|&item| known.item(item).is_some());

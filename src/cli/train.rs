@@ -210,11 +210,19 @@ impl Train {
         };
         let options = self.reading.options();
         let known = LazyCell::new(|| train.known());
-        let read = |inputs: &[PathBuf]| {
-            let held = || read_held(inputs, &options, [&train.users, &train.items], &known);
-            (!inputs.is_empty()).then(held).transpose()
+        let ids = [&train.users, &train.items];
+        let mut read = |inputs: &[PathBuf]| {
+            if inputs.is_empty() {
+                return Ok(None);
+            }
+            let (held, notes) = read_held(inputs, &options, &self.reading.caching, ids, &known)?;
+            notices.extend(notes);
+            Ok(Some(held))
         };
-        let valid = valid.or(read(&self.valid)?);
+        let valid = match valid {
+            Some(valid) => Some(valid),
+            None => read(&self.valid)?,
+        };
         let test = read(&self.test)?;
         notices.extend(not_read(&self.valid)?);
         notices.extend(not_read(&self.test)?);

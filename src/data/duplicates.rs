@@ -52,6 +52,19 @@ impl Places {
         self.records += 1;
     }
 
+    /// Adds `count` records on lines that follow each other from `first` on.
+    pub(super) fn extend(&mut self, file: usize, first: Place, count: u64) {
+        for added in 1..=count {
+            self.push(file, Place { number: first.number + added - 1, ..first });
+            // Once a second record has told the step of a run, the others are like it.
+            let told = |run: &Run| run.step == 1 && self.records > run.record + 1;
+            if self.runs.last().is_some_and(told) {
+                self.records += count - added;
+                return;
+            }
+        }
+    }
+
     /// Names the files.
     pub(super) fn of(self, files: Vec<Input>) -> Self {
         Self { files, ..self }
@@ -59,7 +72,7 @@ impl Places {
 
     /// The file, by its place among the files, and the place in it of a record that was added.
     #[expect(clippy::indexing_slicing, reason = "the first run begins with the first record")]
-    fn get(&self, record: u64) -> (usize, Place) {
+    pub(super) fn get(&self, record: u64) -> (usize, Place) {
         let run = &self.runs[self.runs.partition_point(|run| run.record <= record) - 1];
         let number = run.number(record - run.record);
         (run.file as usize, Place { unit: run.unit, number })
@@ -80,6 +93,9 @@ impl Places {
 #[expect(clippy::indexing_slicing, reason = "`order` holds the positions of the triples")]
 pub(super) fn distinct(triples: Triples, places: &Places, rule: Duplicates) -> Result<Ratings> {
     let Triples { users, items, mut user, mut item, mut value, mut time } = triples;
+    if !Compressed::repeats(users.len(), items.len(), &user, &item) {
+        return Ok(Ratings { users, items, user, item, value, time });
+    }
     let (by_user, order) = Compressed::build(users.len(), &user, &item);
     // Runs of one pair in `order`, each in the order of the files.
     let repeats: Vec<&[u64]> = (0..by_user.rows())
@@ -101,22 +117,20 @@ pub(super) fn distinct(triples: Triples, places: &Places, rule: Duplicates) -> R
         let pair = [users.get(user[second]), items.get(item[second])];
         return Err(rated_twice(pair, at(positions[0]), at(positions[1])));
     }
-    if !repeats.is_empty() {
-        let mut keep = vec![true; value.len()];
-        for positions in repeats {
-            let all = positions.iter().map(|&position| value[position as usize]);
-            // Refused above where the rule has none.
-            let Some((index, rating)) = counting(all, rule) else { continue };
-            let kept = positions[index];
-            value[kept as usize] = rating;
-            positions.iter().for_each(|&position| keep[position as usize] = position == kept);
-        }
-        retain(&mut user, &keep);
-        retain(&mut item, &keep);
-        retain(&mut value, &keep);
-        if let Some(time) = &mut time {
-            retain(time, &keep);
-        }
+    let mut keep = vec![true; value.len()];
+    for positions in repeats {
+        let all = positions.iter().map(|&position| value[position as usize]);
+        // Refused above where the rule has none.
+        let Some((index, rating)) = counting(all, rule) else { continue };
+        let kept = positions[index];
+        value[kept as usize] = rating;
+        positions.iter().for_each(|&position| keep[position as usize] = position == kept);
+    }
+    retain(&mut user, &keep);
+    retain(&mut item, &keep);
+    retain(&mut value, &keep);
+    if let Some(time) = &mut time {
+        retain(time, &keep);
     }
     Ok(Ratings { users, items, user, item, value, time })
 }

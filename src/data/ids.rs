@@ -79,6 +79,14 @@ impl Ids {
         (whole && rising && few).then_some(Self { bytes, offsets })
     }
 
+    /// Those from an index on, numbered anew from 0.
+    pub(super) fn tail(&self, from: usize) -> Ids {
+        let base = self.offsets.get(from).copied().unwrap_or(self.bytes.len() as u64);
+        let bytes = self.bytes.get(base as usize..).unwrap_or_default().to_vec();
+        let behind = self.offsets.iter().skip(from + 1).map(|offset| offset - base);
+        Ids { bytes, offsets: [0].into_iter().chain(behind).collect() }
+    }
+
     fn push(&mut self, id: &[u8]) {
         self.bytes.extend_from_slice(id);
         self.offsets.push(self.bytes.len() as u64);
@@ -109,6 +117,12 @@ impl IdMap {
     /// A map without ids.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A map that takes so many ids.
+    #[cfg(test)]
+    pub(super) fn limited(limit: u32) -> Self {
+        Self { limit, ..Self::new() }
     }
 
     /// The index of `id`, which gets the next free one if it is new. `None`
@@ -221,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_full_map_still_finds_but_takes_no_more() {
-        let mut map = IdMap { limit: 2, ..IdMap::new() };
+        let mut map = IdMap::limited(2);
         assert_eq!(map.get_or_insert(b"a"), Some(0));
         assert_eq!(map.get_or_insert(b"b"), Some(1));
         assert_eq!(map.get_or_insert(b"c"), None);
@@ -248,6 +262,9 @@ mod tests {
             assert_eq!(Ids::from_parts(bytes.to_vec(), bad), None);
         }
         assert_eq!(Ids::from_parts(Vec::new(), vec![0]), Some(Ids::default()));
+        for from in 0..5 {
+            assert!(ids.tail(from).iter().eq(ids.iter().skip(from)), "{from}");
+        }
         assert!(Ids::default().is_empty() && Ids::default().iter().next().is_none());
     }
 }

@@ -14,6 +14,9 @@
     )
 )]
 
+mod blocks;
+mod cache;
+mod collect;
 mod columns;
 mod duplicates;
 mod folds;
@@ -40,6 +43,7 @@ mod unpack;
 #[cfg(feature = "cli")]
 pub(crate) use duplicates::{counting, rated_twice};
 
+pub use cache::Cache;
 pub use columns::{Column, Columns};
 pub use folds::FOLD_STREAM;
 pub use held::{Held, Known};

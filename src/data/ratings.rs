@@ -1,5 +1,6 @@
 //! Ratings in memory: triples by index, the ids beside them.
 
+use bytemuck::{Pod, cast_slice};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -79,14 +80,14 @@ impl Ratings {
         hash.update(b"deltav ratings 1");
         for ids in [&self.users, &self.items] {
             let (bytes, offsets) = ids.parts();
-            update_with(&mut hash, offsets, u64::to_le_bytes);
+            update_with(&mut hash, offsets, u64::to_le);
             hash.update(bytes);
         }
         hash.update((self.len() as u64).to_le_bytes());
-        update_with(&mut hash, &self.user, u32::to_le_bytes);
-        update_with(&mut hash, &self.item, u32::to_le_bytes);
+        update_with(&mut hash, &self.user, u32::to_le);
+        update_with(&mut hash, &self.item, u32::to_le);
         // -0 and 0 are one rating.
-        update_with(&mut hash, &self.value, |value| (value + 0.0).to_le_bytes());
+        update_with(&mut hash, &self.value, |value| (value + 0.0).to_bits().to_le());
         hex(&hash.finalize())
     }
 
@@ -146,12 +147,13 @@ fn sum(values: &[f32], term: impl Fn(f32) -> f64 + Sync) -> f64 {
     parts.into_iter().sum()
 }
 
-fn update_with<T: Copy, const N: usize>(hash: &mut Sha256, values: &[T], bytes: impl Fn(T) -> [u8; N]) {
-    let mut buffer = Vec::with_capacity(CHUNK * N);
+/// Hashes numbers as they are `put` into bytes, little end first.
+fn update_with<T: Copy, B: Pod>(hash: &mut Sha256, values: &[T], put: impl Fn(T) -> B) {
+    let mut buffer = Vec::with_capacity(CHUNK.min(values.len()));
     for chunk in values.chunks(CHUNK) {
         buffer.clear();
-        buffer.extend(chunk.iter().flat_map(|&value| bytes(value)));
-        hash.update(&buffer);
+        buffer.extend(chunk.iter().map(|&value| put(value)));
+        hash.update(cast_slice(&buffer));
     }
 }
 

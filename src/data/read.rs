@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::str::FromStr;
 
+use super::collect::{Collector, Gather, check_range, without_rating};
 use super::columns::Columns;
 use super::duplicates::{Places, distinct};
 use super::formats::{self, Format, Record, Request};
-use super::ids::{IdMap, Ids, MAX_IDS};
+use super::ids::Ids;
 use super::input::Input;
 use super::range::RatingRange;
 use super::ratings::Ratings;
@@ -249,41 +250,21 @@ pub fn stream_ratings(
     Ok(count)
 }
 
-fn without_rating() -> Error {
-    Error::Internal("a record without its rating".to_owned())
-}
-
-fn collect(
+/// All ratings of all inputs in their order, and where each stands.
+pub(super) fn collect(
     inputs: impl IntoIterator<Item = impl Into<Input>>,
     options: &ReadOptions,
 ) -> Result<(Triples, Places)> {
-    let (mut users, mut items) = (IdMap::new(), IdMap::new());
-    let (mut user, mut item, mut value) = (Vec::new(), Vec::new(), Vec::new());
-    let mut time = options.time.then(Vec::new);
-    let mut places = Places::default();
-    let files =
-        each_record(inputs, options, Wanted { rating: true, live: false }, &mut |file, path, record| {
-            let full = |side: &str| {
-                Error::data_at(
-                    Location::at(path, record.place),
-                    format!("has more than {MAX_IDS} {side}"),
-                    "split the file into parts with fewer",
-                )
-            };
-            let rating = record.rating.ok_or_else(without_rating)?;
-            user.push(users.get_or_insert(record.user).ok_or_else(|| full("users"))?);
-            item.push(items.get_or_insert(record.item).ok_or_else(|| full("items"))?);
-            value.push(rating);
-            if let (Some(times), Some(time)) = (&mut time, record.time) {
-                times.push(time);
-            }
-            places.push(file, record.place);
-            Ok(())
+    let files = files(inputs)?;
+    let request = Request::new(options, true);
+    let mut collector = Collector::new(options.time);
+    for (number, file) in files.iter().enumerate() {
+        let mut gather = Gather::new(&mut collector, number, file.path(), options.rating_range);
+        whole(file, Source::open(file)?, |source| {
+            formats::collect(source, options.format, &request, &mut gather)
         })?;
-    Ok((
-        Triples { users: users.into_ids(), items: items.into_ids(), user, item, value, time },
-        places.of(files),
-    ))
+    }
+    Ok(collector.finish(files))
 }
 
 /// What is wanted of each record.
@@ -302,6 +283,22 @@ fn each_record(
     wanted: Wanted,
     each: &mut dyn FnMut(usize, &Path, Record<'_>) -> Result<()>,
 ) -> Result<Vec<Input>> {
+    let files = files(inputs)?;
+    let request = Request::new(options, wanted.rating);
+    for (number, file) in files.iter().enumerate() {
+        let source = if wanted.live { Source::live(file)? } else { Source::open(file)? };
+        whole(file, source, |source| {
+            formats::read(source, options.format, &request, &mut |record: Record<'_>| {
+                check_range(options.rating_range, file.path(), &record)?;
+                each(number, file.path(), record)
+            })
+        })?;
+    }
+    Ok(files)
+}
+
+/// Every file of every input.
+pub(super) fn files(inputs: impl IntoIterator<Item = impl Into<Input>>) -> Result<Vec<Input>> {
     // All are looked up before the first is read, so that a wrong name costs no time.
     let mut files = Vec::new();
     for input in inputs {
@@ -310,33 +307,21 @@ fn each_record(
     if files.is_empty() {
         return Err(Error::usage("there is no input", "pass a file with one rating a line"));
     }
-    let request = Request::new(options, wanted.rating);
-    for (number, file) in files.iter().enumerate() {
-        let source = if wanted.live { Source::live(file)? } else { Source::open(file)? };
-        let packed = source.is_packed_file();
-        let read = formats::read(source, options.format, &request, &mut |record: Record<'_>| {
-            if let (Some(rating), Some(range)) = (record.rating, options.rating_range)
-                && !range.contains(rating)
-            {
-                return Err(Error::data_at(
-                    Location::at(file.path(), record.place),
-                    format!("rating {rating} is outside {range}"),
-                    "correct it, or pass another --rating-range",
-                ));
-            }
-            each(number, file.path(), record)
-        });
-        match read {
-            // Damage shows at the end of what is packed, by its checksum; before, it looks like a
-            // line that nobody wrote.
-            Err(error @ Error::Data { .. }) if packed => {
-                Source::open(file)?.drain()?;
-                return Err(error);
-            }
-            read => read?,
-        }
-    }
     Ok(files)
+}
+
+/// Reads a source of a file, and sees whether what is packed was whole where a line of it is wrong.
+fn whole<'a>(file: &'a Input, source: Source<'a>, read: impl FnOnce(Source<'a>) -> Result<()>) -> Result<()> {
+    let packed = source.is_packed_file();
+    match read(source) {
+        // Damage shows at the end of what is packed, by its checksum; before, it looks like a
+        // line that nobody wrote.
+        Err(error @ Error::Data { .. }) if packed => {
+            Source::open(file)?.drain()?;
+            Err(error)
+        }
+        read => read,
+    }
 }
 
 #[cfg(test)]

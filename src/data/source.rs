@@ -1,7 +1,7 @@
 //! An open input: a file, standard input or bytes, unpacked.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, Cursor, Read, Seek, Write};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, Write};
 use std::path::Path;
 
 use super::input::Input;
@@ -34,7 +34,7 @@ const BINARY: [(&[u8], &str, &str); 6] = [
 pub(super) struct Source<'a> {
     path: &'a Path,
     head: Vec<u8>,
-    reader: Box<dyn BufRead + 'a>,
+    reader: Box<dyn BufRead + Send + 'a>,
     packing: Option<Packing>,
     /// The file itself, where it can be sought in.
     file: Option<File>,
@@ -58,7 +58,7 @@ impl<'a> Source<'a> {
             return Self::new(path, Box::new(bytes));
         }
         if input.is_stdin() {
-            return Self::begun(path, Box::new(io::stdin().lock()), live);
+            return Self::begun(path, Box::new(io::stdin()), live);
         }
         // Unix opens a directory without complaint and fails at the first read.
         if fs::metadata(path).map_err(missing)?.is_dir() {
@@ -72,12 +72,17 @@ impl<'a> Source<'a> {
         Ok(Self { file: again, ..Self::new(path, Box::new(file))? })
     }
 
+    /// Nothing to read; `path` is for messages.
+    pub(super) fn empty(path: &'a Path) -> Self {
+        Self { path, head: Vec::new(), reader: Box::new(io::empty()), packing: None, file: None }
+    }
+
     /// Takes bytes from anywhere; `path` is for messages.
-    pub(super) fn new(path: &'a Path, raw: Box<dyn Read + 'a>) -> Result<Self> {
+    pub(super) fn new(path: &'a Path, raw: Box<dyn Read + Send + 'a>) -> Result<Self> {
         Self::begun(path, raw, false)
     }
 
-    fn begun(path: &'a Path, raw: Box<dyn Read + 'a>, live: bool) -> Result<Self> {
+    fn begun(path: &'a Path, raw: Box<dyn Read + Send + 'a>, live: bool) -> Result<Self> {
         let (packing, mut reader) =
             unpack::unpack(raw).map_err(|error| unpack::failure(path, None, error))?;
         let mut head = Vec::new();
@@ -85,7 +90,7 @@ impl<'a> Source<'a> {
             true => first_line(&mut reader, &mut head),
             false => (&mut reader).take(HEAD).read_to_end(&mut head).map(|_| ()),
         };
-        let mut source = Self { path, head: Vec::new(), reader: Box::new(io::empty()), packing, file: None };
+        let mut source = Self { packing, ..Self::empty(path) };
         read.map_err(|error| source.failure(error))?;
         if head.starts_with(UTF8_BOM) {
             head.drain(..UTF8_BOM.len());
@@ -154,6 +159,28 @@ impl<'a> Source<'a> {
         read.map_err(|error| self.failure(error))
     }
 
+    /// Fills `buffer` behind its first `filled` bytes, as far as there is something to fill it with.
+    /// Returns how many bytes it holds then, and what ended it before it was full: the input, or an
+    /// error of [`Source::failure`].
+    pub(super) fn fill(&mut self, buffer: &mut [u8], mut filled: usize) -> (usize, Option<End>) {
+        while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
+            match self.reader.read(room) {
+                Ok(0) => return (filled, Some(End::Input)),
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (filled, Some(End::Failed(error))),
+            }
+        }
+        (filled, None)
+    }
+
+    /// Has `bytes` be read next, and then, where there is an error, that.
+    #[must_use]
+    pub(super) fn put_back(self, bytes: Vec<u8>, failed: Option<io::Error>) -> Self {
+        let failed = BufReader::with_capacity(1, Failed(failed));
+        Self { reader: Box::new(Cursor::new(bytes).chain(failed).chain(self.reader)), ..self }
+    }
+
     /// Refuses what can't be UTF-8 or another superset of ASCII.
     pub(super) fn check_text(&self) -> Result<()> {
         let refuse = |what: &str, remedy: &str| Err(Error::data(self.path, what, remedy));
@@ -169,8 +196,27 @@ impl<'a> Source<'a> {
         Ok(())
     }
 
-    fn failure(&self, error: io::Error) -> Error {
+    /// The crate's error for a read that failed.
+    pub(super) fn failure(&self, error: io::Error) -> Error {
         unpack::failure(self.path, self.packing, error)
+    }
+}
+
+/// Why [`Source::fill`] could not fill its buffer.
+#[derive(Debug)]
+pub(super) enum End {
+    /// There is no more.
+    Input,
+    /// Reading failed; what was read before is good.
+    Failed(io::Error),
+}
+
+/// Fails once, if at all, then ends.
+struct Failed(Option<io::Error>);
+
+impl Read for Failed {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), Err)
     }
 }
 

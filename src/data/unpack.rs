@@ -48,13 +48,15 @@ impl Packing {
 
 /// The bytes of `raw`, unpacked if they are packed. What fails while they are read goes
 /// through [`failure`].
-pub(super) fn unpack<'a>(raw: impl Read + 'a) -> io::Result<(Option<Packing>, Box<dyn BufRead + 'a>)> {
+pub(super) fn unpack<'a>(
+    raw: impl Read + Send + 'a,
+) -> io::Result<(Option<Packing>, Box<dyn BufRead + Send + 'a>)> {
     let mut raw = Watched(raw);
     let mut magic = Vec::new();
     (&mut raw).take(MAGIC).read_to_end(&mut magic)?;
     let packing = Packing::recognize(&magic);
     let raw = BufReader::with_capacity(BUFFER, Cursor::new(magic).chain(raw));
-    let reader: Box<dyn BufRead + 'a> = match packing {
+    let reader: Box<dyn BufRead + Send + 'a> = match packing {
         None => Box::new(raw),
         Some(Packing::Gzip) => Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(raw))),
         Some(Packing::Zstd) => {

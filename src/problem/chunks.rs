@@ -1,15 +1,22 @@
 //! The training cells as the fused kernels walk them: chunks of consecutive
-//! rows of either side, each row's cells in the order of their columns.
+//! rows of either side, each row's cells in the order of the ratings.
 
+use std::cmp::Reverse;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::{Limits, Setup};
-use crate::backend::{Backend, Buffer, alloc_u32};
+use rayon::prelude::*;
+
+use super::{Limits, Setup, Standard};
+use crate::backend::{Backend, Buffer};
 use crate::config::Kernels;
-use crate::data::{Compressed, Side};
+use crate::data::{Known, Side};
 use crate::error::{Error, Result};
 use crate::kernel::Element;
 use crate::kernel::fused::{Packing, cell_loops};
+
+/// Ratings that are worth a thread of their own.
+const MIN_BLOCK: usize = 1 << 15;
 
 /// Consecutive rows of a side with their cells.
 #[derive(Debug, Clone, Copy)]
@@ -76,28 +83,23 @@ fn lanes(rank: usize, backend: &dyn Backend) -> usize {
 
 impl Chunks {
     /// Puts the cells on the device.
-    ///
-    /// `by_user`: their pattern with the unknown user's row; `ratings`: their targets, in its order.
     pub(super) fn new(
         setup: &Setup<'_>,
-        by_user: &Compressed,
-        items: usize,
-        ratings: &[f32],
+        known: &Known,
+        standard: &Standard,
         limits: &Limits,
         backend: &mut dyn Backend,
     ) -> Result<Self> {
-        let users = by_user.rows();
-        let mut row_of = vec![0u32; by_user.len()];
-        for user in 0..users {
-            row_of[by_user.range(user)].fill(user as u32);
-        }
-        let (by_item, order) = Compressed::build(items, &by_user.columns, &row_of);
-        drop(row_of);
-        let of_users = |p: usize| ratings[p];
-        let of_items = |q: usize| ratings[order[q] as usize];
-        let sides =
-            [upload(by_user, &of_users, limits, backend)?, upload(&by_item, &of_items, limits, backend)?];
+        let train = setup.train;
+        let targets: Vec<f32> = train.value.par_iter().map(|&rating| standard.target(rating)).collect();
+        let sides = [
+            upload(&known.user_counts, &train.user, &train.item, &targets, limits, backend)?,
+            upload(&known.item_counts, &train.item, &train.user, &targets, limits, backend)?,
+        ];
+        drop(targets);
         let lanes = lanes(setup.rank, backend);
+        // The unknown's row has no cell.
+        let [users, items] = [&known.user_counts, &known.item_counts].map(|counts| counts.len() + 1);
         let mut pack = |rows| {
             let packing = Packing { rows, lanes, spread: setup.spreads };
             backend.alloc("packed factors", Element::F32, packing.len())
@@ -128,34 +130,82 @@ fn cut(offsets: &[u64], most: u64) -> Vec<Range<usize>> {
     pieces
 }
 
+/// A side's chunks: `rows` of each rating, `others` its row on the other side.
 fn upload(
-    pattern: &Compressed,
-    target: &dyn Fn(usize) -> f32,
+    counts: &[u64],
+    rows: &[u32],
+    others: &[u32],
+    targets: &[f32],
     limits: &Limits,
     backend: &mut dyn Backend,
 ) -> Result<Vec<Chunk>> {
+    let mut total = 0;
+    let sums = counts.iter().map(|n| {
+        total += n;
+        total
+    });
+    let mut offsets: Vec<u64> = std::iter::once(0).chain(sums).collect();
+    offsets.push(total); // the unknown's row
+    let cells = scatter(&offsets, rows, others, targets);
     let most = (limits.bytes / 8).min(limits.cells as u64).max(1);
-    let mut chunks = Vec::new();
-    for range in cut(&pattern.offsets, most) {
-        let start = pattern.offsets[range.start];
-        let end = pattern.offsets[range.end];
+    let ranges = cut(&offsets, most);
+    let mut chunks = Vec::with_capacity(ranges.len());
+    let mut cells = Some(cells);
+    for range in &ranges {
+        let (start, end) = (offsets[range.start], offsets[range.end]);
         let mut rows: Vec<u32> =
-            pattern.offsets[range.start..=range.end].iter().map(|&offset| (offset - start) as u32).collect();
+            offsets[range.start..=range.end].iter().map(|&offset| (offset - start) as u32).collect();
         let mut order: Vec<u32> = (0..range.len() as u32).collect();
-        order.sort_by_key(|&row| std::cmp::Reverse(rows[row as usize + 1] - rows[row as usize]));
+        order.sort_by_key(|&row| Reverse(rows[row as usize + 1] - rows[row as usize]));
         rows.extend(order);
-        let mut cells = Vec::with_capacity(2 * (end - start) as usize);
-        for p in start as usize..end as usize {
-            cells.extend([pattern.columns[p], target(p).to_bits()]);
-        }
-        if cells.is_empty() {
-            cells.extend([0, 0]); // no buffer is empty; no row has it
-        }
+        let mine = match &cells {
+            _ if start == end => vec![0, 0], // no buffer is empty; no row has it
+            Some(all) if ranges.len() > 1 => all[2 * start as usize..2 * end as usize].to_vec(),
+            _ => cells.take().unwrap_or_default(),
+        };
         chunks.push(Chunk {
             first: range.start,
-            rows: alloc_u32(backend, "rows", &rows)?,
-            cells: alloc_u32(backend, "cells", &cells)?,
+            rows: backend.adopt("rows", Element::U32, rows)?,
+            cells: backend.adopt("cells", Element::U32, mine)?,
         });
     }
     Ok(chunks)
+}
+
+/// Sorts ratings by row and then by their position: the other side's row and the target's bits of
+/// each, `[cells, 2]`.
+///
+/// A counting sort of blocks: each knows where its part of every row begins, so that all write at
+/// once, and what they write does not depend on how many they are.
+fn scatter(offsets: &[u64], rows: &[u32], others: &[u32], targets: &[f32]) -> Vec<u32> {
+    let blocks = rayon::current_num_threads().min(rows.len() / MIN_BLOCK).max(1);
+    let length = rows.len().div_ceil(blocks).max(1);
+    let mut places: Vec<Vec<u64>> = rows
+        .par_chunks(length)
+        .map(|rows| {
+            let mut counts = vec![0u64; offsets.len() - 1];
+            rows.iter().for_each(|&row| counts[row as usize] += 1);
+            counts
+        })
+        .collect();
+    let mut next = offsets[..offsets.len() - 1].to_vec();
+    for counts in &mut places {
+        for (count, next) in counts.iter_mut().zip(&mut next) {
+            (*count, *next) = (*next, *next + *count);
+        }
+    }
+    // Each is written once: atomic only so that blocks may share the array.
+    let cells: Vec<AtomicU32> = bytemuck::zeroed_vec(2 * rows.len());
+    let (pairs, _) = cells.as_chunks::<2>();
+    let blocks = rows.par_chunks(length).zip(others.par_chunks(length)).zip(targets.par_chunks(length));
+    blocks.zip(&mut places).for_each(|(((rows, others), targets), places)| {
+        for ((&row, &other), &target) in rows.iter().zip(others).zip(targets) {
+            let place = &mut places[row as usize];
+            let [column, bits] = &pairs[*place as usize];
+            column.store(other, Ordering::Relaxed);
+            bits.store(target.to_bits(), Ordering::Relaxed);
+            *place += 1;
+        }
+    });
+    cells.into_iter().map(AtomicU32::into_inner).collect()
 }

@@ -5,6 +5,14 @@
 use nalgebra::{DMatrix, SymmetricEigen};
 use rayon::prelude::*;
 
+use crate::kernel::simd::{self, Simd, WithSimd};
+
+/// Lanes of a vector of f64.
+const DOUBLES: usize = simd::LANES / 2;
+
+/// Rows whose sums are in registers together.
+const ROWS: usize = 8;
+
 /// Rows that one task adds up; fixed, so that the bits don't depend on the threads.
 const BLOCK: usize = 4096;
 
@@ -27,38 +35,62 @@ const NEGLIGIBLE: f64 = 1e-9;
 /// # Source
 /// Raiko, Ilin & Karhunen 2007; Ilin & Raiko, JMLR 11 (2010), section 4.3.
 pub fn balance(u: &mut [f32], v: &mut [f32], width: usize, rank: usize, c: f64) {
-    let (root_u, root_v) = (root(&gram(u, width, rank)), root(&gram(v, width, rank)));
+    let (root_u, root_v) = rayon::join(|| root(&gram(u, width, rank)), || root(&gram(v, width, rank)));
     let svd = (&root_u * root_v.transpose()).svd(true, true);
     let (Some(a), Some(b_t)) = (svd.u, svd.v_t) else { return };
     let largest = svd.singular_values.max();
     let shrink = svd.singular_values.map(|s| if s > NEGLIGIBLE * largest { s.powf(-0.5) } else { 0.0 });
     let shrink = DMatrix::from_diagonal(&shrink);
-    turn(u, width, &(root_v.transpose() * b_t.transpose() * &shrink * c));
-    turn(v, width, &(root_u.transpose() * a * shrink / c));
+    let turn_u = root_v.transpose() * b_t.transpose() * &shrink * c;
+    let turn_v = root_u.transpose() * a * shrink / c;
+    rayon::join(|| turn(u, width, &turn_u), || turn(v, width, &turn_v));
 }
 
 /// `XᵀX` of the first `rank` columns, in f64.
 fn gram(x: &[f32], width: usize, rank: usize) -> DMatrix<f64> {
-    let blocks: Vec<Vec<f64>> = x
-        .par_chunks(BLOCK * width)
-        .map(|block| {
-            let mut sums = vec![0.0; rank * rank];
-            for row in block.chunks_exact(width) {
-                for (i, sums) in sums.chunks_exact_mut(rank).enumerate() {
-                    let left = f64::from(row[i]);
-                    for (sum, &right) in sums.iter_mut().zip(row).take(i + 1) {
-                        *sum += left * f64::from(right);
-                    }
-                }
-            }
-            sums
-        })
-        .collect();
-    let mut total = vec![0.0; rank * rank];
+    let padded = rank.next_multiple_of(DOUBLES);
+    let blocks: Vec<Vec<f64>> =
+        x.par_chunks(BLOCK * width).map(|block| simd::run(Gram { block, width, rank, padded })).collect();
+    let mut total = vec![0.0; rank * padded];
     for block in blocks {
         total.iter_mut().zip(block).for_each(|(sum, part)| *sum += part);
     }
-    DMatrix::from_fn(rank, rank, |i, j| total[i.max(j) * rank + i.min(j)])
+    DMatrix::from_fn(rank, rank, |i, j| total[i.max(j) * padded + i.min(j)])
+}
+
+/// The Gram of some rows: its lower half, and what else is in its vectors.
+struct Gram<'a> {
+    block: &'a [f32],
+    width: usize,
+    rank: usize,
+    padded: usize,
+}
+
+impl WithSimd for Gram<'_> {
+    type Output = Vec<f64>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> Vec<f64> {
+        let Gram { block, width, rank, padded } = self;
+        let mut sums = vec![0.0; rank * padded];
+        let mut rows = [(); ROWS].map(|()| vec![0.0f64; padded]);
+        for group in block.chunks(ROWS * width) {
+            rows.iter_mut().for_each(|row| row.fill(0.0));
+            for (row, x) in rows.iter_mut().zip(group.chunks_exact(width)) {
+                row.iter_mut().zip(&x[..rank]).for_each(|(row, &x)| *row = f64::from(x));
+            }
+            for (i, sums) in sums.chunks_exact_mut(padded).enumerate() {
+                let sums = S::as_mut_simd_f64s(sums).0;
+                for (block, sum) in sums.iter_mut().enumerate().take(i / S::F64_LANES + 1) {
+                    for row in &rows {
+                        let right = S::as_simd_f64s(row).0[block];
+                        *sum = simd.mul_add_f64s(simd.splat_f64s(row[i]), right, *sum);
+                    }
+                }
+            }
+        }
+        sums
+    }
 }
 
 /// `R` with `RᵀR` the Gram.
@@ -70,17 +102,53 @@ fn root(gram: &DMatrix<f64>) -> DMatrix<f64> {
 /// `X ← X·T` on the first columns.
 fn turn(x: &mut [f32], width: usize, t: &DMatrix<f64>) {
     let rank = t.nrows();
-    // Row-major, so that a row of X walks along rows of T.
-    let t: Vec<f64> = t.transpose().iter().copied().collect();
-    x.par_chunks_mut(width).with_min_len(256).for_each(|row| {
-        let mut turned = vec![0.0f64; rank];
-        for (x, t) in row.iter().zip(t.chunks_exact(rank)) {
-            for (sum, t) in turned.iter_mut().zip(t) {
-                *sum += f64::from(*x) * t;
+    // A vector of T's columns after the other, so that each is walked once a group of rows.
+    let mut columns = Vec::with_capacity(rank * rank.next_multiple_of(DOUBLES));
+    for first in (0..rank).step_by(DOUBLES) {
+        for f in 0..rank {
+            columns.extend((first..first + DOUBLES).map(|j| if j < rank { t[(f, j)] } else { 0.0 }));
+        }
+    }
+    x.par_chunks_mut(BLOCK / 8 * width).for_each(|block| {
+        simd::run(Turn { block, width, rank, columns: &columns });
+    });
+}
+
+struct Turn<'a> {
+    block: &'a mut [f32],
+    width: usize,
+    rank: usize,
+    columns: &'a [f64],
+}
+
+impl WithSimd for Turn<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Turn { block, width, rank, columns } = self;
+        let columns = S::as_simd_f64s(columns).0;
+        let mut old = vec![[0.0f64; ROWS]; rank];
+        for group in block.chunks_mut(ROWS * width) {
+            for (r, row) in group.chunks_exact(width).enumerate() {
+                old.iter_mut().zip(row).for_each(|(old, &x)| old[r] = f64::from(x));
+            }
+            for (vector, columns) in columns.chunks_exact(rank).enumerate() {
+                let mut sums = [simd.splat_f64s(0.0); ROWS];
+                for (&t, old) in columns.iter().zip(&old) {
+                    for (sum, &x) in sums.iter_mut().zip(old) {
+                        *sum = simd.mul_add_f64s(simd.splat_f64s(x), t, *sum);
+                    }
+                }
+                let sums: &[f64] = bytemuck::cast_slice(&sums);
+                for (row, sums) in group.chunks_exact_mut(width).zip(sums.chunks_exact(DOUBLES)) {
+                    for (x, &sum) in row[..rank].iter_mut().skip(vector * DOUBLES).zip(sums) {
+                        *x = sum as f32;
+                    }
+                }
             }
         }
-        row.iter_mut().zip(turned).for_each(|(x, y)| *x = y as f32);
-    });
+    }
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ const ITEM_STREAM: u64 = 2;
 /// depend on the number of items.
 pub fn factors(seed: u64, users: usize, items: usize, rank: usize) -> (Vec<f32>, Vec<f32>) {
     let scale = (0.03 / (rank as f64).sqrt()).sqrt();
-    let draw = |stream, rows: usize| {
+    let draw = |stream, rows: usize| -> Vec<f32> {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         rng.set_stream(stream);
         (0..rows * rank)
@@ -25,7 +25,7 @@ pub fn factors(seed: u64, users: usize, items: usize, rank: usize) -> (Vec<f32>,
             })
             .collect()
     };
-    (draw(USER_STREAM, users), draw(ITEM_STREAM, items))
+    rayon::join(|| draw(USER_STREAM, users), || draw(ITEM_STREAM, items))
 }
 
 /// Adds the bias columns, and the unknown's row at the end.

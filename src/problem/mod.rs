@@ -41,7 +41,7 @@ use self::tiles::{longest_row, most_cells};
 use self::view::upload;
 use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32};
 use crate::config::{Kernels, ModelKind, RegScaling};
-use crate::data::{Held, Known, Ratings, Side};
+use crate::data::{Held, Ratings, Side};
 use crate::error::Result;
 use crate::kernel::Dispatch;
 use crate::kernel::gradient::Gradient;
@@ -189,13 +189,7 @@ impl Problem {
         check_size(kind, &stats)?;
         let standard = Standard::of(kind, &stats);
         let width = rank + if kind.has_bias() { 2 } else { 0 };
-        let (mut by_user, order) = train.by_user();
-        let ratings: Vec<f32> = order.iter().map(|&p| standard.target(train.value[p as usize])).collect();
-        let user_counts = by_user.offsets.windows(2).map(|w| w[1] - w[0]).collect();
-        let known = Known { user_counts, item_counts: train.item_counts() };
-        // The unknown user's row: no cell.
-        by_user.offsets.push(by_user.len() as u64);
-
+        let known = train.known();
         let widest = (setup.row_elements)(width).max(width);
         let rows = train.users.len() + train.items.len();
         let max_row = longest_row(rows, width, (setup.cell_loops)(width), backend)?;
@@ -207,10 +201,16 @@ impl Problem {
         let sizes = [train.users.len() + 1, train.items.len() + 1];
         let longest = known.user_counts.iter().chain(&known.item_counts).max().copied().unwrap_or(0);
         let fused = chunks::fused(setup, width, sizes, longest, &limits, backend)?;
-        let shards = if fused {
-            Shards { users: vec![0..sizes[0]], items: vec![0..sizes[1]] }
+        let (shards, cut) = if fused {
+            (Shards { users: vec![0..sizes[0]], items: vec![0..sizes[1]] }, Vec::new())
         } else {
-            Shards::plan(&by_user, sizes[1], widest, &limits)?
+            let (mut by_user, order) = train.by_user();
+            let ratings: Vec<f32> = order.iter().map(|&p| standard.target(train.value[p as usize])).collect();
+            // The unknown user's row: no cell.
+            by_user.offsets.push(by_user.len() as u64);
+            let shards = Shards::plan(&by_user, sizes[1], widest, &limits)?;
+            let tiles = shards.tiles(&by_user, &ratings);
+            (shards, tiles)
         };
         let unit = setup.bias_unit();
         let (u, v) = factors(setup.seed, train.users.len(), train.items.len(), rank);
@@ -242,11 +242,7 @@ impl Problem {
         });
         let (users, items) = (users?, items?);
         let mut tiles = Vec::new();
-        let chunks = match fused {
-            true => Some(Chunks::new(setup, &by_user, sizes[1], &ratings, &limits, backend)?),
-            false => None,
-        };
-        let cut = if fused { Vec::new() } else { shards.tiles(&by_user, &ratings) };
+        let chunks = fused.then(|| Chunks::new(setup, &known, &standard, &limits, backend)).transpose()?;
         for tile in cut {
             let cells = upload(backend, tile.user_shard, tile.item_shard, &tile.cells)?;
             tiles.push(DeviceTile {

@@ -34,7 +34,7 @@ impl Run<'_, '_> {
             [("train_rmse", kept.train_rmse), ("valid_rmse", kept.valid_rmse), ("test_rmse", kept.test_rmse)];
         Metadata {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            data_hash: self.data.train.hash(),
+            data_hash: self.saver.ratings_hash(&self.data.train),
             ratings: stats.count,
             rating_min: stats.min,
             rating_max: stats.max,

@@ -17,8 +17,11 @@ use crate::data::text::one_line;
 use crate::error::{Error, Result};
 use crate::model::Model;
 
+/// The setting that stands for the training ratings: their hash.
+pub(super) const RATINGS: &str = "ratings";
+
 /// The settings that stand for ratings.
-const DATA: [&str; 3] = ["ratings", "validation ratings", "test ratings"];
+const DATA: [&str; 3] = [RATINGS, "validation ratings", "test ratings"];
 
 /// Everything that must agree, by the name that people know it by.
 pub(super) fn settings(

@@ -9,6 +9,7 @@ use super::checkpoint::{Document, Tensors};
 use super::{Checkpoint, Checkpointing, Controls, Dataset, Every, sameness};
 use crate::backend::Backend;
 use crate::config::Checked;
+use crate::data::Ratings;
 use crate::error::{Error, Result};
 use crate::event::{Checkpointed, Reached};
 use crate::interrupt::{Interrupt, Signal};
@@ -72,6 +73,11 @@ impl<'a> Saver<'a> {
             average: config.config.average > 1,
         };
         Ok((saver, resume))
+    }
+
+    /// SHA-256 of the training ratings, which are hashed once.
+    pub(super) fn ratings_hash(&self, ratings: &Ratings) -> String {
+        self.settings.get(sameness::RATINGS).cloned().unwrap_or_else(|| ratings.hash())
     }
 
     /// The signal that asks for the end, if one does.

@@ -25,6 +25,7 @@ fn what_fuzzing_kept_breaks_no_promise() {
 /// by which the target chooses options, which stand before.
 fn seeds(target: &str) -> (&'static [(&'static str, &'static str)], &'static [u8]) {
     match target {
+        "cache" => (&[("inputs/cache", ".sizes")], &[0]),
         "checkpoint" => (&[("golden", ".ckpt")], &[]),
         "delimited" => (&[("broken/delimited", ".csv"), ("inputs/npz", ".csv")], &[0, 0]),
         "ids" => (&[("broken/delimited", ".csv")], &[0]),

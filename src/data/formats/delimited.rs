@@ -1,5 +1,7 @@
 //! Delimited text: one rating a line, columns separated by one byte or by `::`.
 
+use super::super::blocks::{self, Left, Plan};
+use super::super::collect::Gather;
 use super::super::columns::{Columns, Layout, resolve, role_name};
 use super::super::source::Source;
 use super::records::Records;
@@ -13,9 +15,41 @@ pub(super) const FORMAT: Format = Format {
     extensions: &["csv", "tsv", "dat", "data", "txt"],
     recognize: |_, _| true,
     read,
+    collect: Some(collect),
 };
 
 fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Result<()> {
+    let (mut records, layout) = begin(source, request)?;
+    sink(record(&records, &layout, request)?)?;
+    rest(&mut records, &layout, request, sink)
+}
+
+/// The records behind this one.
+fn rest(
+    records: &mut Records<'_>,
+    layout: &Layout,
+    request: &Request<'_>,
+    sink: &mut Sink<'_>,
+) -> Result<()> {
+    while records.advance()? {
+        sink(record(records, layout, request)?)?;
+    }
+    Ok(())
+}
+
+fn collect(source: Source<'_>, request: &Request<'_>, gather: &mut Gather<'_>) -> Result<()> {
+    let path = source.path();
+    let (records, layout) = begin(source, request)?;
+    gather.push(record(&records, &layout, request)?)?;
+    let (source, rules, lines) = records.leave();
+    let plan = Plan::new(path, rules, &layout, request, gather.range);
+    let Some(Left { source, lines }) = blocks::read(source, lines, &plan, gather)? else { return Ok(()) };
+    let mut records = Records::resume(source, rules, lines);
+    rest(&mut records, &layout, request, &mut |record| gather.push(record))
+}
+
+/// The first record with ratings, and where its parts stand.
+fn begin<'a>(source: Source<'a>, request: &Request<'_>) -> Result<(Records<'a>, Layout)> {
     source.check_text()?;
     let path = source.path();
     let roles = 2 + usize::from(request.rating) + usize::from(request.time);
@@ -32,26 +66,18 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
         roles,
     )?;
     records.settle();
-
-    let mut more = true;
-    if layout.header {
-        more = records.advance()?;
-        if !more {
-            return Err(Error::data(
-                path,
-                "has a header but no ratings",
-                "pass a file with one rating a line",
-            ));
-        }
+    if layout.header && !records.advance()? {
+        return Err(Error::data(path, "has a header but no ratings", "pass a file with one rating a line"));
     }
-    while more {
-        sink(record(&records, &layout, request)?)?;
-        more = records.advance()?;
-    }
-    Ok(())
+    Ok((records, layout))
 }
 
-fn record<'r>(records: &'r Records<'_>, layout: &Layout, request: &Request<'_>) -> Result<Record<'r>> {
+/// The parts of a record.
+pub(in super::super) fn record<'r>(
+    records: &'r Records<'_>,
+    layout: &Layout,
+    request: &Request<'_>,
+) -> Result<Record<'r>> {
     let wrong = |what: String, remedy: &str| {
         Err(Error::data_line(records.source().path(), records.line(), what, remedy))
     };

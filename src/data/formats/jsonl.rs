@@ -23,6 +23,7 @@ pub(super) const FORMAT: Format = Format {
     extensions: &["jsonl", "ndjson", "json"],
     recognize: |head, _| is_object(head) || is_array(head),
     read,
+    collect: None,
 };
 
 /// User, item, rating and time.

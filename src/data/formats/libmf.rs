@@ -17,6 +17,7 @@ pub(super) const FORMAT: Format = Format {
     // Whatever is written so is read as delimited text as well.
     recognize: |_, _| false,
     read,
+    collect: None,
 };
 
 fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Result<()> {

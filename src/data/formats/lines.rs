@@ -4,7 +4,7 @@ use super::super::source::Source;
 use crate::error::{Error, Location, Place, Result};
 
 /// The longest line or record in bytes. A longer one is no rating, and is not kept in memory.
-pub(super) const LONGEST: usize = 16 << 20;
+pub(in super::super) const LONGEST: usize = 16 << 20;
 
 /// The error for a line that is longer.
 pub(super) fn too_long(at: Location) -> Error {

@@ -14,6 +14,7 @@ mod records;
 
 use std::path::Path;
 
+use super::collect::Gather;
 use super::columns::Columns;
 use super::read::{ReadOptions, Separator};
 use super::source::Source;
@@ -22,7 +23,9 @@ use super::time::parse_time;
 use super::unpack;
 use crate::error::{Error, Place, Result};
 
-pub(super) use records::Records;
+pub(super) use delimited::record;
+pub(super) use lines::LONGEST;
+pub(super) use records::{Cut, Records, Rules};
 
 /// Every format, in the order in which they are tried on a file's first bytes.
 /// Text without a signature of its own comes last.
@@ -54,6 +57,8 @@ pub struct Format {
     recognize: fn(&[u8], &Path) -> bool,
     /// Reads a file to its end, record by record.
     read: fn(Source<'_>, &Request<'_>, &mut Sink<'_>) -> Result<()>,
+    /// The same on all threads, where the format has a way to.
+    collect: Option<fn(Source<'_>, &Request<'_>, &mut Gather<'_>) -> Result<()>>,
 }
 
 /// By name: there is one of each.
@@ -154,8 +159,27 @@ pub(super) fn read(
     request: &Request<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<()> {
+    (format_of(&source, forced).read)(source, request, sink)
+}
+
+/// The same for all records of a source at once.
+pub(super) fn collect(
+    source: Source<'_>,
+    forced: Option<&'static Format>,
+    request: &Request<'_>,
+    gather: &mut Gather<'_>,
+) -> Result<()> {
+    let format = format_of(&source, forced);
+    match format.collect {
+        Some(collect) => collect(source, request, gather),
+        None => (format.read)(source, request, &mut |record| gather.push(record)),
+    }
+}
+
+/// The format `forced`, else the first that recognises the source.
+pub(super) fn format_of(source: &Source<'_>, forced: Option<&'static Format>) -> &'static Format {
     let recognized = FORMATS.iter().find(|format| (format.recognize)(source.head(), source.path()));
-    (forced.or(recognized).unwrap_or(&delimited::FORMAT).read)(source, request, sink)
+    forced.or(recognized).unwrap_or(&delimited::FORMAT)
 }
 
 /// A number as f64, with spaces around it; `nan` and `inf` are numbers here.

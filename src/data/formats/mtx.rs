@@ -16,6 +16,7 @@ pub(super) const FORMAT: Format = Format {
     extensions: &["mtx"],
     recognize: |head, _| starts_with_banner(head),
     read,
+    collect: None,
 };
 
 const BANNER: &[u8] = b"%%MatrixMarket";

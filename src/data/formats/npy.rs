@@ -26,6 +26,7 @@ pub(super) const FORMAT: Format = Format {
     aliases: &[],
     recognize: |head, _| head.starts_with(header::MAGIC),
     read,
+    collect: None,
 };
 
 /// Bytes of a column-major matrix that are turned at a time.

@@ -30,6 +30,7 @@ pub(super) const FORMAT: Format = Format {
         head.starts_with(b"PK\x03\x04") && (array || named)
     },
     read,
+    collect: None,
 };
 
 const SAVE_CSR: &str = "save it with scipy.sparse.save_npz(file, matrix.tocsr())";

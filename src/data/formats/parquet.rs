@@ -32,6 +32,7 @@ pub(super) const FORMAT: Format = Format {
     extensions: super::PARQUET_EXTENSIONS,
     recognize: |head, _| head.starts_with(b"PAR1") || head.starts_with(b"PARE"),
     read,
+    collect: None,
 };
 
 /// Rows that are decoded at a time.

@@ -16,7 +16,7 @@ use crate::error::{Error, Location, Result};
 
 /// How a line is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Cut {
+pub(in super::super) enum Cut {
     /// At each of these bytes; a field that begins with a quote ends with one.
     Byte(u8),
     /// At each run of spaces; those at the ends of a line do not count. Quotes as above.
@@ -30,6 +30,16 @@ const CUTS: [Cut; 6] =
     [Cut::DoubleColon, Cut::Byte(b'\t'), Cut::Byte(b','), Cut::Byte(b';'), Cut::Byte(b'|'), Cut::Spaces];
 /// What cuts a file of one column, in which nothing else does.
 const COMMA: Cut = Cut::Byte(b',');
+
+/// How the lines behind the first record are cut.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Rules {
+    /// What ends a line: LF, or CR alone.
+    pub(in super::super) line_end: u8,
+    pub(in super::super) cut: Cut,
+    /// The most columns that a record may have.
+    pub(in super::super) columns: usize,
+}
 
 /// More columns than any ratings have. A line of megabytes of separators is not kept as fields.
 const MOST_COLUMNS: usize = 1 << 16;
@@ -99,6 +109,12 @@ impl<'a> Records<'a> {
                 break;
             }
         }
+        self.divide()?;
+        Ok(true)
+    }
+
+    /// Cuts the record that begins with the line in the buffer, and reads on where a quote is open.
+    fn divide(&mut self) -> Result<()> {
         self.line = self.lines;
         let cut = match self.cut {
             Some(cut) => cut,
@@ -127,12 +143,43 @@ impl<'a> Records<'a> {
                 "quote the cell that has a separator in it, or correct the line",
             ));
         }
-        Ok(true)
+        Ok(())
     }
 
     /// From now on no record may have more columns than this one.
     pub(in super::super) fn settle(&mut self) {
         self.columns = self.fields.len();
+    }
+
+    /// What is left of the source behind this record, how it is cut, and the lines read so far.
+    pub(in super::super) fn leave(self) -> (Source<'a>, Rules, u64) {
+        let cut = self.cut.unwrap_or(COMMA);
+        (self.source, Rules { line_end: self.line_end, cut, columns: self.columns }, self.lines)
+    }
+
+    /// Goes on where [`leave`](Self::leave) ended, behind so many lines.
+    pub(in super::super) fn resume(source: Source<'a>, rules: Rules, lines: u64) -> Self {
+        let Rules { line_end, cut, columns } = rules;
+        let (buffer, fields) = (Vec::new(), Vec::new());
+        Self { source, line_end, cut: Some(cut), least: 0, columns, buffer, fields, lines, line: 0 }
+    }
+
+    /// Takes a line with its end rather than read it. `false` if it is blank.
+    ///
+    /// # Errors
+    /// As [`advance`](Self::advance); also where the record needs more lines.
+    pub(in super::super) fn take(&mut self, line: &[u8]) -> Result<bool> {
+        self.lines += 1;
+        if line.len() > LONGEST {
+            return Err(too_long(Location::line(self.source.path(), self.lines)));
+        }
+        self.buffer.clear();
+        self.buffer.extend_from_slice(line);
+        if line.trim_ascii().is_empty() {
+            return Ok(false);
+        }
+        self.divide()?;
+        Ok(true)
     }
 
     /// Line on which the record begins, from 1.

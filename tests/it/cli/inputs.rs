@@ -130,3 +130,36 @@ fn a_format_is_forced_by_name() {
     let line = folder.fail(&["train", "r.txt", "--format", "excel"], 2);
     assert!(line.contains("excel") && line.contains("delimited") && line.contains("jsonl"), "{line}");
 }
+
+#[test]
+fn what_was_read_is_kept_for_the_next_time_where_that_is_wanted() {
+    let folder = Folder::planted();
+    let call = |out: &str, more: &[&str]| {
+        let train = ["train", "ratings.csv", "--test", "test.csv", "--rank", "2", "--epochs", "3", "-o", out];
+        let outcome = folder.run(&[&train[..], &["--device", "cpu"], more].concat());
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        (folder.read(out), outcome.stderr.matches("is kept in kept (1 MB)").count())
+    };
+    let (plain, _) = call("a", &[]);
+    assert_eq!(call("b", &["--cache=kept"]), (plain.clone(), 2));
+    assert_eq!(call("c", &["--cache=kept"]), (plain, 0));
+    assert_eq!(std::fs::read_dir(folder.path().join("kept")).unwrap().count(), 2, "and nothing else");
+    let evaluate = ["evaluate", "a", "test.csv", "--json"];
+    assert_eq!(folder.succeed(&evaluate), folder.succeed(&[&evaluate[..], &["--cache=kept"]].concat()));
+
+    // Without a folder's name it is that of the user, if there is one.
+    let usual = |home: Option<&std::path::Path>| {
+        let mut command =
+            folder.command(&["cv", "ratings.csv", "--epochs", "1", "--device", "cpu", "--cache"]);
+        for name in ["HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"] {
+            command.env_remove(name);
+            command.envs(home.map(|home| (name, home)));
+        }
+        Outcome::of(&mut command)
+    };
+    assert_eq!(usual(Some(folder.path())).code, Some(0));
+    assert!(folder.files().contains(&"deltav".to_owned()), "{:?}", folder.files());
+    let unknown = usual(None);
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.stderr.ends_with("pass one as --cache=FOLDER\n"), "{}", unknown.stderr);
+}

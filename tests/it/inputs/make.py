@@ -299,7 +299,29 @@ def broken_parquet():
     (to / "packed-damaged.parquet").write_bytes(packed[: place + 6] + b"\xff\xff\xff" + packed[place + 9 :])
 
 
+def cache():
+    """Files of a cache behind their magic and their key: see src/data/cache/file.rs."""
+    to = HERE / "cache"
+    to.mkdir(exist_ok=True)
+
+    def side(ids):
+        offsets = [0]
+        for name in ids:
+            offsets.append(offsets[-1] + len(name))
+        return struct.pack(f"<{len(offsets)}Q", *offsets) + b"".join(ids)
+
+    for name, users, items, cells, repeats in [
+        ("plain", [b"1", b"2"], [b"a", b"b"], [(0, 0, 3.0), (1, 0, 4.0), (0, 1, 5.0)], 0),
+        ("twice", [b"Zo\xc3\xab"], [b"007", b"7"], [(0, 0, -1.5), (0, 1, 0.0), (0, 0, 2.0)], 1),
+    ]:
+        lengths = [len(users), sum(map(len, users)), len(items), sum(map(len, items))]
+        head = struct.pack("<7Q", *lengths, len(cells), 0, repeats)
+        columns = [struct.pack(f"<{len(cells)}{kind}", *column) for kind, column in zip("IIf", zip(*cells))]
+        # The checksum is that of whatever stands before, so the tests make it.
+        (to / f"{name}.sizes").write_bytes(head + side(users) + side(items) + b"".join(columns) + bytes(4))
+
+
 if __name__ == "__main__":
     print("VERSIONS", np.__version__, pd.__version__, pl.__version__, pa.__version__, sp.__name__)
-    for make in (npy, npz, parquet, broken_npy, broken_npz, broken_parquet):
+    for make in (npy, npz, parquet, broken_npy, broken_npz, broken_parquet, cache):
         make()

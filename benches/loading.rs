@@ -1,0 +1,78 @@
+//! From a file to ratings by index, laid out by user: what stands before the first epoch.
+//!
+//! ```sh
+//! cargo bench --bench loading -- plant FILE [USERS ITEMS RATINGS]   # writes planted ratings as CSV
+//! cargo bench --bench loading -- time FILE [RUNS]                   # seconds of each run, one JSON object
+//! ```
+//!
+//! `benches/loading.py` runs the second beside polars on the same file and prints ratios.
+//! All threads are used; `RAYON_NUM_THREADS` says how many.
+
+#![expect(clippy::print_stdout, reason = "the figures are the result")]
+
+use std::error::Error;
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::time::Instant;
+
+use deltav::data::planted::Planted;
+use deltav::data::{ReadOptions, read_ratings};
+
+type Failure = Box<dyn Error>;
+
+/// Users, items and ratings unless others are asked for.
+const SHAPE: [usize; 3] = [70_000, 10_000, 10_000_000];
+const RUNS: usize = 5;
+
+fn main() -> Result<(), Failure> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["plant", file] => plant(file, SHAPE),
+        ["plant", file, users, items, ratings] => {
+            plant(file, [users.parse()?, items.parse()?, ratings.parse()?])
+        }
+        ["time", file] => time(file, RUNS),
+        ["time", file, runs] => time(file, runs.parse()?),
+        // As a bench among others there is nothing to do: the file decides what is measured.
+        _ => {
+            println!("loading: pass plant FILE or time FILE");
+            Ok(())
+        }
+    }
+}
+
+/// Writes planted ratings: ids are whole numbers, ratings halves of stars.
+fn plant(file: &str, [users, items, count]: [usize; 3]) -> Result<(), Failure> {
+    let ratings = Planted::new(users, items, count).generate()?.ratings;
+    let mut out = BufWriter::new(File::create(file)?);
+    writeln!(out, "user,item,rating")?;
+    for (user, item, value) in ratings.iter() {
+        // Planted ids are a letter and a number.
+        out.write_all(&ratings.users.get(user)[1..])?;
+        out.write_all(b",")?;
+        out.write_all(&ratings.items.get(item)[1..])?;
+        writeln!(out, ",{:.1}", (value * 2.0).round() / 2.0)?;
+    }
+    Ok(out.flush()?)
+}
+
+fn time(file: &str, runs: usize) -> Result<(), Failure> {
+    let (mut read, mut index, mut sizes) = (Vec::new(), Vec::new(), [0; 3]);
+    for _ in 0..runs {
+        let start = Instant::now();
+        let ratings = read_ratings([file], &ReadOptions::default())?;
+        read.push(start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        let (by_user, order) = ratings.by_user();
+        index.push(start.elapsed().as_secs_f64());
+        assert_eq!((by_user.len(), order.len()), (ratings.len(), ratings.len()));
+        sizes = [ratings.users.len(), ratings.items.len(), ratings.len()];
+    }
+    let [users, items, ratings] = sizes;
+    println!(
+        "{{\"users\":{users},\"items\":{items},\"ratings\":{ratings},\"threads\":{},\"read\":{read:?},\"index\":{index:?}}}",
+        rayon::current_num_threads()
+    );
+    Ok(())
+}
