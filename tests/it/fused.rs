@@ -47,9 +47,11 @@ fn run(config: TrainConfig, train_on: &Ratings, backend: &mut dyn Backend) -> (M
 }
 
 fn same(what: &str, (a, a_curve): &(Model, Vec<f64>), (b, b_curve): &(Model, Vec<f64>)) {
-    assert_close_f32(&format!("U, {what}"), &a.user_factors, &b.user_factors, 2e-4);
-    assert_close_f32(&format!("V, {what}"), &a.item_factors, &b.item_factors, 2e-4);
-    assert_close_f32(&format!("b, {what}"), &a.user_bias, &b.user_bias, 2e-4);
+    // Adam divides by the gradient's own size: where that is small, so is what is left of its bits.
+    let tolerance = if what.starts_with("adam") { 2e-3 } else { 2e-4 };
+    assert_close_f32(&format!("U, {what}"), &a.user_factors, &b.user_factors, tolerance);
+    assert_close_f32(&format!("V, {what}"), &a.item_factors, &b.item_factors, tolerance);
+    assert_close_f32(&format!("b, {what}"), &a.user_bias, &b.user_bias, tolerance);
     assert_eq!(a_curve.len(), b_curve.len());
     for (x, y) in a_curve.iter().zip(b_curve) {
         assert!((x - y).abs() < 1e-5 * x.abs().max(1.0), "{what}: RMSE {x} and {y}");
