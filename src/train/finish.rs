@@ -2,10 +2,10 @@
 
 use super::run::Run;
 use crate::config::{Reg, WARM_UP_LAMBDA};
-use crate::data::{Side, gather};
+use crate::data::Side;
 use crate::error::Result;
 use crate::event::{Epoch, Event, StopReason, Stopped};
-use crate::model::{BiasBaseline, Model};
+use crate::model::Model;
 
 impl Run<'_, '_> {
     /// Ends the run: brings the best epoch back, if the model is to have it, and tells.
@@ -46,11 +46,7 @@ impl Run<'_, '_> {
         let posterior = self.config.optimizer.posterior(&self.problem, self.backend)?;
         let config = &self.config.config;
         let train = &self.data.train;
-        let (seen, order) = train.by_user();
-        let values = gather(&order, &train.value);
-        drop(order);
-        let baseline = BiasBaseline::fit_to(train, (&seen, &values), BiasBaseline::DAMPING);
-        drop(values);
+        let seen = train.items_of_users();
         let (m, n) = (train.users.len(), train.items.len());
         if posterior.as_ref().is_some_and(|posterior| posterior.check(m, n, config.rank).is_err()) {
             return Ok(None);
@@ -71,7 +67,7 @@ impl Run<'_, '_> {
             clip: config.clip,
             seen,
             posterior,
-            baseline: baseline.biases(),
+            baseline: self.baseline.clone(),
             metadata: self.metadata(kept, best_epoch),
         };
         if let Some(valid) = &self.data.valid {

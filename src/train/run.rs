@@ -14,7 +14,7 @@ use crate::data::Ratings;
 use crate::error::{Error, Result};
 use crate::event::{Epoch, Event, Observer, StopReason};
 use crate::kernel::Dispatch;
-use crate::model::Model;
+use crate::model::{BaselineBiases, BiasBaseline, Model};
 use crate::optim::{Objective, State};
 use crate::problem::{Losses, Problem, Standard};
 
@@ -46,6 +46,8 @@ pub(super) struct Run<'a, 'b> {
     snapshot: Option<Snapshot>,
     /// The RMSE of a model that has learned nothing.
     unstructured: f64,
+    /// What the model will be compared with.
+    pub(super) baseline: Option<BaselineBiases>,
 }
 
 impl<'a, 'b> Run<'a, 'b> {
@@ -66,6 +68,8 @@ impl<'a, 'b> Run<'a, 'b> {
         for notice in notices(&config, data).into_iter().chain(told) {
             observer.event(&Event::Notice(notice));
         }
+        // Needed at the end, and made while there is room: it lays the ratings out by user and by item.
+        let baseline = BiasBaseline::fit(&data.train, BiasBaseline::DAMPING).biases();
         let setup = setup(&config, data);
         let problem = Problem::new(&setup, backend)?;
         if let Some(initial) = saver.initial.filter(|_| checkpoint.is_none()) {
@@ -96,6 +100,7 @@ impl<'a, 'b> Run<'a, 'b> {
             best: None,
             snapshot: None,
             unstructured,
+            baseline,
         };
         let rescued = run.config.optimizer.can_diverge() && run.observer.wants_epochs();
         if (run.keeps_best() || rescued) && run.config.epochs > 0 {
