@@ -1,8 +1,9 @@
-//! Time of one epoch of every optimiser, and of the two products that the
-//! textbook methods are made of, on every kind of device that there is.
+//! Time of one epoch of every optimiser, fused and with the textbook's kernels, of
+//! the two products that these are made of, and of the gather that bounds them
+//! all, on every kind of device that there is.
 //!
 //! `cargo bench --bench epochs [-- FILTER]`; names are `<backend>/<what>/<size>`,
-//! such as `cpu/line-search/100k`. The ratings are planted and skewed as real
+//! such as `cpu/line-search/100k` or `cpu/line-search-textbook/100k`. The ratings are planted and skewed as real
 //! ones are: a few users and items have most of them. A measurement ends when
 //! something has been read back, so that no device is timed by its queue.
 
@@ -11,10 +12,14 @@
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use deltav::backend::{AdapterKind, Backend, DeviceChoice, OpenOptions, adapters, open, read_f32};
+use deltav::backend::{
+    AdapterKind, Backend, DeviceChoice, OpenOptions, adapters, alloc_f32, alloc_u32, open, read_f32,
+};
 use deltav::config::{Kernels, Loss, ModelKind, Reg, RegScaling};
 use deltav::data::planted::Planted;
 use deltav::data::{Ratings, Side};
+use deltav::kernel::Element;
+use deltav::kernel::gather_rows::{AT_ONCE, GatherRows};
 use deltav::optim::{OPTIMIZERS, Objective, OptimizerSpec};
 use deltav::problem::{Problem, Setup};
 
@@ -34,13 +39,22 @@ fn benches(criterion: &mut Criterion) {
             .measurement_time(Duration::from_secs(3));
         group.throughput(Throughput::Elements(ratings.len() as u64));
         for spec in OPTIMIZERS {
-            let mut run = Run::new(choice, spec, &ratings);
-            for _ in 0..BEFORE {
-                run.epoch();
+            for kernels in [Kernels::Auto, Kernels::Textbook] {
+                let name = match kernels {
+                    Kernels::Textbook if spec.fuses => format!("{}-textbook", spec.name),
+                    Kernels::Textbook => continue,
+                    _ => spec.name.to_owned(),
+                };
+                let mut run = Run::new(choice, spec, kernels, &ratings);
+                for _ in 0..BEFORE {
+                    run.epoch();
+                }
+                group.bench_function(BenchmarkId::new(name, SIZE), |b| b.iter(|| run.epoch()));
             }
-            group.bench_function(BenchmarkId::new(spec.name, SIZE), |b| b.iter(|| run.epoch()));
         }
-        let mut run = Run::new(choice, OPTIMIZERS[OPTIMIZERS.len() - 1], &ratings);
+        let mut gather = Gathering::new(choice, &ratings);
+        group.bench_function(BenchmarkId::new("gather_rows", SIZE), |b| b.iter(|| gather.play()));
+        let mut run = Run::new(choice, OPTIMIZERS[OPTIMIZERS.len() - 1], Kernels::Textbook, &ratings);
         group.bench_function(BenchmarkId::new("residual", SIZE), |b| b.iter(|| run.residual()));
         group.bench_function(BenchmarkId::new("gradient", SIZE), |b| b.iter(|| run.gradients()));
         group.finish();
@@ -67,7 +81,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(choice: DeviceChoice, spec: &'static OptimizerSpec, ratings: &Ratings) -> Self {
+    fn new(choice: DeviceChoice, spec: &'static OptimizerSpec, kernels: Kernels, ratings: &Ratings) -> Self {
         let mut backend = open(choice, &OpenOptions::default()).expect("a listed device opens").backend;
         let (kind, reg) =
             if spec.learns { (ModelKind::Svdpp, Reg::Auto) } else { (ModelKind::Biased, Reg::Fixed(1.2)) };
@@ -81,7 +95,7 @@ impl Run {
             row_elements: spec.row_elements,
             cell_loops: spec.cell_loops,
             cell_work: spec.cell_work,
-            kernels: Kernels::Auto,
+            kernels,
             fuses: spec.fuses,
             spreads: spec.learns,
             clip: true,
@@ -96,9 +110,8 @@ impl Run {
         optimizer.prepare(&problem, &objective, &mut *backend).expect("state fits any device");
         let gradients = Side::BOTH.map(|role| {
             let shards = &problem.side(role).shards;
-            let zeros = |shard: &deltav::problem::Shard| {
-                backend.alloc("gradient", deltav::kernel::Element::F32, shard.factors.len())
-            };
+            let zeros =
+                |shard: &deltav::problem::Shard| backend.alloc("gradient", Element::F32, shard.factors.len());
             shards.iter().map(zeros).collect::<Result<_, _>>().expect("gradients fit any device")
         });
         let mut run = Self { backend, problem, optimizer, gradients, epoch: 0 };
@@ -138,6 +151,38 @@ impl Run {
     fn wait(&mut self) {
         let counts = self.problem.side(Side::Items).shards[0].counts;
         read_f32(&mut *self.backend, counts).expect("the device answers");
+    }
+}
+
+/// The items' rows in the order of users, and no more: half of what an epoch gathers.
+struct Gathering {
+    backend: Box<dyn Backend>,
+    call: GatherRows,
+}
+
+impl Gathering {
+    fn new(choice: DeviceChoice, ratings: &Ratings) -> Self {
+        let mut backend = open(choice, &OpenOptions::default()).expect("a listed device opens").backend;
+        let columns = ratings.by_user().0.columns;
+        let whole = columns.len() / AT_ONCE * AT_ONCE;
+        let factors = vec![1.0; ratings.items.len() * RANK];
+        let sums = backend.alloc("sums", Element::F32, whole / AT_ONCE * RANK);
+        let call = GatherRows {
+            indices: alloc_u32(&mut *backend, "indices", &columns[..whole]).expect("100k indices fit"),
+            factors: alloc_f32(&mut *backend, "factors", &factors).expect("factors fit any device"),
+            sums: sums.expect("sums fit any device"),
+            each: AT_ONCE,
+            width: RANK,
+        };
+        Self { backend, call }
+    }
+
+    fn play(&mut self) {
+        self.backend.dispatch(&[self.call.dispatch().expect("the shapes agree")]).expect("a gather runs");
+        let mut first = [0; 1];
+        let clock = self.backend.alloc("clock", Element::F32, 1).expect("an element fits any device");
+        self.backend.read(clock, &mut first).expect("the device answers");
+        self.backend.release(self.backend.allocated() - 1);
     }
 }
 

@@ -4,7 +4,6 @@
 use super::{Backend, Buffer, MAX_BUFFER_BYTES};
 use crate::error::{Error, Result};
 use crate::kernel::{Access, Dispatch, Element, Slot, simd};
-use crate::memory::room_for;
 
 /// More threads than any machine has cores: a typing error, and one that would
 /// bring the machine to a halt.
@@ -149,10 +148,10 @@ impl Backend for CpuBackend {
 
     fn alloc(&mut self, purpose: &str, element: Element, len: usize) -> Result<Buffer> {
         self.check(purpose, len)?;
-        let mut words: Vec<u32> =
-            room_for(len).ok_or_else(|| no_memory(purpose, len, "the system refuses them"))?;
-        words.resize(len, 0);
-        self.keep(purpose, element, words)
+        // Zeros from the system, which gives the pages when they are first written.
+        let words = bytemuck::allocation::try_zeroed_slice_box(len)
+            .map_err(|()| no_memory(purpose, len, "the system refuses them"))?;
+        self.keep(purpose, element, words.into_vec())
     }
 
     fn adopt(&mut self, purpose: &str, element: Element, words: Vec<u32>) -> Result<Buffer> {

@@ -107,16 +107,49 @@ impl WithSimd for Group<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let width = self.sums.len();
-        self.sums.fill(0.0);
-        for indices in self.indices.as_chunks::<AT_ONCE>().0 {
-            let rows = indices.map(|index| &self.factors[index as usize * width..][..width]);
-            for (f, sum) in self.sums.iter_mut().enumerate() {
-                for row in rows {
-                    *sum += row[f];
-                }
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Group { indices, factors, sums } = self;
+        let width = sums.len();
+        let (blocks, rest) = S::as_mut_simd_f32s(sums);
+        let (fours, others) = blocks.as_chunks_mut::<4>();
+        let (twos, ones) = others.as_chunks_mut::<2>();
+        let rows = Rows { indices, factors, width };
+        let mut from = 0;
+        for four in fours {
+            *four = rows.sum::<S, 4>(simd, &mut from);
+        }
+        for two in twos {
+            *two = rows.sum::<S, 2>(simd, &mut from);
+        }
+        for one in ones {
+            [*one] = rows.sum::<S, 1>(simd, &mut from);
+        }
+        for (f, sum) in (from..).zip(rest) {
+            *sum = indices.iter().fold(0.0, |sum, &index| sum + factors[index as usize * width + f]);
+        }
+    }
+}
+
+/// The rows of one sum.
+struct Rows<'a> {
+    indices: &'a [u32],
+    factors: &'a [f32],
+    width: usize,
+}
+
+impl Rows<'_> {
+    /// The sums of the next `N` vectors of columns, in registers; `from` moves behind them.
+    #[inline(always)]
+    fn sum<S: Simd, const N: usize>(&self, simd: S, from: &mut usize) -> [S::f32s; N] {
+        let mut sums = [simd.splat_f32s(0.0); N];
+        for &index in self.indices {
+            let begin = index as usize * self.width + *from;
+            let row = simd::vectors::<S>(&self.factors[begin..begin + N * simd::LANES]);
+            for (sum, &x) in sums.iter_mut().zip(row) {
+                *sum = simd.add_f32s(*sum, x);
             }
         }
+        *from += N * simd::LANES;
+        sums
     }
 }
