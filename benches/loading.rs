@@ -3,6 +3,7 @@
 //! ```sh
 //! cargo bench --bench loading -- plant FILE [USERS ITEMS RATINGS]   # writes planted ratings as CSV
 //! cargo bench --bench loading -- time FILE [RUNS]                   # seconds of each run, one JSON object
+//! cargo bench --bench loading -- cached FILE FOLDER [RUNS]          # the same, read from a cache
 //! ```
 //!
 //! `benches/loading.py` runs the second beside polars on the same file and prints ratios.
@@ -16,7 +17,7 @@ use std::io::{BufWriter, Write};
 use std::time::Instant;
 
 use deltav::data::planted::Planted;
-use deltav::data::{ReadOptions, read_ratings};
+use deltav::data::{Cache, ReadOptions, read_ratings};
 
 type Failure = Box<dyn Error>;
 
@@ -32,11 +33,13 @@ fn main() -> Result<(), Failure> {
         ["plant", file, users, items, ratings] => {
             plant(file, [users.parse()?, items.parse()?, ratings.parse()?])
         }
-        ["time", file] => time(file, RUNS),
-        ["time", file, runs] => time(file, runs.parse()?),
+        ["time", file] => time(file, None, RUNS),
+        ["time", file, runs] => time(file, None, runs.parse()?),
+        ["cached", file, folder] => time(file, Some(Cache::new(folder)), RUNS),
+        ["cached", file, folder, runs] => time(file, Some(Cache::new(folder)), runs.parse()?),
         // As a bench among others there is nothing to do: the file decides what is measured.
         _ => {
-            println!("loading: pass plant FILE or time FILE");
+            println!("loading: pass plant FILE, time FILE or cached FILE FOLDER");
             Ok(())
         }
     }
@@ -57,11 +60,18 @@ fn plant(file: &str, [users, items, count]: [usize; 3]) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-fn time(file: &str, runs: usize) -> Result<(), Failure> {
+fn time(file: &str, cache: Option<Cache>, runs: usize) -> Result<(), Failure> {
+    let options = ReadOptions::default();
+    if let Some(cache) = &cache {
+        cache.read_ratings([file], &options)?; // from now on it is there
+    }
     let (mut read, mut index, mut sizes) = (Vec::new(), Vec::new(), [0; 3]);
     for _ in 0..runs {
         let start = Instant::now();
-        let ratings = read_ratings([file], &ReadOptions::default())?;
+        let ratings = match &cache {
+            Some(cache) => cache.read_ratings([file], &options)?.0,
+            None => read_ratings([file], &options)?,
+        };
         read.push(start.elapsed().as_secs_f64());
         let start = Instant::now();
         let (by_user, order) = ratings.by_user();

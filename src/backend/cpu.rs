@@ -4,7 +4,6 @@
 use super::{Backend, Buffer, MAX_BUFFER_BYTES};
 use crate::error::{Error, Result};
 use crate::kernel::{Access, Dispatch, Element, Slot, simd};
-use crate::memory::room_for;
 
 /// More threads than any machine has cores: a typing error, and one that would
 /// bring the machine to a halt.
@@ -84,34 +83,6 @@ impl CpuBackend {
         self.buffers.push(words);
         Ok(Buffer { id, len, element })
     }
-
-    /// Lends the step's buffers to the twin: the written ones are taken out for the call.
-    fn play(&mut self, step: &Dispatch) {
-        let kernel = step.kernel();
-        let mut written: Vec<Option<Vec<u32>>> = kernel
-            .bindings
-            .iter()
-            .zip(step.buffers())
-            .map(|(binding, buffer)| {
-                (binding.access == Access::ReadWrite).then(|| std::mem::take(self.words(*buffer)))
-            })
-            .collect();
-        let mut slots: Vec<Slot<'_>> = written
-            .iter_mut()
-            .zip(step.buffers())
-            .map(|(taken, buffer)| match taken {
-                Some(words) => Slot::Write(words),
-                None => Slot::Read(&self.buffers[buffer.id as usize]),
-            })
-            .collect();
-        self.pool.install(|| (kernel.twin)(step.params(), &mut slots));
-        drop(slots);
-        for (taken, buffer) in written.into_iter().zip(step.buffers()) {
-            if let Some(words) = taken {
-                *self.words(*buffer) = words;
-            }
-        }
-    }
 }
 
 fn no_memory(purpose: &str, len: usize, available: &str) -> Error {
@@ -120,6 +91,31 @@ fn no_memory(purpose: &str, len: usize, available: &str) -> Error {
         needed: len as u64 * 4,
         available: available.to_owned(),
         remedy: "pass a smaller rank or fewer ratings".to_owned(),
+    }
+}
+
+/// Lends the step's buffers to the twin: the written ones are taken out for the call.
+fn play(buffers: &mut [Vec<u32>], step: &Dispatch) {
+    let kernel = step.kernel();
+    let places = || step.buffers().iter().map(|buffer| buffer.id as usize);
+    let bound = kernel.bindings.iter().zip(places());
+    let mut written: Vec<Option<Vec<u32>>> = bound
+        .map(|(binding, at)| (binding.access == Access::ReadWrite).then(|| std::mem::take(&mut buffers[at])))
+        .collect();
+    let mut slots: Vec<Slot<'_>> = written
+        .iter_mut()
+        .zip(places())
+        .map(|(taken, at)| match taken {
+            Some(words) => Slot::Write(words),
+            None => Slot::Read(&buffers[at]),
+        })
+        .collect();
+    (kernel.twin)(step.params(), &mut slots);
+    drop(slots);
+    for (taken, at) in written.into_iter().zip(places()) {
+        if let Some(words) = taken {
+            buffers[at] = words;
+        }
     }
 }
 
@@ -152,10 +148,10 @@ impl Backend for CpuBackend {
 
     fn alloc(&mut self, purpose: &str, element: Element, len: usize) -> Result<Buffer> {
         self.check(purpose, len)?;
-        let mut words: Vec<u32> =
-            room_for(len).ok_or_else(|| no_memory(purpose, len, "the system refuses them"))?;
-        words.resize(len, 0);
-        self.keep(purpose, element, words)
+        // Zeros from the system, which gives the pages when they are first written.
+        let words = bytemuck::allocation::try_zeroed_slice_box(len)
+            .map_err(|()| no_memory(purpose, len, "the system refuses them"))?;
+        self.keep(purpose, element, words.into_vec())
     }
 
     fn adopt(&mut self, purpose: &str, element: Element, words: Vec<u32>) -> Result<Buffer> {
@@ -182,9 +178,9 @@ impl Backend for CpuBackend {
     }
 
     fn dispatch(&mut self, recording: &[Dispatch]) -> Result<()> {
-        for step in recording {
-            self.play(step);
-        }
+        // One way into the pool for all steps, so that its threads are awake for the next.
+        let Self { pool, buffers, .. } = self;
+        pool.install(|| recording.iter().for_each(|step| play(buffers, step)));
         Ok(())
     }
 }

@@ -295,7 +295,8 @@ mod tests {
             assert_eq!(built, expected, "{rows}×{columns}, {entries}");
             // The way of more entries than a test can have.
             let (offsets, order, mut many) = (&expected.0.offsets, &expected.1, built.clone());
-            (many.0.columns.fill(9), many.1.fill(9));
+            many.0.columns.fill(9);
+            many.1.fill(9);
             for band in bands(offsets, &mut many.1, &mut many.0.columns) {
                 band.sort_many(offsets, &row_of, &column_of);
             }

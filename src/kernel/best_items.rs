@@ -1,8 +1,13 @@
 //! The best items of each user, as sorted lists that grow from call to call.
 
+mod tile;
+
 use rayon::prelude::*;
 
-use super::{Binding, Dispatch, Element, Kernel, MULTIPLY_ADDS, Slot, WORKGROUP, dimension, params, require};
+use self::tile::{GROUPS, Tile};
+use super::{
+    Binding, Dispatch, Element, Kernel, MULTIPLY_ADDS, Slot, WORKGROUP, dimension, params, require, simd,
+};
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -169,7 +174,24 @@ pub struct Seen<'a> {
     pub positions: &'a [u32],
 }
 
-impl Seen<'_> {
+impl<'a> Seen<'a> {
+    /// Where a user's positions begin, and the positions.
+    fn row(self, user: usize) -> (usize, &'a [u32]) {
+        let range = self.offsets[user] as usize..self.offsets[user + 1] as usize;
+        (range.start, &self.positions[range])
+    }
+
+    /// The lanes of the panel at `base` that a user has seen. `passed` is where the user's positions
+    /// from an earlier panel on begin, and moves to those of this one.
+    fn lanes(self, user: usize, passed: &mut usize, base: u32) -> u64 {
+        let (start, row) = self.row(user);
+        let ahead = &row[*passed - start..];
+        let before = ahead.iter().take_while(|&&item| item < base).count();
+        *passed += before;
+        let here = ahead[before..].iter().map(|&item| item - base).take_while(|&lane| lane < PANEL as u32);
+        here.fold(0, |lanes, lane| lanes | 1 << lane)
+    }
+
     fn has(&self, user: usize, item: u32) -> bool {
         let row = self.offsets[user] as usize..self.offsets[user + 1] as usize;
         self.positions[row].binary_search(&item).is_ok()
@@ -194,6 +216,17 @@ pub fn best_items(
     let panel = width * PANEL;
     let first = params.first as usize;
     let range = &item_factors[first * panel..(first + params.panels as usize) * panel];
+    if simd::fast() {
+        let groups = users.div_ceil(GROUP).div_ceil(4 * rayon::current_num_threads()).clamp(1, GROUPS);
+        let lists =
+            scores.par_chunks_mut(groups * GROUP * keep).zip(items.par_chunks_mut(groups * GROUP * keep));
+        let tiles = lists.zip(user_factors.par_chunks(groups * GROUP * width)).enumerate();
+        tiles.for_each(|(i, ((scores, items), users))| {
+            let first = i * groups * GROUP;
+            simd::run(Tile { params: *params, first, users, panels: range, seen, scores, items });
+        });
+        return;
+    }
     let cached = (CACHE_BYTES / (4 * panel)).max(1);
     for (tile, panels) in range.chunks(cached * panel).enumerate() {
         let base = params.base as usize + (first + tile * cached) * PANEL;

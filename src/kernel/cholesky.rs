@@ -1,10 +1,14 @@
 //! Solves the normal equations of a batch of rows.
 
+mod panels;
+
 use rayon::prelude::*;
 
+use self::panels::{Scratch, Solve};
 use super::normal_equations::{SIDE, stride};
 use super::{
     Binding, Dispatch, Element, Kernel, MULTIPLY_ADDS, Slot, WORKGROUP, dimension, lanes, params, require,
+    simd,
 };
 use crate::backend::Buffer;
 use crate::error::Result;
@@ -112,9 +116,8 @@ fn twin(params: &[u8], slots: &mut [Slot<'_>]) {
     );
 }
 
-/// The twin: systems in parallel. The same factorisation row by row, where the
-/// shader goes column by column: products of contiguous rows are what the
-/// compiler vectorises.
+/// The twin: systems in parallel. Sixteen rows at a time, or the shader's factorisation row by row,
+/// where that goes column by column: products of contiguous rows are what the compiler vectorises.
 pub fn cholesky(params: &Params, penalty: &[f32], counts: &[f32], systems: &mut [f32], factors: &mut [f32]) {
     let width = params.width as usize;
     let first = params.first as usize;
@@ -122,6 +125,17 @@ pub fn cholesky(params: &Params, penalty: &[f32], counts: &[f32], systems: &mut 
     let weights = factors[rows.start * width..rows.end * width].par_chunks_mut(width);
     let rows = penalty[rows.clone()].par_iter().zip(&counts[rows]);
     let batch = systems.par_chunks_mut(stride(width)).zip(weights).zip(rows);
+    if simd::fast() {
+        batch.for_each_init(
+            || Scratch::new(width),
+            |scratch, ((system, w), (&lambda, &count))| {
+                if count != 0.0 {
+                    simd::run(Solve { params: *params, lambda, system, scratch, w });
+                }
+            },
+        );
+        return;
+    }
     batch.for_each(|((system, w), (&lambda, &count))| {
         if count == 0.0 {
             return;

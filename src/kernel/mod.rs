@@ -42,6 +42,7 @@ pub mod sum_squares;
 
 mod lanes;
 pub(crate) mod simd;
+mod tiles;
 
 use crate::backend::Buffer;
 use crate::error::{Error, Result};

@@ -1,9 +1,14 @@
 //! The normal equations of a batch of rows.
 
+mod batch;
+
 use rayon::prelude::*;
 
+use self::batch::{Scratch, System};
+use super::fused::{by_cells, rows_mut};
 use super::{
     Binding, Dispatch, Element, Kernel, MULTIPLY_ADDS, Slot, WORKGROUP, dimension, gathered, params, require,
+    simd,
 };
 use crate::backend::Buffer;
 use crate::error::Result;
@@ -142,7 +147,7 @@ fn twin(params: &[u8], slots: &mut [Slot<'_>]) {
     );
 }
 
-/// The twin: systems in parallel, each row's cells in order, four at a time.
+/// The twin: systems in parallel, each row's cells in order, a batch or four at a time.
 #[expect(clippy::too_many_arguments, reason = "one for each binding")]
 pub fn normal_equations(
     params: &Params,
@@ -156,6 +161,27 @@ pub fn normal_equations(
 ) {
     let width = params.width as usize;
     let frozen = (params.frozen < params.width).then_some(params.frozen as usize);
+    if simd::fast() {
+        let (first, rows) = (params.first as usize, params.rows as usize);
+        let systems = rows_mut(systems, stride(width), 0, rows);
+        by_cells(offsets, first..first + rows, [systems], &|rows, [mut systems]| {
+            let mut scratch = Scratch::new(width);
+            for (b, row) in rows.enumerate() {
+                let cells = offsets[row] as usize..offsets[row + 1] as usize;
+                simd::run(System {
+                    params: *params,
+                    columns: &columns[cells.clone()],
+                    order: (params.ordered != 0).then(|| &order[cells.clone()]),
+                    ratings: if params.ordered != 0 { ratings } else { &ratings[cells] },
+                    w: &factors[row * width..(row + 1) * width],
+                    others,
+                    scratch: &mut scratch,
+                    system: systems.row(b),
+                });
+            }
+        });
+        return;
+    }
     let batch = systems.par_chunks_mut(stride(width)).take(params.rows as usize);
     let stage = || vec![0.0f32; BLOCK * (width + 1)];
     batch.enumerate().for_each_init(stage, |stage, (b, system)| {

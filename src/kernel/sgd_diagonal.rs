@@ -1,11 +1,14 @@
 //! Stochastic descent over one diagonal of blocks, one cell at a time in each.
 
+mod walk;
+
 use std::ops::Range;
 
 use rayon::prelude::*;
 
+use self::walk::Walk;
 use super::{
-    Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, gathered, lanes, params, require,
+    Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, gathered, lanes, params, require, simd,
 };
 use crate::backend::Buffer;
 use crate::error::Result;
@@ -189,6 +192,22 @@ impl<'a> Cells<'a> {
             ratings: &self.ratings[range],
         }
     }
+
+    /// Every cell's place, in the order of the visits.
+    #[inline(always)]
+    fn walk(self, params: &Params) -> impl Iterator<Item = usize> {
+        let count = self.ratings.len();
+        let step = params.stride as usize % count.max(1);
+        let mut at = params.start as usize % count.max(1);
+        (0..count).map(move |_| {
+            let here = at;
+            at += step;
+            if at >= count {
+                at -= count;
+            }
+            here
+        })
+    }
 }
 
 /// One side's rows of a block: what nobody else touches meanwhile.
@@ -200,6 +219,7 @@ struct Part<'a> {
 }
 
 impl Part<'_> {
+    #[inline(always)]
     fn row(&mut self, index: u32, width: usize) -> (&mut [f32], &mut [f32; STATE]) {
         let row = index as usize - self.first;
         let (states, _) = self.state.as_chunks_mut::<STATE>();
@@ -229,20 +249,13 @@ pub fn sgd_diagonal(
     parts.into_par_iter().enumerate().for_each(|(block, (mut rows, mut columns))| {
         let place = block * blocks + (block + params.diagonal as usize) % blocks;
         let cells = cells.part(offsets[place] as usize..offsets[place + 1] as usize);
-        let count = cells.ratings.len();
-        if count == 0 {
-            return;
+        if simd::fast() {
+            return simd::run(Walk { params: *params, cells, rows, columns });
         }
-        let step = params.stride as usize % count;
-        let mut at = params.start as usize % count;
-        for _ in 0..count {
+        for at in cells.walk(params) {
             let row = rows.row(cells.rows[at], width);
             let column = columns.row(cells.columns[at], width);
             visit(params, cells.ratings[at], row, column);
-            at += step;
-            if at >= count {
-                at -= count;
-            }
         }
     });
 }
@@ -273,29 +286,50 @@ fn visit(
     (v, column_state): (&mut [f32], &mut [f32; STATE]),
 ) {
     let rank = params.rank as usize;
-    let rate_of = |sum: f32| if params.adagrad == 0 { params.rate } else { params.rate / sum.sqrt() };
-    let share = 1.0 / rank as f32;
     let (u, u_extra) = u.split_at_mut(rank);
     let (v, v_extra) = v.split_at_mut(rank);
-    let [uv, uu, vv] = lanes::products(u, v);
-    let biases = match (&*u_extra, &*v_extra) {
-        ([b, v_unit], [u_unit, c]) => b * u_unit + v_unit * c,
-        _ => 0.0,
-    };
-    let e = rating - (uv + biases);
-    let [u_penalty, u_sum, b_sum] = row_state;
-    let [v_penalty, v_sum, c_sum] = column_state;
-    let (u_penalty, v_penalty) = (*u_penalty, *v_penalty);
-    lanes::step_both(u, v, e, (rate_of(*u_sum), u_penalty), (rate_of(*v_sum), v_penalty));
-    let g_u = e * e * vv - 2.0 * e * u_penalty * uv + u_penalty * u_penalty * uu;
-    let g_v = e * e * uu - 2.0 * e * v_penalty * uv + v_penalty * v_penalty * vv;
-    *u_sum += g_u.max(0.0) * share;
-    *v_sum += g_v.max(0.0) * share;
-    if let ([b, v_unit], [u_unit, c]) = (u_extra, v_extra) {
-        let (g_b, g_c) = (e * *u_unit - u_penalty * *b, e * *v_unit - v_penalty * *c);
-        *b_sum += g_b * g_b;
-        *c_sum += g_c * g_c;
-        *b += rate_of(*b_sum) * g_b;
-        *c += rate_of(*c_sum) * g_c;
+    let products = lanes::products(u, v);
+    let (e, own, other) = params.step(rank, rating, products, (u_extra, row_state), (v_extra, column_state));
+    lanes::step_both(u, v, e, own, other);
+}
+
+/// The error of a visit, then rate and penalty of the row, and of the column.
+type Step = (f32, (f32, f32), (f32, f32));
+
+impl Params {
+    /// What a visit does but to the factors: `[uv, uu, vv]` are their products, and what follows
+    /// them in their rows is either nothing or the bias and the constant column.
+    #[inline(always)]
+    fn step(
+        &self,
+        rank: usize,
+        rating: f32,
+        [uv, uu, vv]: [f32; 3],
+        (u_extra, row_state): (&mut [f32], &mut [f32; STATE]),
+        (v_extra, column_state): (&mut [f32], &mut [f32; STATE]),
+    ) -> Step {
+        let rate_of = |sum: f32| if self.adagrad == 0 { self.rate } else { self.rate / sum.sqrt() };
+        let share = 1.0 / rank as f32;
+        let biases = match (&*u_extra, &*v_extra) {
+            ([b, v_unit], [u_unit, c]) => b * u_unit + v_unit * c,
+            _ => 0.0,
+        };
+        let e = rating - (uv + biases);
+        let [u_penalty, u_sum, b_sum] = row_state;
+        let [v_penalty, v_sum, c_sum] = column_state;
+        let (u_penalty, v_penalty) = (*u_penalty, *v_penalty);
+        let step = (e, (rate_of(*u_sum), u_penalty), (rate_of(*v_sum), v_penalty));
+        let g_u = e * e * vv - 2.0 * e * u_penalty * uv + u_penalty * u_penalty * uu;
+        let g_v = e * e * uu - 2.0 * e * v_penalty * uv + v_penalty * v_penalty * vv;
+        *u_sum += g_u.max(0.0) * share;
+        *v_sum += g_v.max(0.0) * share;
+        if let ([b, v_unit], [u_unit, c]) = (u_extra, v_extra) {
+            let (g_b, g_c) = (e * *u_unit - u_penalty * *b, e * *v_unit - v_penalty * *c);
+            *b_sum += g_b * g_b;
+            *c_sum += g_c * g_c;
+            *b += rate_of(*b_sum) * g_b;
+            *c += rate_of(*c_sum) * g_c;
+        }
+        step
     }
 }

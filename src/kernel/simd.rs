@@ -67,6 +67,41 @@ pub(crate) fn vectors<S: Simd>(elements: &[f32]) -> &[S::f32s] {
     S::as_simd_f32s(elements).0
 }
 
+/// An instruction set, so that tests can compare their bits.
+#[cfg(test)]
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum InstructionSet {
+    Plain,
+    #[cfg(target_arch = "x86_64")]
+    Avx2(pulp::x86::V3),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(pulp::x86::V4),
+}
+
+#[cfg(test)]
+impl InstructionSet {
+    /// Those that this processor has, the plain one first.
+    pub(crate) fn all() -> Vec<Self> {
+        let mut all = vec![Self::Plain];
+        #[cfg(target_arch = "x86_64")]
+        {
+            all.extend(pulp::x86::V3::try_new().map(Self::Avx2));
+            all.extend(pulp::x86::V4::try_new().map(Self::Avx512));
+        }
+        all
+    }
+
+    pub(crate) fn run<T: WithSimd>(self, task: T) -> T::Output {
+        match self {
+            Self::Plain => Simd::vectorize(Scalar512b, task),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2(simd) => simd.vectorize(InHalves(simd, task)),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512(simd) => Simd::vectorize(simd, task),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,16 +124,10 @@ mod tests {
         let element = |i: usize| (i as f32 * 0.7).sin() * 1.3f32.powi(i as i32 % 17);
         let a: Vec<f32> = (0..160).map(element).collect();
         let b: Vec<f32> = (0..160).map(|i| element(i + 31)).collect();
-        let expected = Simd::vectorize(Scalar512b, Sums(&a, &b));
+        let expected = InstructionSet::Plain.run(Sums(&a, &b));
         assert_eq!(run(Sums(&a, &b)), expected);
-        #[cfg(target_arch = "x86_64")]
-        {
-            if let Some(simd) = pulp::x86::V3::try_new() {
-                assert_eq!(simd.vectorize(InHalves(simd, Sums(&a, &b))), expected);
-            }
-            if let Some(simd) = pulp::x86::V4::try_new() {
-                assert_eq!(Simd::vectorize(simd, Sums(&a, &b)), expected);
-            }
+        for set in InstructionSet::all() {
+            assert_eq!(set.run(Sums(&a, &b)), expected, "{set:?}");
         }
         let last = f32::from_bits(expected[10]);
         let exact: f64 = a.iter().zip(&b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum();

@@ -44,17 +44,22 @@ impl BiasBaseline {
     /// `damping`: λ ≥ 0, as many ratings of value `mean` as are added to each row. Without ratings
     /// every prediction is 0.
     pub fn fit(ratings: &Ratings, damping: f64) -> Self {
+        let (pattern, order) = ratings.by_user();
+        Self::fit_to(ratings, (&pattern, &gather(&order, &ratings.value)), damping)
+    }
+
+    /// The same for ratings that are laid out by user already: their pattern, and the ratings in its order.
+    pub(crate) fn fit_to(ratings: &Ratings, by_user: (&Compressed, &[f32]), damping: f64) -> Self {
         let stats = ratings.stats();
-        let side = |(pattern, order): (Compressed, Vec<u64>)| {
-            let values = gather(&order, &ratings.value);
-            (pattern, values)
-        };
-        let (by_user, by_item) = (side(ratings.by_user()), side(ratings.by_item()));
+        let (pattern, order) = ratings.by_item();
+        let values = gather(&order, &ratings.value);
+        drop(order);
+        let by_item = (&pattern, &values[..]);
         let mut user_bias = vec![0.0; ratings.users.len()];
         let mut item_bias = vec![0.0; ratings.items.len()];
         for _ in 0..PASSES {
-            damped_means(&mut item_bias, &by_item, &user_bias, stats.mean, damping);
-            damped_means(&mut user_bias, &by_user, &item_bias, stats.mean, damping);
+            damped_means(&mut item_bias, by_item, &user_bias, stats.mean, damping);
+            damped_means(&mut user_bias, by_user, &item_bias, stats.mean, damping);
         }
         Self { mean: stats.mean, user_bias, item_bias, range: (stats.min.into(), stats.max.into()) }
     }
@@ -93,7 +98,7 @@ impl BiasBaseline {
 /// Each row's damped mean of `r − mean − other`, over its entries in their order.
 fn damped_means(
     biases: &mut [f64],
-    (pattern, values): &(Compressed, Vec<f32>),
+    (pattern, values): (&Compressed, &[f32]),
     other: &[f64],
     mean: f64,
     damping: f64,

@@ -15,7 +15,7 @@
 //!
 //! A row costs `n·k²/2 + k³/6` multiply-adds for n ratings at rank k, and
 //! `k²/2` floats of scratch: so the rank is at most 128, and the rows are solved
-//! in batches of at most 64 MiB.
+//! in batches of at most 64 MiB, or 16 on a processor.
 //!
 //! Source: Zhou, Wilkinson, Schreiber & Pan, "Large-scale parallel collaborative
 //! filtering for the Netflix Prize" (2008), section 3.1.
@@ -49,6 +49,9 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
 /// The most that the systems of a batch take.
 const SCRATCH_BYTES: u64 = 64 << 20;
 
+/// The same on a processor, whose caches they stay in between two kernels.
+const CACHED_BYTES: u64 = 16 << 20;
+
 #[derive(Debug, Default)]
 struct Als {
     /// The systems of one batch, `[rows of a batch, stride(width)]`.
@@ -67,7 +70,9 @@ fn build(_: &Options<'_>) -> Result<Box<dyn Optimizer>> {
 impl Optimizer for Als {
     fn prepare(&mut self, problem: &Problem, _: &Objective<'_>, backend: &mut dyn Backend) -> Result<()> {
         let most = Side::BOTH.into_iter().flat_map(|role| &problem.side(role).shards).map(Shard::rows).max();
-        let rows = rows_a_batch(problem.width, problem.rank, backend.max_buffer_bytes())?;
+        // Only a processor may be busy for as long as it likes.
+        let cached = if backend.max_work() == u64::MAX { CACHED_BYTES } else { SCRATCH_BYTES };
+        let rows = rows_a_batch(problem.width, problem.rank, backend.max_buffer_bytes().min(cached))?;
         let solved = backend.max_work() / cholesky::row_work(problem.width).max(1);
         let rows = rows.min(most.unwrap_or(1)).min(usize::try_from(solved).unwrap_or(usize::MAX)).max(1);
         let systems = backend.alloc("normal equations", Element::F32, rows * stride(problem.width))?;

@@ -2,7 +2,7 @@
 
 use super::run::Run;
 use crate::config::{Reg, WARM_UP_LAMBDA};
-use crate::data::Side;
+use crate::data::{Side, gather};
 use crate::error::Result;
 use crate::event::{Epoch, Event, StopReason, Stopped};
 use crate::model::{BiasBaseline, Model};
@@ -46,7 +46,11 @@ impl Run<'_, '_> {
         let posterior = self.config.optimizer.posterior(&self.problem, self.backend)?;
         let config = &self.config.config;
         let train = &self.data.train;
-        let (seen, _) = train.by_user();
+        let (seen, order) = train.by_user();
+        let values = gather(&order, &train.value);
+        drop(order);
+        let baseline = BiasBaseline::fit_to(train, (&seen, &values), BiasBaseline::DAMPING);
+        drop(values);
         let (m, n) = (train.users.len(), train.items.len());
         if posterior.as_ref().is_some_and(|posterior| posterior.check(m, n, config.rank).is_err()) {
             return Ok(None);
@@ -67,7 +71,7 @@ impl Run<'_, '_> {
             clip: config.clip,
             seen,
             posterior,
-            baseline: BiasBaseline::fit(train, BiasBaseline::DAMPING).biases(),
+            baseline: baseline.biases(),
             metadata: self.metadata(kept, best_epoch),
         };
         if let Some(valid) = &self.data.valid {

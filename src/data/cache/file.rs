@@ -39,6 +39,7 @@ const CHECKSUM: u64 = 4;
 const CHUNK: usize = 1 << 22;
 
 /// What is kept.
+#[derive(Clone, Copy)]
 pub(super) struct Entry<'a> {
     pub(super) triples: &'a Triples,
     /// Whether a pair occurs twice.

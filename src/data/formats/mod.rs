@@ -58,8 +58,11 @@ pub struct Format {
     /// Reads a file to its end, record by record.
     read: fn(Source<'_>, &Request<'_>, &mut Sink<'_>) -> Result<()>,
     /// The same on all threads, where the format has a way to.
-    collect: Option<fn(Source<'_>, &Request<'_>, &mut Gather<'_>) -> Result<()>>,
+    collect: Option<Collect>,
 }
+
+/// Reads a file to its end at once, on all threads.
+type Collect = fn(Source<'_>, &Request<'_>, &mut Gather<'_>) -> Result<()>;
 
 /// By name: there is one of each.
 impl PartialEq for Format {

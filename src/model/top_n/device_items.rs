@@ -95,9 +95,11 @@ impl DeviceItems {
             backend.write(factors, bytemuck::cast_slice(&packed))?;
             shards.push(Shard { factors, base: i * shard, count: part.len() });
         }
+        // Blocks are cut where the seen items of their users would not fit.
+        let of_block = |users: &[u32]| users.iter().map(|&user| seen_count(predictor, user)).sum();
         let seen = match query.include_seen {
             true => 1,
-            false => users.iter().map(|&user| seen_count(predictor, user)).fold(1, usize::saturating_add),
+            false => users.chunks(block).map(of_block).max().unwrap_or(0).max(1),
         };
         Ok(Some(Self {
             width,
@@ -137,17 +139,20 @@ impl DeviceItems {
     ) -> Result<()> {
         let model = predictor.model;
         let k = model.rank;
+        let width = self.width;
         let mut rows = vec![0.0; self.user_factors.len()];
+        rows.par_chunks_mut(GROUP * width).zip(users.par_chunks(GROUP)).for_each(|(rows, users)| {
+            for (i, &user) in users.iter().enumerate().filter(|&(_, &user)| predictor.knows_user(user)) {
+                let row = &model.user_factors[user as usize * k..(user as usize + 1) * k];
+                place_row::<GROUP>(rows, width, i, row.iter().copied().chain([1.0]));
+            }
+        });
         let mut offsets = vec![0; self.seen_offsets.len()];
         let mut seen = Vec::with_capacity(self.seen.len());
         for (i, &user) in users.iter().enumerate() {
-            if predictor.knows_user(user) {
-                let row = &model.user_factors[user as usize * k..(user as usize + 1) * k];
-                place_row::<GROUP>(&mut rows, self.width, i, row.iter().copied().chain([1.0]));
-                if !self.include_seen {
-                    let all = model.seen_by(user).iter().map(|&item| self.positions[item as usize]);
-                    seen.extend(all.filter(|&position| position != NONE));
-                }
+            if !self.include_seen && predictor.knows_user(user) {
+                let all = model.seen_by(user).iter().map(|&item| self.positions[item as usize]);
+                seen.extend(all.filter(|&position| position != NONE));
             }
             offsets[i + 1] = seen.len() as u32; // fits: a buffer has at most 2³⁰ elements
         }

@@ -1,6 +1,6 @@
 //! Several inputs, and what is left out of them.
 
-use super::{Folder, events};
+use super::{Folder, Outcome, events};
 
 const QUICK: [&str; 7] = ["--epochs", "2", "--device", "cpu", "--json", "--out", "model"];
 
