@@ -1,13 +1,17 @@
 //! The fused kernels against those that they fuse, on whole runs.
 
-use deltav::backend::Backend;
 use deltav::backend::gpu::GpuOptions;
+use deltav::backend::{Backend, alloc_f32};
 use deltav::config::{Kernels, ModelKind, Precision, Reg, TrainConfig};
 use deltav::data::Ratings;
 use deltav::data::planted::Planted;
 use deltav::event::{Event, Silent};
+use deltav::kernel::Element;
+use deltav::kernel::fused::{Columns, Packing};
+use deltav::kernel::pack_rows::PackRows;
 use deltav::model::Model;
 use deltav::train::{Dataset, train};
+use half::f16;
 
 use crate::support::compare::assert_close_f32;
 use crate::support::{devices, problems};
@@ -197,5 +201,30 @@ fn f16_is_refused_where_nothing_gathers_it() {
     for (_, mut backend) in devices::gpus() {
         refused(biased("als", Kernels::Auto), &mut *backend, "this optimizer has none");
         refused(biased("line-search", Kernels::Textbook), &mut *backend, "textbook has none");
+    }
+}
+
+#[test]
+fn what_f16_cannot_hold_is_its_largest_number_and_nan_stays() {
+    let values = [1e9f32, -1e9, 65_520.0, 65_504.0, f32::INFINITY, f32::NAN, 1e-9, 0.1];
+    for (device, mut backend) in devices::all() {
+        let factors = alloc_f32(&mut *backend, "factors", &values).unwrap();
+        let packing = Packing { rows: 1, lanes: 16, spread: false, half: true };
+        let packed = backend.alloc("packed", Element::U32, packing.len()).unwrap();
+        let columns = Columns { width: 8, rank: 8, bias: None, unit: 0.0 };
+        let call = PackRows { factors, variances: None, packed, packing, columns };
+        backend.dispatch(&[call.dispatch().unwrap()]).unwrap();
+        let mut words = vec![0; packing.len()];
+        backend.read(packed, &mut words).unwrap();
+        let halves: Vec<f32> = words
+            .iter()
+            .flat_map(|word| [*word as u16, (word >> 16) as u16])
+            .map(|bits| f16::from_bits(bits).to_f32())
+            .collect();
+        let most = 65_504.0;
+        assert_eq!(halves[..5], [most, -most, most, most, most], "{device}");
+        assert!(halves[5].is_nan(), "{device}");
+        assert_eq!(halves[6..8], [0.0, f16::from_f32(0.1).to_f32()], "{device}");
+        assert!(halves[8..].iter().all(|&x| x == 0.0), "{device}");
     }
 }

@@ -140,28 +140,28 @@ impl Data {
                     t.push(0.0);
                 }
                 let product: f64 = mine.iter().zip(&x).map(|(&f, x)| w[f] * x).sum();
-                xs.push((x, t, f64::from(target) - product - unit * c, unit * unit * spread));
+                let e = f64::from(target) - product - unit * c;
+                xs.push(Met { x, t, e, spread: unit * unit * spread });
             }
-            let sum =
-                |term: &dyn Fn(&(Vec<f64>, Vec<f64>, f64, f64)) -> f64| xs.iter().map(term).sum::<f64>();
+            let sum = |term: &dyn Fn(&Met) -> f64| xs.iter().map(term).sum::<f64>();
             for (i, &f) in mine.iter().enumerate() {
-                all.gradient[row * width + f] = sum(&|(x, _, e, _)| e * x[i]);
+                all.gradient[row * width + f] = sum(&|met| met.e * met.x[i]);
                 if f < rank {
-                    all.pattern[row * width + f] = sum(&|(x, ..)| x[i]);
+                    all.pattern[row * width + f] = sum(&|met| met.x[i]);
                 }
             }
-            all.squares[row] = sum(&|(_, _, e, _)| e * e);
+            all.squares[row] = sum(&|met| met.e * met.e);
             // Both searches: ρ and m, and whether there are variances.
             let rho =
                 |learned: bool, f: usize| f64::from(if learned { self.prior[f] } else { self.penalty[row] });
             for learned in [false, true] {
                 let out = &mut all.searches[usize::from(learned)];
                 let spread = f64::from(u8::from(learned));
-                let mut energy = all.squares[row] + spread * sum(&|(.., c)| *c);
+                let mut energy = all.squares[row] + spread * sum(&|met| met.spread);
                 let mut d = vec![0.0; mine.len()];
                 let (mut above, mut below) = (0.0, 0.0);
                 for (i, &f) in mine.iter().enumerate() {
-                    let (s1, s2) = (sum(&|(x, ..)| x[i] * x[i]), spread * sum(&|(_, t, ..)| t[i]));
+                    let (s1, s2) = (sum(&|met| met.x[i] * met.x[i]), spread * sum(&|met| met.t[i]));
                     let m = spread * f64::from(self.means[row * width + f]);
                     let h = s1 + s2 + rho(learned, f);
                     d[i] = (all.gradient[row * width + f] - s2 * w[f] - rho(learned, f) * (w[f] - m)) / h;
@@ -174,7 +174,7 @@ impl Data {
                         false => rho(learned, f) * w[f] * w[f],
                     };
                 }
-                below += sum(&|(x, ..)| x.iter().zip(&d).map(|(x, d)| x * d).sum::<f64>().powi(2));
+                below += sum(&|met| met.x.iter().zip(&d).map(|(x, d)| x * d).sum::<f64>().powi(2));
                 out.energy[row] = energy;
                 for (&f, d) in mine.iter().zip(&d) {
                     let moved = w[f] + above / below * d;
@@ -185,6 +185,14 @@ impl Data {
         }
         all
     }
+}
+
+/// What a row meets in a cell: x and its variances, e, and κ² times the variance of c.
+struct Met {
+    x: Vec<f64>,
+    t: Vec<f64>,
+    e: f64,
+    spread: f64,
 }
 
 struct Search {
@@ -204,14 +212,10 @@ struct Expected {
 impl Expected {
     fn new(rows: usize, width: usize) -> Self {
         let matrix = || vec![0.0; rows * width];
-        let search = || Search {
-            factors: matrix(),
-            variances: matrix(),
-            energy: vec![0.0; rows],
-            cost: vec![0.0; rows],
-        };
+        let row = || vec![0.0; rows];
+        let search = || Search { factors: matrix(), variances: matrix(), energy: row(), cost: row() };
         let searches = [search(), search()];
-        Self { gradient: matrix(), pattern: matrix(), squares: vec![0.0; rows], searches }
+        Self { gradient: matrix(), pattern: matrix(), squares: row(), searches }
     }
 }
 
@@ -263,8 +267,8 @@ fn twice(
         backend.dispatch(std::slice::from_ref(call)).unwrap();
         results.iter().map(|(buffer, _)| read_f32(backend, *buffer).unwrap()).collect::<Vec<_>>()
     });
-    let bits = |all: &[Vec<f32>]| all.concat().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-    assert_eq!(bits(&first), bits(&second), "{what}");
+    // Nothing here is NaN or −0.
+    assert_eq!(first, second, "{what}");
     first
 }
 
@@ -375,29 +379,4 @@ fn a_row_s_line_search_ends_at_the_minimum_along_its_direction() {
         check(&format!("variances, {what}"), data, case, &actual[1], &data.means, &learned.variances);
         check(&format!("energy, {what}"), data, case, &actual[2], &data.penalty, &learned.energy);
     });
-}
-
-#[test]
-fn what_f16_cannot_hold_is_its_largest_number_and_nan_stays() {
-    let values = [1e9f32, -1e9, 65_520.0, 65_504.0, f32::INFINITY, f32::NAN, 1e-9, 0.1];
-    for (device, mut backend) in devices::all() {
-        let factors = alloc_f32(&mut *backend, "factors", &values).unwrap();
-        let packing = Packing { rows: 1, lanes: 16, spread: false, half: true };
-        let packed = backend.alloc("packed", Element::U32, packing.len()).unwrap();
-        let columns = Columns { width: 8, rank: 8, bias: None, unit: 0.0 };
-        let call = PackRows { factors, variances: None, packed, packing, columns };
-        backend.dispatch(&[call.dispatch().unwrap()]).unwrap();
-        let mut words = vec![0; packing.len()];
-        backend.read(packed, &mut words).unwrap();
-        let halves: Vec<f32> = words
-            .iter()
-            .flat_map(|word| [*word as u16, (word >> 16) as u16])
-            .map(|bits| f16::from_bits(bits).to_f32())
-            .collect();
-        let most = 65_504.0;
-        assert_eq!(halves[..5], [most, -most, most, most, most], "{device}");
-        assert!(halves[5].is_nan(), "{device}");
-        assert_eq!(halves[6..8], [0.0, f16::from_f32(0.1).to_f32()], "{device}");
-        assert!(halves[8..].iter().all(|&x| x == 0.0), "{device}");
-    }
 }
