@@ -98,6 +98,7 @@ impl Run {
             kernels,
             fuses: spec.fuses,
             spreads: spec.learns,
+            half: false,
             clip: true,
             train: ratings,
             valid: None,

@@ -8,6 +8,7 @@ pub mod gpu;
 mod select;
 
 use crate::error::Result;
+use crate::kernel::template::Mapping;
 use crate::kernel::{Dispatch, Element};
 
 pub use select::{Adapter, AdapterKind, DeviceChoice, OpenOptions, Opened, adapters, open, pick};
@@ -70,6 +71,25 @@ pub trait Backend {
     /// Elements that its kernels load at once: packed rows are whole multiples of it.
     fn lanes(&self) -> usize {
         4
+    }
+
+    /// Cells from which a row's walk is worth more than one lane or thread's time to the fused
+    /// kernels: such rows come first, and their number goes into each call.
+    fn long_row(&self) -> usize {
+        usize::MAX
+    }
+
+    /// The most cells of a row that a fused kernel walks over, where packed rows have so many lanes.
+    fn max_row(&self, _lanes: usize) -> u64 {
+        u64::MAX
+    }
+
+    /// Gives the fused kernels another mapping than the one that suits the device; `None`: that one.
+    fn set_mapping(&mut self, _mapping: Option<Mapping>) {}
+
+    /// Whether the fused kernels gather f16.
+    fn halves(&self) -> bool {
+        false
     }
 
     /// Whether the fused kernels are faster here than those that they fuse.

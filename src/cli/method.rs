@@ -6,7 +6,7 @@ use super::args::{key_value, one_of, threads};
 use super::help;
 use super::render::Renderer;
 use crate::backend::{Backend, DeviceChoice, OpenOptions, open};
-use crate::config::{Kernels, Loss, ModelKind, Reg, RegScaling, TrainConfig};
+use crate::config::{Kernels, Loss, ModelKind, Precision, Reg, RegScaling, TrainConfig};
 use crate::error::Result;
 use crate::event::{Event, Observer};
 
@@ -64,9 +64,13 @@ pub(super) struct Method {
     #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true)]
     reg_bias: Option<f64>,
 
-    /// Which kernels train: fused where they can, or those that are written to be read [default: auto]
+    /// Which kernels train: fused where they can, or those that are written to be read; a GPU may give a row to an invocation or to a group of lanes [default: auto]
     #[arg(long, value_name = "KERNELS", hide_short_help = true, default_value = "auto", hide_default_value = true, value_parser = one_of(&Kernels::ALL, Kernels::name))]
     kernels: Kernels,
+
+    /// In which precision the fused kernels gather the other side's factors: f16 is for GPUs [default: f32]
+    #[arg(long, value_name = "PRECISION", hide_short_help = true, default_value = "f32", hide_default_value = true, value_parser = one_of(&Precision::ALL, Precision::name))]
+    precision: Precision,
 
     /// Don't clip predictions to the range of the ratings
     #[arg(long)]
@@ -105,6 +109,7 @@ impl Method {
             clip: !self.no_clip,
             average: self.average,
             kernels: self.kernels,
+            precision: self.precision,
             ..TrainConfig::default()
         }
     }

@@ -74,6 +74,8 @@ pub struct Setup<'a> {
     pub fuses: bool,
     /// Whether it gathers variances beside factors.
     pub spreads: bool,
+    /// Whether fused kernels gather f16.
+    pub half: bool,
     /// Clip predictions of the held parts.
     pub clip: bool,
     /// The training ratings, without duplicates.
@@ -200,9 +202,11 @@ impl Problem {
         };
         let sizes = [train.users.len() + 1, train.items.len() + 1];
         let longest = known.user_counts.iter().chain(&known.item_counts).max().copied().unwrap_or(0);
+        backend.set_mapping(setup.kernels.mapping());
         let fused = chunks::fused(setup, width, sizes, longest, &limits, backend)?;
         let (shards, cut) = if fused {
-            (Shards { users: vec![0..sizes[0]], items: vec![0..sizes[1]] }, Vec::new())
+            let [users, items] = sizes.map(|rows| std::iter::once(0..rows).collect());
+            (Shards { users, items }, Vec::new())
         } else {
             let (mut by_user, order) = train.by_user();
             let ratings: Vec<f32> = order.iter().map(|&p| standard.target(train.value[p as usize])).collect();

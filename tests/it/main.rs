@@ -33,6 +33,7 @@ mod kernels;
 mod kernels_best;
 mod kernels_gather;
 mod kernels_mask;
+mod kernels_rows;
 mod kernels_search;
 mod kernels_sgd;
 mod kernels_steps;

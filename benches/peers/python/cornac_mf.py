@@ -1,4 +1,4 @@
-"""cornac's MF: learning rate .01, penalty .02."""
+"""cornac's MF, learning rate .01."""
 
 from collections import OrderedDict
 
@@ -24,7 +24,7 @@ def train(job):
         k=job["rank"],
         max_iter=job["epochs"],
         learning_rate=0.01,
-        lambda_reg=0.02,
+        lambda_reg=job["lambda"],
         num_threads=job["threads"],
         seed=job["seed"],
         early_stop=False,

@@ -1,4 +1,4 @@
-"""Surprise's SVD: learning rate .01, penalty .1."""
+"""Surprise's SVD, learning rate .01."""
 
 from collections import defaultdict
 
@@ -19,7 +19,7 @@ trainset = Trainset(
 
 def train(job):
     model = SVD(
-        n_factors=job["rank"], n_epochs=job["epochs"], lr_all=0.01, reg_all=0.1, random_state=job["seed"]
+        n_factors=job["rank"], n_epochs=job["epochs"], lr_all=0.01, reg_all=job["lambda"], random_state=job["seed"]
     )
     _, done = timed(lambda: model.fit(trainset))
     # Its predictions are clipped.

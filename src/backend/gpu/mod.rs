@@ -18,6 +18,7 @@ use self::device::Device;
 use self::pipeline::Pipelines;
 use super::{Backend, Buffer};
 use crate::error::{Error, Result};
+use crate::kernel::template::{Mapping, Rows, Variant};
 use crate::kernel::{Dispatch, Element};
 
 /// Submissions that may wait on the device before the host waits for the oldest.
@@ -34,6 +35,8 @@ pub struct GpuBackend {
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     staging: Option<wgpu::Buffer>,
     submissions: u64,
+    /// How lanes share the rows of a fused kernel.
+    mapping: Mapping,
 }
 
 impl GpuBackend {
@@ -45,6 +48,7 @@ impl GpuBackend {
         let device = Device::open(adapter, options)?;
         let pipelines = Pipelines::new(&device)?;
         Ok(Self {
+            mapping: device.mapping,
             device,
             pipelines,
             buffers: Vec::new(),
@@ -130,6 +134,12 @@ impl GpuBackend {
         copied.map_err(|e: wgpu::MapRangeError| self.device.failed(&format!("a read failed: {e}")))
     }
 
+    /// What a kernel's template is filled in for.
+    fn variant(&self, rows: &Rows) -> Variant {
+        let wide = if self.device.subgroups { Mapping::Lanes } else { Mapping::SharedLanes };
+        Variant::new(self.mapping, wide, self.device.max_invocations, rows)
+    }
+
     /// The device's buffer behind a handle.
     fn buffer(&self, buffer: Buffer) -> Result<&wgpu::Buffer> {
         find(&self.buffers, buffer)
@@ -158,6 +168,29 @@ impl Backend for GpuBackend {
 
     fn max_work(&self) -> u64 {
         self.device.max_work
+    }
+
+    fn long_row(&self) -> usize {
+        self.mapping.long_row()
+    }
+
+    fn max_row(&self, lanes: usize) -> u64 {
+        // Those of a dispatch fit 32 bits.
+        let lanes = u32::try_from(lanes).unwrap_or(u32::MAX);
+        let rows = Rows { count: 0, long: 0, lanes, spread: true, half: false };
+        limits::max_row(self.device.max_loop, self.variant(&rows).groups())
+    }
+
+    fn set_mapping(&mut self, mapping: Option<Mapping>) {
+        self.mapping = match mapping {
+            None => self.device.mapping,
+            Some(Mapping::Lanes) if !self.device.subgroups => Mapping::SharedLanes,
+            Some(mapping) => mapping,
+        };
+    }
+
+    fn halves(&self) -> bool {
+        self.device.halves
     }
 
     fn alloc(&mut self, purpose: &str, element: Element, len: usize) -> Result<Buffer> {
@@ -241,9 +274,14 @@ impl Backend for GpuBackend {
         self.pipelines.write_params(&self.device, &params)?;
         let mut ready = Vec::with_capacity(recording.len());
         for step in recording {
-            let grid = grid(step.workgroups(), self.device.max_workgroups)
+            let variant = step.rows().map(|rows| self.variant(rows));
+            let workgroups = match (variant, step.rows()) {
+                (Some(variant), Some(rows)) => variant.workgroups(rows),
+                _ => step.workgroups(),
+            };
+            let grid = grid(workgroups, self.device.max_workgroups)
                 .ok_or_else(|| Error::Internal(format!("{}: grid too large", step.kernel().name)))?;
-            ready.push((self.pipelines.prepare(&self.device, step, &self.buffers)?, grid));
+            ready.push((self.pipelines.prepare(&self.device, step, variant, &self.buffers)?, grid));
         }
         for steps in cut(recording, self.device.max_work) {
             // What was cut off before goes to the device; the last piece stays open.

@@ -37,19 +37,20 @@ pub fn libmf(name: Name<'_>, options: &Options) -> Result<Figure, Failure> {
 }
 
 pub fn surprise(name: Name<'_>, options: &Options) -> Result<Figure, Failure> {
-    trained(name, options, "surprise_svd", &[20, 30, 50], Bar::AtLeast(100.0))
+    trained(name, options, "surprise_svd", &[0.02, 0.05, 0.1], &[20, 30, 50], Bar::AtLeast(100.0))
 }
 
 pub fn cornac(name: Name<'_>, options: &Options) -> Result<Figure, Failure> {
     let epochs: Vec<u32> = (2..=30).step_by(2).collect();
-    trained(name, options, "cornac_mf", &epochs, Bar::AtLeast(3.0))
+    trained(name, options, "cornac_mf", &[0.02, 0.05], &epochs, Bar::AtLeast(3.0))
 }
 
-/// As [`libmf`], of a script with one setting, tried with these numbers of epochs.
+/// As [`libmf`], of a script, tried with these λ and numbers of epochs.
 fn trained(
     name: Name<'_>,
     options: &Options,
     script: &str,
+    lambdas: &[f64],
     epochs: &[u32],
     bar: Bar,
 ) -> Result<Figure, Failure> {
@@ -57,13 +58,14 @@ fn trained(
     let mut peer = Peer::python(script, &folder, options)?;
     let job = Job { work: "train".to_owned(), rank: name.rank, threads: options.threads, ..Job::default() };
     let best = remembered(name, options, || {
-        let run = |&epochs: &u32| {
-            let done = peer.run(&Job { epochs, ..job.clone() })?;
-            Ok(Best { lambda: 0.0, epochs, rmse: done.rmse })
+        let settings = lambdas.iter().flat_map(|&lambda| epochs.iter().map(move |&epochs| (lambda, epochs)));
+        let run = |(lambda, epochs)| {
+            let done = peer.run(&Job { lambda, epochs, ..job.clone() })?;
+            Ok(Best { lambda, epochs, rmse: done.rmse })
         };
-        epochs.iter().map(run).collect()
+        settings.map(run).collect()
     })?;
-    compare(name, options, peer, Job { epochs: best.epochs, ..job }, best, bar)
+    compare(name, options, peer, Job { epochs: best.epochs, lambda: best.lambda, ..job }, best, bar)
 }
 
 /// The least RMSE of a sweep, the first of equals; from the last call's file unless `--fresh`.
@@ -106,10 +108,10 @@ fn compare(
     let theirs = Job { work: "train".to_owned(), ..theirs };
     let turns = Turns::take(options.turns, || peer.run(&theirs), || ours.run(&job))?;
     let what = format!(
-        "to RMSE {:.4}: {} epochs{} (clipped {:.4}) / {} epochs ({:.4})",
+        "to RMSE {:.4}: {} epochs, λ {} (clipped {:.4}) / {} epochs ({:.4})",
         best.rmse,
         best.epochs,
-        if best.lambda > 0.0 { format!(", λ {}", best.lambda) } else { String::new() },
+        best.lambda,
         turns.last[0].clipped,
         at + 1,
         turns.last[1].rmse,
