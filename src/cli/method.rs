@@ -91,6 +91,10 @@ pub(super) struct Device {
     /// Cut the data into buffers of at most this many bytes, as on a small GPU
     #[arg(long, value_name = "BYTES", hide_short_help = true)]
     max_buffer_bytes: Option<u64>,
+
+    /// Take at most this many bytes of a GPU's memory: what does not fit is streamed
+    #[arg(long, value_name = "BYTES", hide_short_help = true)]
+    max_memory_bytes: Option<u64>,
 }
 
 impl Method {
@@ -118,8 +122,7 @@ impl Method {
 impl Device {
     /// Opens the device and says where the pick may surprise.
     pub(super) fn open(&self, renderer: &mut Renderer<'_>) -> Result<Box<dyn Backend>> {
-        let options = OpenOptions { threads: self.threads, max_buffer_bytes: self.max_buffer_bytes };
-        let opened = open(self.device, &options)?;
+        let opened = open(self.device, &self.options())?;
         if let Some(notice) = opened.notice {
             renderer.event(&Event::Notice(notice));
         }
@@ -132,8 +135,15 @@ impl Device {
         const FEW: u64 = 1 << 34;
         let few = self.device == DeviceChoice::Auto && products < FEW;
         let choice = if few { DeviceChoice::Cpu } else { self.device };
-        let options = OpenOptions { threads: self.threads, max_buffer_bytes: self.max_buffer_bytes };
-        Ok(open(choice, &options)?.backend)
+        Ok(open(choice, &self.options())?.backend)
+    }
+
+    fn options(&self) -> OpenOptions {
+        OpenOptions {
+            threads: self.threads,
+            max_buffer_bytes: self.max_buffer_bytes,
+            max_memory_bytes: self.max_memory_bytes,
+        }
     }
 
     /// Reading and preparing take no more threads than training.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rayon::prelude::*;
 
 use super::{Limits, Setup, Standard};
-use crate::backend::{Backend, Buffer};
+use crate::backend::{Backend, Buffer, Ledger};
 use crate::config::Kernels;
 use crate::data::{Known, Side};
 use crate::error::{Error, Result};
@@ -105,10 +105,46 @@ impl Chunks {
         let train = setup.train;
         let targets: Vec<f32> = train.value.par_iter().map(|&rating| standard.target(rating)).collect();
         let sides = [
-            upload(&known.user_counts, &train.user, &train.item, &targets, limits, backend)?,
-            upload(&known.item_counts, &train.item, &train.user, &targets, limits, backend)?,
+            upload(setup, &known.user_counts, &train.user, &train.item, &targets, limits, backend)?,
+            upload(setup, &known.item_counts, &train.item, &train.user, &targets, limits, backend)?,
         ];
         drop(targets);
+        Self::around(sides, setup, known, backend)
+    }
+
+    /// Asks a ledger for the same.
+    pub(super) fn sketch(
+        setup: &Setup<'_>,
+        known: &Known,
+        limits: &Limits,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<Self> {
+        let mut side = |counts: &[u64]| -> Result<Vec<Chunk>> {
+            let offsets = offsets(counts);
+            let mut chunks = Vec::new();
+            for range in cut(&offsets, most_cells(setup, limits)) {
+                let cells = 2 * (offsets[range.end] - offsets[range.start]).max(1) as usize;
+                let long = 0; // no kernel runs
+                let rows = ledger.alloc("rows", Element::U32, 2 * range.len() + 1)?;
+                let cells = match setup.page_bytes {
+                    Some(_) => ledger.streamed("cells", Element::U32, cells)?,
+                    None => ledger.alloc("cells", Element::U32, cells)?,
+                };
+                chunks.push(Chunk { first: range.start, rows, cells, long });
+            }
+            Ok(chunks)
+        };
+        let sides = [side(&known.user_counts)?, side(&known.item_counts)?];
+        Self::around(sides, setup, known, ledger)
+    }
+
+    /// With the buffers beside the cells.
+    fn around(
+        sides: [Vec<Chunk>; 2],
+        setup: &Setup<'_>,
+        known: &Known,
+        backend: &mut dyn Backend,
+    ) -> Result<Self> {
         let lanes = lanes(setup, backend);
         // The unknown's row has no cell.
         let [users, items] = [&known.user_counts, &known.item_counts].map(|counts| counts.len() + 1);
@@ -143,8 +179,27 @@ fn cut(offsets: &[u64], most: u64) -> Vec<Range<usize>> {
     pieces
 }
 
+/// The most cells of a chunk, but for one row alone.
+fn most_cells(setup: &Setup<'_>, limits: &Limits) -> u64 {
+    let bytes = setup.page_bytes.map_or(limits.bytes, |page| page.min(limits.bytes));
+    (bytes / 8).min(limits.cells as u64).max(1)
+}
+
+/// Where the cells of each row begin, and of the unknown's, which has none: `[rows + 2]`.
+fn offsets(counts: &[u64]) -> Vec<u64> {
+    let mut total = 0;
+    let sums = counts.iter().map(|n| {
+        total += n;
+        total
+    });
+    let mut offsets: Vec<u64> = std::iter::once(0).chain(sums).collect();
+    offsets.push(total);
+    offsets
+}
+
 /// A side's chunks: `rows` of each rating, `others` its row on the other side.
 fn upload(
+    setup: &Setup<'_>,
     counts: &[u64],
     rows: &[u32],
     others: &[u32],
@@ -152,16 +207,9 @@ fn upload(
     limits: &Limits,
     backend: &mut dyn Backend,
 ) -> Result<Vec<Chunk>> {
-    let mut total = 0;
-    let sums = counts.iter().map(|n| {
-        total += n;
-        total
-    });
-    let mut offsets: Vec<u64> = std::iter::once(0).chain(sums).collect();
-    offsets.push(total); // the unknown's row
+    let offsets = offsets(counts);
     let cells = scatter(&offsets, rows, others, targets);
-    let most = (limits.bytes / 8).min(limits.cells as u64).max(1);
-    let ranges = cut(&offsets, most);
+    let ranges = cut(&offsets, most_cells(setup, limits));
     let mut chunks = Vec::with_capacity(ranges.len());
     let mut cells = Some(cells);
     for range in &ranges {
@@ -182,7 +230,10 @@ fn upload(
             first: range.start,
             long,
             rows: backend.adopt("rows", Element::U32, rows)?,
-            cells: backend.adopt("cells", Element::U32, mine)?,
+            cells: match setup.page_bytes {
+                Some(_) => backend.stream("cells", Element::U32, mine)?,
+                None => backend.adopt("cells", Element::U32, mine)?,
+            },
         });
     }
     Ok(chunks)

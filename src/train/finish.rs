@@ -35,10 +35,11 @@ impl Run<'_, '_> {
     /// The model of the factors as they are, which are those of the epoch `kept`;
     /// `None` if they are not finite.
     pub(super) fn model(&mut self, kept: Epoch, best_epoch: Option<u32>) -> Result<Option<Model>> {
-        let wide = self.problem.read_factors(Side::Users, self.backend)?;
-        let (user_factors, user_bias) = self.problem.split_bias(Side::Users, &wide);
-        let wide = self.problem.read_factors(Side::Items, self.backend)?;
-        let (item_factors, item_bias) = self.problem.split_bias(Side::Items, &wide);
+        let mut split = |role| -> Result<(Vec<f32>, Vec<f32>)> {
+            Ok(self.problem.split_bias(role, &self.problem.read_factors(role, self.backend)?))
+        };
+        let (user_factors, user_bias) = split(Side::Users)?;
+        let (item_factors, item_bias) = split(Side::Items)?;
         let all = [&user_factors, &item_factors, &user_bias, &item_bias];
         if !all.into_iter().flatten().all(|x| x.is_finite()) {
             return Ok(None);

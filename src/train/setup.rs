@@ -24,6 +24,7 @@ pub(crate) fn setup<'a>(config: &Checked, data: &'a Dataset) -> Setup<'a> {
         kernels: written.kernels,
         fuses: config.spec.fuses,
         spreads: config.reg == Reg::Auto,
+        page_bytes: None,
         half: written.precision == Precision::F16,
         clip: written.clip,
         train: &data.train,

@@ -44,6 +44,7 @@ mod magnitudes;
 mod manifest;
 mod metrics;
 mod model_size;
+mod plan;
 mod properties;
 mod readme;
 mod resume;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::limits::{self, missing};
 use super::pipeline::MAX_PARAMS;
-use crate::backend::MAX_BUFFER_BYTES;
+use crate::backend::{DeviceMemory, MAX_BUFFER_BYTES, Residence};
 use crate::data::text::one_line;
 use crate::error::{Error, Result};
 use crate::kernel::template::{GROUP, Mapping};
@@ -98,6 +98,7 @@ pub(super) struct Device {
     pub(super) staging_bytes: u64,
     /// Distance between two steps' parameters in the uniform buffer.
     pub(super) uniform_stride: usize,
+    residence: Residence,
     timeout: Duration,
     /// Bytes of the buffers that live.
     held: AtomicU64,
@@ -172,6 +173,7 @@ impl Device {
             max_work: options.max_work.unwrap_or(limits::max_work(info.device_type)),
             staging_bytes: options.staging_bytes.unwrap_or(STAGING_BYTES),
             uniform_stride,
+            residence: limits::residence(info.device_type),
             timeout: options.timeout.unwrap_or(TIMEOUT),
             held: AtomicU64::new(0),
             trouble,
@@ -243,6 +245,13 @@ impl Device {
         })?;
         self.held.fetch_add(bytes, Ordering::Relaxed);
         Ok(buffer)
+    }
+
+    /// Its memory; what is free of it only where an option says how much it is.
+    pub(super) fn memory(&self) -> DeviceMemory {
+        let held = self.held.load(Ordering::Relaxed);
+        let available = self.max_memory_bytes.map(|most| most.saturating_sub(held));
+        DeviceMemory { residence: self.residence, available }
     }
 
     /// Counts a buffer that is dropped.

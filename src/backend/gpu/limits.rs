@@ -1,5 +1,6 @@
 //! What an adapter must have, and what its kind can take at a time.
 
+use crate::backend::Residence;
 use crate::kernel::template::Mapping;
 use crate::kernel::{KERNELS, WORKGROUP};
 
@@ -24,6 +25,14 @@ pub(super) fn max_loop(kind: wgpu::DeviceType) -> u64 {
 /// Work of a submission. Systems reset a GPU that shows no picture for long, Windows after 2 s.
 pub(super) fn max_work(kind: wgpu::DeviceType) -> u64 {
     if kind == wgpu::DeviceType::DiscreteGpu { DISCRETE_WORK } else { WORK }
+}
+
+/// Whose memory buffers are in.
+pub(super) fn residence(kind: wgpu::DeviceType) -> Residence {
+    match kind {
+        wgpu::DeviceType::Cpu | wgpu::DeviceType::IntegratedGpu => Residence::Computer,
+        _ => Residence::Device,
+    }
 }
 
 /// The most cells of a row that none of a workgroup's groups takes too many loops for: it walks
