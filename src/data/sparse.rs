@@ -157,8 +157,9 @@ impl Cells {
 
     /// The cells of a row: column and value.
     pub(crate) fn row(&self, row: usize) -> impl ExactSizeIterator<Item = (u32, f32)> {
-        let range = rows_of(&self.offsets, &(row..row + 1)).next().unwrap_or_default();
-        let cells = self.cells.get(range).unwrap_or_default();
+        let ends = self.offsets.get(row).zip(self.offsets.get(row + 1));
+        let cells = ends.and_then(|(&start, &end)| self.cells.get(start as usize..end as usize));
+        let cells = cells.unwrap_or_default();
         cells.iter().map(|&cell| ((cell >> 32) as u32, f32::from_bits(cell as u32)))
     }
 }
