@@ -195,7 +195,9 @@ fn memory_that_ends_is_told_with_what_was_needed() {
                     let text = error.to_string();
                     assert_eq!(error.exit_code(), 71, "{text}");
                     assert!(
-                        text.contains("bytes needed") && text.contains(&format!("at most {most}")),
+                        text.contains("bytes needed")
+                            && text.contains("with the ratings streamed")
+                            && text.contains("bytes are free"),
                         "{text}"
                     );
                     let Error::OutOfMemory { needed, .. } = error else { panic!("{text}") };

@@ -68,6 +68,15 @@ pub(super) fn missing(limits: &wgpu::Limits) -> Option<String> {
     Some(format!("the kernels need {needed} {what}, this adapter has {has}"))
 }
 
+/// Spreads workgroups over two dimensions of at most `max` each: `x·y ≥ workgroups`.
+pub(super) fn grid(workgroups: u32, max: u32) -> Option<(u32, u32)> {
+    if workgroups <= max {
+        return Some((workgroups, 1));
+    }
+    let y = workgroups.div_ceil(max);
+    (y <= max).then(|| (workgroups.div_ceil(y), y))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +91,20 @@ mod tests {
         );
         // WebGL 2 has no compute shaders at all.
         assert!(missing(&wgpu::Limits::downlevel_webgl2_defaults()).is_some());
+    }
+
+    #[test]
+    fn a_grid_covers_every_workgroup_within_the_limit() {
+        for max in [1u32, 2, 7, 65_535] {
+            for workgroups in [0u32, 1, 2, 3, 4, 6, 7, 8, 48, 49, 50, 65_535, 65_536, 1_000_000, u32::MAX] {
+                match grid(workgroups, max) {
+                    Some((x, y)) => {
+                        assert!(x <= max && y <= max, "{workgroups} within {max}");
+                        assert!(u64::from(x) * u64::from(y) >= u64::from(workgroups));
+                    }
+                    None => assert!(u64::from(workgroups) > u64::from(max) * u64::from(max)),
+                }
+            }
+        }
     }
 }

@@ -366,7 +366,7 @@ impl Backend for GpuBackend {
                 (Some(variant), Some(rows)) => variant.workgroups(rows),
                 _ => step.workgroups(),
             };
-            let grid = grid(workgroups, self.device.max_workgroups)
+            let grid = limits::grid(workgroups, self.device.max_workgroups)
                 .ok_or_else(|| Error::Internal(format!("{}: grid too large", step.kernel().name)))?;
             ready.push((self.pipelines.prepare(&self.device, step, variant, &self.buffers)?, grid));
         }
@@ -377,34 +377,5 @@ impl Backend for GpuBackend {
             self.pages.forget();
         }
         played
-    }
-}
-
-/// Spreads workgroups over two dimensions of at most `max` each: `x·y ≥ workgroups`.
-fn grid(workgroups: u32, max: u32) -> Option<(u32, u32)> {
-    if workgroups <= max {
-        return Some((workgroups, 1));
-    }
-    let y = workgroups.div_ceil(max);
-    (y <= max).then(|| (workgroups.div_ceil(y), y))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::grid;
-
-    #[test]
-    fn a_grid_covers_every_workgroup_within_the_limit() {
-        for max in [1u32, 2, 7, 65_535] {
-            for workgroups in [0u32, 1, 2, 3, 4, 6, 7, 8, 48, 49, 50, 65_535, 65_536, 1_000_000, u32::MAX] {
-                match grid(workgroups, max) {
-                    Some((x, y)) => {
-                        assert!(x <= max && y <= max, "{workgroups} within {max}");
-                        assert!(u64::from(x) * u64::from(y) >= u64::from(workgroups));
-                    }
-                    None => assert!(u64::from(workgroups) > u64::from(max) * u64::from(max)),
-                }
-            }
-        }
     }
 }

@@ -33,10 +33,20 @@ pub(super) const DAYS: &[Day] = &[
         ]),
     },
     Day {
-        case: "the device's memory ends",
-        behaviour: "bytes needed in all and those that are held; what to pass instead",
-        codes: "71",
-        proof: Tests(&["lost::memory_that_ends_is_told_with_what_was_needed"]),
+        case: "more memory is needed than there is, where the system or the device tells",
+        behaviour: "refused before training takes any, with the bytes needed and those that are free; ratings that a \
+                    device can't hold beside the factors are streamed, with a notice",
+        codes: "71; 0",
+        proof: Tests(&[
+            "lost::memory_that_ends_is_told_with_what_was_needed",
+            "cli::plan::train_streams_or_refuses_by_the_numbers_of_the_plan",
+        ]),
+    },
+    Day {
+        case: "the device's memory ends all the same",
+        behaviour: "the ratings are streamed, with a notice; or bytes needed, and what to pass instead",
+        codes: "0; 71",
+        proof: Tests(&["plan::a_device_that_hides_how_little_memory_it_has_gets_the_ratings_streamed"]),
     },
     Day {
         case: "the device is lost, or a kernel hangs",
