@@ -98,6 +98,8 @@ impl Run {
             kernels,
             fuses: spec.fuses,
             spreads: spec.learns,
+            page_bytes: None,
+            half: false,
             clip: true,
             train: ratings,
             valid: None,

@@ -35,8 +35,8 @@ fn main() -> Result<(), Failure> {
         }
         ["time", file] => time(file, None, RUNS),
         ["time", file, runs] => time(file, None, runs.parse()?),
-        ["cached", file, folder] => time(file, Some(Cache::new(folder)), RUNS),
-        ["cached", file, folder, runs] => time(file, Some(Cache::new(folder)), runs.parse()?),
+        ["cached", file, folder] => time(file, Some(&Cache::new(folder)), RUNS),
+        ["cached", file, folder, runs] => time(file, Some(&Cache::new(folder)), runs.parse()?),
         // As a bench among others there is nothing to do: the file decides what is measured.
         _ => {
             println!("loading: pass plant FILE, time FILE or cached FILE FOLDER");
@@ -60,15 +60,15 @@ fn plant(file: &str, [users, items, count]: [usize; 3]) -> Result<(), Failure> {
     Ok(out.flush()?)
 }
 
-fn time(file: &str, cache: Option<Cache>, runs: usize) -> Result<(), Failure> {
+fn time(file: &str, cache: Option<&Cache>, runs: usize) -> Result<(), Failure> {
     let options = ReadOptions::default();
-    if let Some(cache) = &cache {
+    if let Some(cache) = cache {
         cache.read_ratings([file], &options)?; // from now on it is there
     }
     let (mut read, mut index, mut sizes) = (Vec::new(), Vec::new(), [0; 3]);
     for _ in 0..runs {
         let start = Instant::now();
-        let ratings = match &cache {
+        let ratings = match cache {
             Some(cache) => cache.read_ratings([file], &options)?.0,
             None => read_ratings([file], &options)?,
         };

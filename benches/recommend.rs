@@ -5,9 +5,6 @@
 //! ratings of the size of MovieLens 1M and on a large catalogue. Both ways use
 //! all threads (`RAYON_NUM_THREADS` says how many) and must give the same lists.
 //! The best of five runs counts. A product is one of `u·v`, or a bias.
-//!
-//! `-- --cpu MODEL` makes the lists once more for every line that it reads, on the CPU and without
-//! the scan, and prints the seconds and all items: what `recommend_peer.py` talks to.
 
 #![expect(clippy::print_stdout, reason = "the table is the result")]
 
@@ -30,15 +27,10 @@ const RUNS: u32 = 5;
 const N: usize = 10;
 
 fn main() -> Result<(), Failure> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(at) = arguments.iter().position(|argument| argument == "--cpu") {
-        let model = arguments.get(at + 1).ok_or("pass a model")?;
-        return answer(&Model::load(Path::new(model))?);
-    }
     println!("| users × items × rank | way | seconds | G products/s | ratio | scanned |");
     println!("|---|---|--:|--:|--:|--:|");
-    let files: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    for &file in &files {
+    let files: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    for file in &files {
         measure(&Model::load(Path::new(file))?)?;
     }
     if files.is_empty() {
@@ -86,27 +78,6 @@ fn measure(model: &Model) -> Result<(), Failure> {
             return Err(format!("{name}: the lists differ from the scan's").into());
         }
         line(name, seconds, scan, scanned);
-    }
-    Ok(())
-}
-
-/// Lists for all users, timed, once for every line of standard input.
-fn answer(model: &Model) -> Result<(), Failure> {
-    let predictor = model.predictor();
-    let users: Vec<u32> = (0..model.users.len() as u32).collect();
-    let mut backend = open(DeviceChoice::Cpu, &OpenOptions::default())?.backend;
-    for line in std::io::stdin().lines() {
-        line?;
-        let start = Instant::now();
-        let mut lists = Lists::new();
-        let query = TopN { n: N, ..TopN::default() };
-        predictor.top_n(&users, &query, &mut *backend, |block| {
-            lists.extend(block.iter().map(|list| list.items.clone()));
-            Ok(())
-        })?;
-        let seconds = start.elapsed().as_secs_f64();
-        let items: Vec<u32> = lists.iter().flatten().map(|best| best.item).collect();
-        println!("{}", serde_json::json!({ "seconds": seconds, "items": items }));
     }
     Ok(())
 }

@@ -3,8 +3,8 @@
 //   packed[r] = factors[r, 0..rank], zeros up to `lanes`, and the variances likewise
 //   tails[r]  = the bias and its variance, behind all rows
 //
-// One invocation an element of the result.
-// Writes: packed, each element by its own invocation.
+// all as the bits of f32. One invocation a word of the result.
+// Writes: packed, each word by its own invocation.
 
 override WORKGROUP: u32 = 64u;
 
@@ -20,7 +20,17 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(1) @binding(0) var<storage, read> factors: array<f32>;   // [rows, width]
 @group(1) @binding(1) var<storage, read> variances: array<f32>; // [rows, width]
-@group(1) @binding(2) var<storage, read_write> packed: array<f32>; // [rows, 1 or 2, lanes], [rows, 2]
+@group(1) @binding(2) var<storage, read_write> packed: array<u32>; // [rows, 1 or 2, lanes], [rows, 2]
+
+fn value(row: u32, f: u32, limit: u32, variance: bool) -> f32 {
+    if f >= limit || (variance && params.spread == 0u) {
+        return 0.0;
+    }
+    if variance {
+        return variances[row * params.width + f];
+    }
+    return factors[row * params.width + f];
+}
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -28,30 +38,19 @@ fn main(
     @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let element = (group.y * groups.x + group.x) * WORKGROUP + lane;
-    let stride = params.lanes * (1u + params.spread);
+    let word = (group.y * groups.x + group.x) * WORKGROUP + lane;
+    let plane = params.lanes;
+    let stride = plane * (1u + params.spread);
     let body = params.rows * stride;
-    if element >= body + 2u * params.rows {
+    if word >= body + 2u * params.rows {
         return;
     }
-    var row = element / stride;
-    var f = element % params.lanes;
-    var part = (element % stride) / params.lanes;
-    var limit = params.rank;
-    if element >= body {
-        row = (element - body) / 2u;
-        part = (element - body) % 2u;
-        f = params.bias;
-        limit = params.width;
+    if word >= body {
+        let tail = word - body;
+        packed[word] = bitcast<u32>(value(tail / 2u, params.bias, params.width, tail % 2u == 1u));
+        return;
     }
-    var value = 0.0;
-    if f < limit && part <= params.spread {
-        let place = row * params.width + f;
-        if part == 0u {
-            value = factors[place];
-        } else {
-            value = variances[place];
-        }
-    }
-    packed[element] = value;
+    let row = word / stride;
+    let variance = word % stride >= plane;
+    packed[word] = bitcast<u32>(value(row, word % plane, params.rank, variance));
 }

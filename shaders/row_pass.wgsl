@@ -5,11 +5,8 @@
 //   H = Σ x² + ρ;  d = (Σ e·x − ρ·w) / H;  α = Σ H·d² / (Σ (x·d)² + Σ ρ·d²)
 //   energy[r] = Σ e² + Σ ρ·w²;  w ← w + α·d;  cost[r] = Σ ρ·w²
 //
-// the bias is one more column, whose x is κ in every cell. One workgroup a row.
-// Writes: factors[r], energy[r], cost[r], by workgroup r.
-
-override WORKGROUP: u32 = 64u;
-override MAX_LANES: u32 = 512u;
+// the bias is one more column, whose x is κ in every cell. A template: see lib/rows.wgsl.
+// Writes: factors[r], energy[r], cost[r], by the row's group.
 
 struct Params {
     count: u32,  // rows of the chunk
@@ -20,152 +17,112 @@ struct Params {
     lanes: u32,  // elements of a packed row of factors
     bias: u32,   // the column of the row's bias; ≥ width: none
     unit: f32,   // what the constant column holds
+    long: u32,   // rows that have a workgroup each
+    half: u32,   // 1: packed rows are f16, as the template knows
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(1) @binding(0) var<storage, read> rows: array<u32>;   // offsets [count + 1], order [count]
-@group(1) @binding(1) var<storage, read> cells: array<u32>;  // [cells, 2]
-@group(1) @binding(2) var<storage, read> packed: array<f32>; // see pack_rows
-@group(1) @binding(3) var<storage, read> penalty: array<f32>; // [rows]
+@group(1) @binding(0) var<storage, read> rows: array<u32>;         // offsets [count + 1], order [count]
+@group(1) @binding(1) var<storage, read> cells: array<vec2<u32>>;  // [cells]
+@group(1) @binding(2) var<storage, read> packed: array<vec4<u32>>;  // see pack_rows
+@group(1) @binding(3) var<storage, read> penalty: array<f32>;      // [rows]
 @group(1) @binding(4) var<storage, read_write> factors: array<f32>; // w, [rows, width]
 @group(1) @binding(5) var<storage, read_write> energy: array<f32>;  // [rows]
 @group(1) @binding(6) var<storage, read_write> cost: array<f32>;    // [rows]
 
-var<workgroup> parts: array<f32, WORKGROUP>;
-var<workgroup> others: array<u32, WORKGROUP>;
-var<workgroup> w: array<f32, MAX_LANES>;
-var<workgroup> first: array<f32, MAX_LANES>;
-var<workgroup> second: array<f32, MAX_LANES>;
-
-// The sum of `value` over the workgroup, in a fixed order.
-fn total(lane: u32, value: f32) -> f32 {
-    workgroupBarrier();
-    parts[lane] = value;
-    workgroupBarrier();
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        if lane < half {
-            parts[lane] += parts[lane + half];
-        }
-        workgroupBarrier();
-    }
-    return parts[0];
+struct Sums {
+    rho: f32,
+    above: vec4<f32>, // Σ H·d²
+    below: vec4<f32>, // Σ d²
+    size: vec4<f32>,  // Σ w²
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let place = group.y * groups.x + group.x;
-    if place >= params.count {
+// One block of the direction, and what it adds to the sums over columns.
+fn direction(g: vec4<f32>, h: vec4<f32>, w: vec4<f32>, sums: ptr<function, Sums>) -> vec4<f32> {
+    let d = select(vec4<f32>(), (g - (*sums).rho * w) / h, h > vec4<f32>());
+    (*sums).above = fma(h * d, d, (*sums).above);
+    (*sums).below = fma(d, d, (*sums).below);
+    (*sums).size = fma(w, w, (*sums).size);
+    return d;
+}
+
+fn store(row: u32, f: u32, x: f32) {
+    if f < params.rank {
+        factors[row * params.width + f] = x;
+    }
+}
+
+fn store_block(row: u32, block: u32, x: vec4<f32>) {
+    let f = 4u * block;
+    store(row, f, x.x);
+    store(row, f + 1u, x.y);
+    store(row, f + 2u, x.z);
+    store(row, f + 3u, x.w);
+}
+
+fn work(group: u32, lane: u32) {
+    if first_place(group) >= params.count {
         return;
     }
-    let local = rows[params.count + 1u + place];
-    let row = params.first + local;
-    let begin = rows[local];
-    let end = rows[local + 1u];
-    let base = row * params.width;
-    let lanes = params.lanes;
-    let stride = lanes;
-    let tails = params.others * stride;
-    let has_bias = params.bias < params.width;
-    var b = 0.0;
-    if has_bias {
-        b = factors[base + params.bias];
+    let place = place_of(group, lane);
+    var w = own_row(place);
+    var b = own_bias(place);
+    var g = Row();
+    var h = Row();
+    var errors = vec4<f32>(); // Σ e, Σ e²
+    for (var i = 0u; i < place.steps; i += UNROLL) {
+        let c0 = cell_at(place, i + 0u); // each cell
+        let e0 = c0.weight * (c0.rating - params.unit * (b + c0.tail.x) - total(dot_rows(w, c0.x), lane)); // each cell
+        add_scaled(&g, e0, c0.x); // each cell
+        add_squares(&h, c0.x); // each cell
+        errors += vec4<f32>(e0, e0 * e0, 0.0, 0.0); // each cell
     }
-    for (var f = lane; f < params.rank; f += WORKGROUP) {
-        w[f] = factors[base + f];
-        first[f] = 0.0;
-        second[f] = 0.0;
+    if place.joined {
+        g = join_row(g, lane);
+        h = join_row(h, lane);
+        errors = join(errors, lane);
     }
-    workgroupBarrier();
-    var errors = 0.0;
-    var squares = 0.0;
-    for (var start = begin; start < end; start += WORKGROUP) {
-        let p = start + lane;
-        if p < end {
-            let other = cells[2u * p];
-            var product = 0.0;
-            for (var f = 0u; f < params.rank; f++) {
-                product += w[f] * packed[other * stride + f];
-            }
-            let tail = tails + 2u * other;
-            let e = bitcast<f32>(cells[2u * p + 1u]) - product - params.unit * (b + packed[tail]);
-            errors += e;
-            squares += e * e;
-            parts[lane] = e;
-            others[lane] = other * stride;
-        }
-        workgroupBarrier();
-        let here = min(WORKGROUP, end - start);
-        for (var f = lane; f < params.rank; f += WORKGROUP) {
-            var g = first[f];
-            var h = second[f];
-            for (var c = 0u; c < here; c++) {
-                let x = packed[others[c] + f];
-                g += parts[c] * x;
-                h += x * x;
-            }
-            first[f] = g;
-            second[f] = h;
-        }
-        workgroupBarrier();
+    var sums = Sums();
+    if place.live {
+        sums.rho = penalty[place.row];
     }
-    errors = total(lane, errors);
-    squares = total(lane, squares);
-    let rho = penalty[row];
-    var size = 0.0;
-    var above = 0.0;
-    var below = 0.0;
-    for (var f = lane; f < params.rank; f += WORKGROUP) {
-        let h = second[f] + rho;
-        var d = 0.0;
-        if h > 0.0 {
-            d = (first[f] - rho * w[f]) / h;
-        }
-        first[f] = d;
-        size += w[f] * w[f];
-        above += h * d * d;
-        below += d * d;
-    }
-    let h_bias = f32(end - begin) * params.unit * params.unit + rho;
+    let rho = sums.rho;
+    var d = Row();
+    d.b0 = direction(g.b0, h.b0 + rho, w.b0, &sums); // each block
+    // The bias: a factor whose other side is the unit in every cell.
+    let h_bias = f32(place.count) * params.unit * params.unit + rho;
     var d_bias = 0.0;
-    if has_bias && h_bias > 0.0 {
-        d_bias = (params.unit * errors - rho * b) / h_bias;
+    if params.bias < params.width && h_bias > 0.0 {
+        d_bias = (params.unit * errors.x - rho * b) / h_bias;
     }
-    size = total(lane, size) + b * b;
-    above = total(lane, above) + h_bias * d_bias * d_bias;
-    below = rho * (total(lane, below) + d_bias * d_bias);
+    let above = total(sum_of(sums.above), lane) + h_bias * d_bias * d_bias;
+    let below = rho * (total(sum_of(sums.below), lane) + d_bias * d_bias);
+    let before = rho * (total(sum_of(sums.size), lane) + b * b);
 
-    var bent = 0.0;
-    for (var p = begin + lane; p < end; p += WORKGROUP) {
-        let other = cells[2u * p] * stride;
-        var product = params.unit * d_bias;
-        for (var f = 0u; f < params.rank; f++) {
-            product += first[f] * packed[other + f];
-        }
-        bent += product * product;
+    var bent = 0.0; // Σ (x·d)²
+    for (var i = 0u; i < place.steps; i += UNROLL) {
+        let c0 = cell_at(place, i + 0u); // each cell
+        let q0 = c0.weight * (params.unit * d_bias + total(dot_rows(d, c0.x), lane)); // each cell
+        bent = fma(q0, q0, bent); // each cell
     }
-    bent = total(lane, bent);
+    if place.joined {
+        bent = join(vec4<f32>(bent), lane).x;
+    }
     var alpha = 0.0;
     if bent + below > 0.0 {
         alpha = above / (bent + below);
     }
-    let before = size;
-    size = 0.0;
-    for (var f = lane; f < params.rank; f += WORKGROUP) {
-        let moved = w[f] + alpha * first[f];
-        factors[base + f] = moved;
-        size += moved * moved;
-    }
-    size = total(lane, size);
-    if lane == 0u {
-        let moved = b + alpha * d_bias;
-        if has_bias {
-            factors[base + params.bias] = moved;
+    add_scaled(&w, alpha, d);
+    b += alpha * d_bias;
+    let after = rho * (total(dot_rows(w, w), lane) + b * b);
+    if place.writes {
+        store_block(place.row, block_of(0u, place.part), w.b0); // each block
+        if place.part == 0u {
+            if params.bias < params.width {
+                factors[place.row * params.width + params.bias] = b;
+            }
+            energy[place.row] = errors.y + before;
+            cost[place.row] = after;
         }
-        energy[row] = squares + rho * before;
-        cost[row] = rho * (size + moved * moved);
     }
 }

@@ -8,11 +8,8 @@
 //   variances[r] = noise / H
 //   energy[r] = Σ e² + Σ (noise/H · (S1 + S2) + w²·S2) + κ²·Σ (variance of c): E[e²]
 //
-// the bias is one more column, whose x is κ in every cell. One workgroup a row.
-// Writes: factors[r], variances[r], energy[r], by workgroup r.
-
-override WORKGROUP: u32 = 64u;
-override MAX_LANES: u32 = 512u;
+// the bias is one more column, whose x is κ in every cell. A template: see lib/rows.wgsl.
+// Writes: factors[r], variances[r], energy[r], by the row's group.
 
 struct Params {
     count: u32,  // rows of the chunk
@@ -25,175 +22,166 @@ struct Params {
     unit: f32,   // what the constant column holds
     centered: u32, // 1: there are prior means m
     noise: f32,    // σ²
+    long: u32,   // rows that have a workgroup each
+    half: u32,   // 1: packed rows are f16, as the template knows
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(1) @binding(0) var<storage, read> rows: array<u32>;   // offsets [count + 1], order [count]
-@group(1) @binding(1) var<storage, read> cells: array<u32>;  // [cells, 2]
-@group(1) @binding(2) var<storage, read> packed: array<f32>; // see pack_rows
-@group(1) @binding(3) var<storage, read> means: array<f32>;  // m, [rows, width]
-@group(1) @binding(4) var<storage, read> prior: array<f32>;  // ρ, [width]
+@group(1) @binding(0) var<storage, read> rows: array<u32>;        // offsets [count + 1], order [count]
+@group(1) @binding(1) var<storage, read> cells: array<vec2<u32>>; // [cells]
+@group(1) @binding(2) var<storage, read> packed: array<vec4<u32>>;  // see pack_rows
+@group(1) @binding(3) var<storage, read> means: array<f32>;       // m, [rows, width]
+@group(1) @binding(4) var<storage, read> prior: array<f32>;       // ρ, [width]
 @group(1) @binding(5) var<storage, read_write> factors: array<f32>;   // w, [rows, width]
 @group(1) @binding(6) var<storage, read_write> variances: array<f32>; // [rows, width]
 @group(1) @binding(7) var<storage, read_write> energy: array<f32>;    // [rows]
 
-var<workgroup> parts: array<f32, WORKGROUP>;
-var<workgroup> others: array<u32, WORKGROUP>;
-var<workgroup> w: array<f32, MAX_LANES>;
-var<workgroup> first: array<f32, MAX_LANES>;
-var<workgroup> second: array<f32, MAX_LANES>;
-var<workgroup> third: array<f32, MAX_LANES>;
-
-// The sum of `value` over the workgroup, in a fixed order.
-fn total(lane: u32, value: f32) -> f32 {
-    workgroupBarrier();
-    parts[lane] = value;
-    workgroupBarrier();
-    for (var half = WORKGROUP / 2u; half > 0u; half /= 2u) {
-        if lane < half {
-            parts[lane] += parts[lane + half];
-        }
-        workgroupBarrier();
-    }
-    return parts[0];
+struct Sums {
+    row: u32,
+    above: vec4<f32>, // Σ H·d²
+    below: vec4<f32>, // Σ (S2 + ρ)·d²
+    part: vec4<f32>,  // Σ noise/H · (S1 + S2) + w²·S2
 }
 
-fn mean(place: u32) -> f32 {
-    if params.centered == 0u {
-        return 0.0;
+fn rho(f: u32) -> f32 {
+    // Columns beyond the rank hold nothing: any precision will do.
+    if f < params.rank {
+        return prior[f];
     }
-    return means[place];
+    return 1.0;
 }
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let place = group.y * groups.x + group.x;
-    if place >= params.count {
+fn mean(row: u32, f: u32) -> f32 {
+    if params.centered != 0u && f < params.width {
+        return means[row * params.width + f];
+    }
+    return 0.0;
+}
+
+fn mean_block(row: u32, f: u32) -> vec4<f32> {
+    return vec4<f32>(mean(row, f), mean(row, f + 1u), mean(row, f + 2u), mean(row, f + 3u));
+}
+
+fn store(row: u32, f: u32, w: f32) {
+    if f < params.rank {
+        factors[row * params.width + f] = w;
+    }
+}
+
+fn store_variance(row: u32, f: u32, variance: f32) {
+    if f < params.rank {
+        variances[row * params.width + f] = variance;
+    }
+}
+
+fn store_block(row: u32, block: u32, w: vec4<f32>) {
+    let f = 4u * block;
+    store(row, f, w.x);
+    store(row, f + 1u, w.y);
+    store(row, f + 2u, w.z);
+    store(row, f + 3u, w.w);
+}
+
+fn store_variances(row: u32, block: u32, x: vec4<f32>) {
+    let f = 4u * block;
+    store_variance(row, f, x.x);
+    store_variance(row, f + 1u, x.y);
+    store_variance(row, f + 2u, x.z);
+    store_variance(row, f + 3u, x.w);
+}
+
+// One block of the direction, and what it adds to the sums over columns.
+fn direction(g: vec4<f32>, s1: vec4<f32>, s2: vec4<f32>, w: vec4<f32>, block: u32, writes: bool, sums: ptr<function, Sums>) -> vec4<f32> {
+    let f = 4u * block;
+    let rhos = vec4<f32>(rho(f), rho(f + 1u), rho(f + 2u), rho(f + 3u));
+    // Padding has no mean: what `means` holds there is the bias.
+    let factor = vec4<u32>(f, f + 1u, f + 2u, f + 3u) < vec4<u32>(params.rank);
+    let m = select(vec4<f32>(), mean_block((*sums).row, f), factor);
+    let h = s1 + s2 + rhos;
+    let bent = h > vec4<f32>();
+    let d = select(vec4<f32>(), (g - s2 * w - rhos * (w - m)) / h, bent);
+    let variance = select(vec4<f32>(), params.noise / h, bent);
+    (*sums).above = fma(h * d, d, (*sums).above);
+    (*sums).below = fma((s2 + rhos) * d, d, (*sums).below);
+    (*sums).part += variance * (s1 + s2) + w * w * s2;
+    if writes {
+        store_variances((*sums).row, block, variance);
+    }
+    return d;
+}
+
+fn work(group: u32, lane: u32) {
+    if first_place(group) >= params.count {
         return;
     }
-    let local = rows[params.count + 1u + place];
-    let row = params.first + local;
-    let begin = rows[local];
-    let end = rows[local + 1u];
-    let base = row * params.width;
-    let lanes = params.lanes;
-    let stride = 2u * lanes;
-    let tails = params.others * stride;
-    let has_bias = params.bias < params.width;
-    var b = 0.0;
-    if has_bias {
-        b = factors[base + params.bias];
+    let place = place_of(group, lane);
+    var w = own_row(place);
+    var b = own_bias(place);
+    var g = Row();
+    var h = Row();
+    var s = Row();
+    var errors = vec4<f32>(); // Σ e, Σ e², Σ variance of c
+    for (var i = 0u; i < place.steps; i += UNROLL) {
+        let c0 = cell_at(place, i + 0u); // each cell
+        let e0 = c0.weight * (c0.rating - params.unit * (b + c0.tail.x) - total(dot_rows(w, c0.x), lane)); // each cell
+        add_scaled(&g, e0, c0.x); // each cell
+        add_squares(&h, c0.x); // each cell
+        add_row(&s, c0.t); // each cell
+        errors += vec4<f32>(e0, e0 * e0, c0.tail.y, 0.0); // each cell
     }
-    for (var f = lane; f < params.rank; f += WORKGROUP) {
-        w[f] = factors[base + f];
-        first[f] = 0.0;
-        second[f] = 0.0;
-        third[f] = 0.0;
+    if place.joined {
+        g = join_row(g, lane);
+        h = join_row(h, lane);
+        s = join_row(s, lane);
+        errors = join(errors, lane);
     }
-    workgroupBarrier();
-    var errors = 0.0;
-    var squares = 0.0;
-    var tail_variances = 0.0;
-    for (var start = begin; start < end; start += WORKGROUP) {
-        let p = start + lane;
-        if p < end {
-            let other = cells[2u * p];
-            var product = 0.0;
-            for (var f = 0u; f < params.rank; f++) {
-                product += w[f] * packed[other * stride + f];
-            }
-            let tail = tails + 2u * other;
-            let e = bitcast<f32>(cells[2u * p + 1u]) - product - params.unit * (b + packed[tail]);
-            errors += e;
-            squares += e * e;
-            tail_variances += packed[tail + 1u];
-            parts[lane] = e;
-            others[lane] = other * stride;
-        }
-        workgroupBarrier();
-        let here = min(WORKGROUP, end - start);
-        for (var f = lane; f < params.rank; f += WORKGROUP) {
-            var g = first[f];
-            var h = second[f];
-            var s = third[f];
-            for (var c = 0u; c < here; c++) {
-                let x = packed[others[c] + f];
-                g += parts[c] * x;
-                h += x * x;
-                s += packed[others[c] + lanes + f];
-            }
-            first[f] = g;
-            second[f] = h;
-            third[f] = s;
-        }
-        workgroupBarrier();
-    }
-    errors = total(lane, errors);
-    squares = total(lane, squares);
-    tail_variances = total(lane, tail_variances);
-    var part = 0.0;
-    var above = 0.0;
-    var below = 0.0;
-    for (var f = lane; f < params.width; f += WORKGROUP) {
-        var variance = 0.0;
-        if f < params.rank {
-            let h = second[f] + third[f] + prior[f];
-            var d = 0.0;
-            if h > 0.0 {
-                d = (first[f] - third[f] * w[f] - prior[f] * (w[f] - mean(base + f))) / h;
-                variance = params.noise / h;
-            }
-            first[f] = d;
-            part += variance * (second[f] + third[f]) + w[f] * w[f] * third[f];
-            above += h * d * d;
-            below += (third[f] + prior[f]) * d * d;
-        }
-        variances[base + f] = variance;
-    }
-    let data = f32(end - begin) * params.unit * params.unit;
+    var sums = Sums();
+    sums.row = place.row;
+    var d = Row();
+    d.b0 = direction(g.b0, h.b0, s.b0, w.b0, block_of(0u, place.part), place.writes, &sums); // each block
+    // The bias: a factor whose other side is the unit in every cell.
+    let data = f32(place.count) * params.unit * params.unit;
+    var rho_bias = 1.0;
     var d_bias = 0.0;
     var variance = 0.0;
-    var rho = 1.0;
-    if has_bias {
-        rho = prior[params.bias];
-    }
-    let h_bias = data + rho;
-    if has_bias && h_bias > 0.0 {
-        d_bias = (params.unit * errors - rho * (b - mean(base + params.bias))) / h_bias;
-        variance = params.noise / h_bias;
-    }
-    part = total(lane, part) + variance * data + params.unit * params.unit * tail_variances;
-    above = total(lane, above) + h_bias * d_bias * d_bias;
-    below = total(lane, below) + rho * d_bias * d_bias;
-
-    var bent = 0.0;
-    for (var p = begin + lane; p < end; p += WORKGROUP) {
-        let other = cells[2u * p] * stride;
-        var product = params.unit * d_bias;
-        for (var f = 0u; f < params.rank; f++) {
-            product += first[f] * packed[other + f];
+    if params.bias < params.width {
+        rho_bias = prior[params.bias];
+        let h_bias = data + rho_bias;
+        if h_bias > 0.0 {
+            d_bias = (params.unit * errors.x - rho_bias * (b - mean(place.row, params.bias))) / h_bias;
+            variance = params.noise / h_bias;
         }
-        bent += product * product;
     }
-    bent = total(lane, bent);
+    let above = total(sum_of(sums.above), lane) + (data + rho_bias) * d_bias * d_bias;
+    let below = total(sum_of(sums.below), lane) + rho_bias * d_bias * d_bias;
+    let part = total(sum_of(sums.part), lane) + variance * data + params.unit * params.unit * errors.z;
+
+    var bent = 0.0; // Σ (x·d)²
+    for (var i = 0u; i < place.steps; i += UNROLL) {
+        let c0 = cell_at(place, i + 0u); // each cell
+        let q0 = c0.weight * (params.unit * d_bias + total(dot_rows(d, c0.x), lane)); // each cell
+        bent = fma(q0, q0, bent); // each cell
+    }
+    if place.joined {
+        bent = join(vec4<f32>(bent), lane).x;
+    }
     var alpha = 0.0;
     if bent + below > 0.0 {
         alpha = above / (bent + below);
     }
-    for (var f = lane; f < params.rank; f += WORKGROUP) {
-        factors[base + f] = w[f] + alpha * first[f];
-    }
-    // Column `bias` of the variances was zeroed above, perhaps by another lane.
-    storageBarrier();
-    if lane == 0u {
-        if has_bias {
-            factors[base + params.bias] = b + alpha * d_bias;
-            variances[base + params.bias] = variance;
+    add_scaled(&w, alpha, d);
+    b += alpha * d_bias;
+    if place.writes {
+        store_block(place.row, block_of(0u, place.part), w.b0); // each block
+        if place.part == 0u {
+            let base = place.row * params.width;
+            for (var f = params.rank; f < params.width; f++) {
+                variances[base + f] = select(0.0, variance, f == params.bias);
+            }
+            if params.bias < params.width {
+                factors[base + params.bias] = b;
+            }
+            energy[place.row] = errors.y + part;
         }
-        energy[row] = squares + part;
     }
 }

@@ -2,10 +2,8 @@
 //
 //   sums[r] = Σ x over the row's cells, 0 in the columns that are no factors
 //
-// One invocation an element of the result.
-// Writes: sums[r, f], each by its own invocation; an empty row gives 0.
-
-override WORKGROUP: u32 = 64u;
+// A template: see lib/rows.wgsl.
+// Writes: sums[r], by the row's group; an empty row gives 0.
 
 struct Params {
     count: u32,  // rows of the chunk
@@ -14,31 +12,49 @@ struct Params {
     width: u32,  // columns of a factor matrix
     rank: u32,   // those that are factors
     lanes: u32,  // elements of a packed row of factors
+    long: u32,   // rows that have a workgroup each
+    half: u32,   // 1: packed rows are f16, as the template knows
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(1) @binding(0) var<storage, read> rows: array<u32>;   // offsets [count + 1], order [count]
-@group(1) @binding(1) var<storage, read> cells: array<u32>;  // [cells, 2]
-@group(1) @binding(2) var<storage, read> packed: array<f32>; // see pack_rows
-@group(1) @binding(3) var<storage, read_write> sums: array<f32>; // [rows, width]
+@group(1) @binding(0) var<storage, read> rows: array<u32>;         // offsets [count + 1], order [count]
+@group(1) @binding(1) var<storage, read> cells: array<vec2<u32>>;  // [cells]
+@group(1) @binding(2) var<storage, read> packed: array<vec4<u32>>;  // see pack_rows
+@group(1) @binding(3) var<storage, read_write> sums: array<f32>;  // [rows, width]
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
-    let element = (group.y * groups.x + group.x) * WORKGROUP + lane;
-    if element >= params.count * params.width {
+fn store(row: u32, f: u32, x: f32) {
+    if f < params.rank {
+        sums[row * params.width + f] = x;
+    }
+}
+
+fn store_block(row: u32, block: u32, x: vec4<f32>) {
+    let f = 4u * block;
+    store(row, f, x.x);
+    store(row, f + 1u, x.y);
+    store(row, f + 2u, x.z);
+    store(row, f + 3u, x.w);
+}
+
+fn work(group: u32, lane: u32) {
+    if first_place(group) >= params.count {
         return;
     }
-    let local = rows[params.count + 1u + element / params.width];
-    let f = element % params.width;
-    var sum = 0.0;
-    if f < params.rank {
-        for (var p = rows[local]; p < rows[local + 1u]; p++) {
-            sum += packed[cells[2u * p] * params.lanes + f];
+    let place = place_of(group, lane);
+    var total_row = Row();
+    for (var i = 0u; i < place.steps; i += UNROLL) {
+        let c0 = cell_at(place, i + 0u); // each cell
+        add_row(&total_row, c0.x); // each cell
+    }
+    if place.joined {
+        total_row = join_row(total_row, lane);
+    }
+    if place.writes {
+        store_block(place.row, block_of(0u, place.part), total_row.b0); // each block
+        if place.part == 0u {
+            for (var f = params.rank; f < params.width; f++) {
+                sums[place.row * params.width + f] = 0.0;
+            }
         }
     }
-    sums[(params.first + local) * params.width + f] = sum;
 }

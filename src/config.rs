@@ -3,6 +3,7 @@
 
 mod keep;
 mod kernels;
+mod precision;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,7 @@ use crate::optim::{self, Optimizer, OptimizerSpec};
 
 pub use keep::Keep;
 pub use kernels::Kernels;
+pub use precision::Precision;
 
 /// The largest rank the kernels are tested for.
 pub const MAX_RANK: usize = 512;
@@ -206,6 +208,8 @@ pub struct TrainConfig {
     pub max_seconds: Option<f64>,
     /// Which kernels train. Default: the fused ones, where they can.
     pub kernels: Kernels,
+    /// In which precision fused kernels gather. Default: f32.
+    pub precision: Precision,
 }
 
 impl Default for TrainConfig {
@@ -227,6 +231,7 @@ impl Default for TrainConfig {
             average: 1,
             max_seconds: None,
             kernels: Kernels::Auto,
+            precision: Precision::F32,
         }
     }
 }

@@ -1,6 +1,10 @@
-//! Memory that may be refused where the code can say what for.
+//! Memory: how much there is, and asking for it where it may be refused and the code can say what for.
+
+mod available;
 
 use std::cell::Cell;
+
+pub(crate) use available::available;
 
 thread_local! {
     static FALLIBLE: Cell<bool> = const { Cell::new(false) };

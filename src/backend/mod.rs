@@ -5,11 +5,14 @@
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+mod ledger;
 mod select;
 
 use crate::error::Result;
+use crate::kernel::template::Mapping;
 use crate::kernel::{Dispatch, Element};
 
+pub use ledger::{Entry, Ledger};
 pub use select::{Adapter, AdapterKind, DeviceChoice, OpenOptions, Opened, adapters, open, pick};
 
 /// The largest buffer that any backend is asked for: 2³⁰ elements, so that the
@@ -42,6 +45,26 @@ impl Buffer {
     }
 }
 
+/// Whose memory a device's buffers are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Residence {
+    /// The process's: they are vectors.
+    Process,
+    /// The computer's, beside the process's.
+    Computer,
+    /// The device's own.
+    Device,
+}
+
+/// A device's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceMemory {
+    /// Whose it is.
+    pub residence: Residence,
+    /// Bytes that are free of it, or that may be used, where somebody tells.
+    pub available: Option<u64>,
+}
+
 /// A device that holds buffers and runs kernels.
 ///
 /// Elements travel as 4-byte words; `bytemuck::cast_slice` makes them of f32.
@@ -72,9 +95,40 @@ pub trait Backend {
         4
     }
 
+    /// Cells from which a row's walk is worth more than one lane or thread's time to the fused
+    /// kernels: such rows come first, and their number goes into each call.
+    fn long_row(&self) -> usize {
+        usize::MAX
+    }
+
+    /// The most cells of a row that a fused kernel walks over, where packed rows have so many lanes.
+    fn max_row(&self, _lanes: usize) -> u64 {
+        u64::MAX
+    }
+
+    /// Gives the fused kernels another mapping than the one that suits the device; `None`: that one.
+    fn set_mapping(&mut self, _mapping: Option<Mapping>) {}
+
+    /// Whether the fused kernels gather f16.
+    fn halves(&self) -> bool {
+        false
+    }
+
     /// Whether the fused kernels are faster here than those that they fuse.
     fn fuses(&self) -> bool {
         true
+    }
+
+    /// Where its buffers are, and how much more of them it can hold.
+    fn memory(&self) -> DeviceMemory {
+        DeviceMemory { residence: Residence::Process, available: None }
+    }
+
+    /// Bytes that it needs beside the buffers: to move the `largest` of them to the host, and to
+    /// play a recording of so many steps.
+    fn transfer_bytes(&self, largest: u64, steps: usize) -> u64 {
+        let _ = (largest, steps);
+        0
     }
 
     /// A buffer of `len` ≥ 1 zeros.
@@ -93,6 +147,16 @@ pub trait Backend {
         let buffer = self.alloc(purpose, element, words.len())?;
         self.write(buffer, &words)?;
         Ok(buffer)
+    }
+
+    /// As [`Backend::adopt`], where the device may have no room for it: kernels only read it, and it
+    /// may stay on the host and be brought in before each dispatch that does, into one of two pages
+    /// that all such buffers share. A dispatch reads one of them.
+    ///
+    /// # Errors
+    /// As [`Backend::adopt`].
+    fn stream(&mut self, purpose: &str, element: Element, words: Vec<u32>) -> Result<Buffer> {
+        self.adopt(purpose, element, words)
     }
 
     /// Replaces the buffer's elements. `words` has its length.

@@ -110,6 +110,8 @@ pub struct OpenOptions {
     pub threads: Option<usize>,
     /// Shard the data into buffers of at most this many bytes; `None`: as large as the device takes.
     pub max_buffer_bytes: Option<u64>,
+    /// Take at most this many bytes of a GPU's memory; `None`: as many as it gives.
+    pub max_memory_bytes: Option<u64>,
 }
 
 /// An open device.
@@ -224,6 +226,7 @@ mod gpu {
         let options = GpuOptions {
             max_buffer_bytes: options.max_buffer_bytes,
             max_workgroups: None,
+            max_memory_bytes: options.max_memory_bytes,
             ..GpuOptions::default()
         };
         Ok(Box::new(GpuBackend::new(adapter, &options)?))

@@ -23,6 +23,15 @@ Examples:
   deltav train ratings.dat --separator :: --model plain --optimizer gd --loss sum
   zcat ratings.csv.gz | deltav train - --columns userId,movieId,rating --out movies.safetensors";
 
+/// Below the flags of `plan`.
+pub(super) const PLAN_EXAMPLES: &str = "\
+Takes every flag of `train`: the same call, with `plan` for `train`, reads the ratings once, writes
+nothing, and fails with code 71 where `train` would.
+
+Examples:
+  deltav plan ratings.csv --rank 128
+  deltav plan ratings.csv --device gpu --holdout 0.1 --json";
+
 /// Below the flags of `cv`.
 pub(super) const CV_EXAMPLES: &str = "\
 Examples:

@@ -6,7 +6,7 @@ use super::args::{key_value, one_of, threads};
 use super::help;
 use super::render::Renderer;
 use crate::backend::{Backend, DeviceChoice, OpenOptions, open};
-use crate::config::{Kernels, Loss, ModelKind, Reg, RegScaling, TrainConfig};
+use crate::config::{Kernels, Loss, ModelKind, Precision, Reg, RegScaling, TrainConfig};
 use crate::error::Result;
 use crate::event::{Event, Observer};
 
@@ -64,9 +64,13 @@ pub(super) struct Method {
     #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true)]
     reg_bias: Option<f64>,
 
-    /// Which kernels train: fused where they can, or those that are written to be read [default: auto]
+    /// Which kernels train: fused where they can, or those that are written to be read; a GPU may give a row to an invocation or to a group of lanes [default: auto]
     #[arg(long, value_name = "KERNELS", hide_short_help = true, default_value = "auto", hide_default_value = true, value_parser = one_of(&Kernels::ALL, Kernels::name))]
     kernels: Kernels,
+
+    /// In which precision the fused kernels gather the other side's factors: f16 is for GPUs [default: f32]
+    #[arg(long, value_name = "PRECISION", hide_short_help = true, default_value = "f32", hide_default_value = true, value_parser = one_of(&Precision::ALL, Precision::name))]
+    precision: Precision,
 
     /// Don't clip predictions to the range of the ratings
     #[arg(long)]
@@ -87,6 +91,10 @@ pub(super) struct Device {
     /// Cut the data into buffers of at most this many bytes, as on a small GPU
     #[arg(long, value_name = "BYTES", hide_short_help = true)]
     max_buffer_bytes: Option<u64>,
+
+    /// Take at most this many bytes of a GPU's memory: what does not fit is streamed
+    #[arg(long, value_name = "BYTES", hide_short_help = true)]
+    max_memory_bytes: Option<u64>,
 }
 
 impl Method {
@@ -105,6 +113,7 @@ impl Method {
             clip: !self.no_clip,
             average: self.average,
             kernels: self.kernels,
+            precision: self.precision,
             ..TrainConfig::default()
         }
     }
@@ -113,8 +122,7 @@ impl Method {
 impl Device {
     /// Opens the device and says where the pick may surprise.
     pub(super) fn open(&self, renderer: &mut Renderer<'_>) -> Result<Box<dyn Backend>> {
-        let options = OpenOptions { threads: self.threads, max_buffer_bytes: self.max_buffer_bytes };
-        let opened = open(self.device, &options)?;
+        let opened = open(self.device, &self.options())?;
         if let Some(notice) = opened.notice {
             renderer.event(&Event::Notice(notice));
         }
@@ -127,8 +135,15 @@ impl Device {
         const FEW: u64 = 1 << 34;
         let few = self.device == DeviceChoice::Auto && products < FEW;
         let choice = if few { DeviceChoice::Cpu } else { self.device };
-        let options = OpenOptions { threads: self.threads, max_buffer_bytes: self.max_buffer_bytes };
-        Ok(open(choice, &options)?.backend)
+        Ok(open(choice, &self.options())?.backend)
+    }
+
+    fn options(&self) -> OpenOptions {
+        OpenOptions {
+            threads: self.threads,
+            max_buffer_bytes: self.max_buffer_bytes,
+            max_memory_bytes: self.max_memory_bytes,
+        }
     }
 
     /// Reading and preparing take no more threads than training.

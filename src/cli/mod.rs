@@ -37,6 +37,7 @@ mod input;
 mod inspect;
 mod interrupt;
 mod method;
+mod plan;
 mod predict;
 mod recommend;
 mod render;
@@ -75,6 +76,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Train(Box<train::Train>),
+    Plan(Box<plan::Plan>),
     Predict(predict::Predict),
     Evaluate(evaluate::Evaluate),
     Cv(Box<cv::Cv>),
@@ -111,6 +113,7 @@ impl Command {
     fn run(self, streams: &mut Streams) -> Result<()> {
         match self {
             Command::Train(command) => command.run(streams),
+            Command::Plan(command) => command.run(streams),
             Command::Predict(command) => command.run(streams),
             Command::Evaluate(command) => command.run(streams),
             Command::Cv(command) => command.run(streams),

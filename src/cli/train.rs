@@ -14,7 +14,7 @@ use super::method::{Device, Method};
 use super::render::Renderer;
 use super::streams::Streams;
 use super::table::count;
-use crate::config::{Keep, TrainConfig};
+use crate::config::{Checked, Keep, TrainConfig};
 use crate::data::formats::is_known_extension;
 use crate::data::{Column, HoldoutBy, Ids, ItemNames, Ratings, read_item_names};
 use crate::error::{Error, Result};
@@ -29,7 +29,7 @@ use crate::train::{Controls, Dataset, train_with};
 pub(super) struct Train {
     /// Ratings, a user, an item and a rating a line: files, folders, or - for standard input
     #[arg(value_name = "FILE", required = true, long_help = help::inputs())]
-    files: Vec<PathBuf>,
+    pub(super) files: Vec<PathBuf>,
 
     /// The model's file [default: the name of the only FILE, else ratings, with .safetensors, in this folder]
     #[arg(short, long, value_name = "FILE")]
@@ -41,15 +41,15 @@ pub(super) struct Train {
 
     /// Events as JSON on stdout, one object a line
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 
     /// Ratings to measure each epoch with; never trained on; give it once for each file
     #[arg(long, value_name = "FILE", help_heading = "Data")]
-    test: Vec<PathBuf>,
+    pub(super) test: Vec<PathBuf>,
 
     /// Set this part of the ratings aside and measure each epoch with it
     #[arg(long, value_name = "FRACTION", value_parser = fraction, allow_negative_numbers = true, help_heading = "Data")]
-    holdout: Option<f64>,
+    pub(super) holdout: Option<f64>,
 
     /// Which part --holdout sets aside: any ratings, a share of each user's, or the newest
     #[arg(long, value_name = "WHICH", value_parser = one_of(&HoldoutBy::ALL, HoldoutBy::name), requires = "holdout", help_heading = "Data")]
@@ -57,7 +57,7 @@ pub(super) struct Train {
 
     /// Ratings to validate with: measured each epoch, never trained on; give it once for each file
     #[arg(long, value_name = "FILE", conflicts_with = "holdout", help_heading = "Data")]
-    valid: Vec<PathBuf>,
+    pub(super) valid: Vec<PathBuf>,
 
     /// The items' names, an id and a name a line, such as MovieLens' movies.csv: kept in the model
     #[arg(long, value_name = "FILE", help_heading = "Data")]
@@ -68,7 +68,7 @@ pub(super) struct Train {
     name_column: Option<Column>,
 
     #[command(flatten, next_help_heading = "Data")]
-    reading: TrainingReading,
+    pub(super) reading: TrainingReading,
 
     #[command(flatten, next_help_heading = "Model and method")]
     method: Method,
@@ -80,11 +80,11 @@ pub(super) struct Train {
     checkpoints: Checkpoints,
 
     #[command(flatten, next_help_heading = "Device")]
-    device: Device,
+    pub(super) device: Device,
 }
 
 /// When training ends.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Copy, Args)]
 struct End {
     /// Whose factors the model has: best by validation RMSE, or last [default: best with --holdout or --valid]
     #[arg(long, value_name = "EPOCH", value_parser = one_of(&Keep::ALL, Keep::name))]
@@ -101,21 +101,9 @@ struct End {
 
 impl Train {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
-        let End { keep, patience, max_seconds } = self.end;
-        let config = TrainConfig { keep, patience, max_seconds, ..self.method.config() };
-        if self.holdout.is_none() && self.valid.is_empty() {
-            config.check_without_validation()?;
-        }
-        let config = config.check()?;
-        let inputs = [
-            ("FILE", &*self.files),
-            ("--valid", &*self.valid),
-            ("--test", &*self.test),
-            ("--names", self.names.as_slice()),
-        ];
-        at_most_one_stdin(&inputs)?;
+        let config = self.config()?;
+        let inputs = self.at_most_one_stdin()?;
         let out = self.out.clone().unwrap_or_else(|| default_out(&self.files));
-        let inputs: Vec<PathBuf> = inputs.into_iter().flat_map(|(_, paths)| input::files(paths)).collect();
         self.checkpoints.apart_from(&out, &inputs)?;
         let mut output = Output::create(out, self.force)?.apart_from(inputs.iter().map(|path| &**path))?;
         let (checkpoint, resume) = self.checkpoints.open(self.force)?;
@@ -159,6 +147,33 @@ impl Train {
         renderer.finish()
     }
 
+    /// The settings.
+    pub(super) fn config(&self) -> Result<Checked> {
+        let End { keep, patience, max_seconds } = self.end;
+        let config = TrainConfig { keep, patience, max_seconds, ..self.method.config() };
+        if self.holdout.is_none() && self.valid.is_empty() {
+            config.check_without_validation()?;
+        }
+        config.check()
+    }
+
+    /// Every file to read, of which standard input is one at most.
+    pub(super) fn at_most_one_stdin(&self) -> Result<Vec<PathBuf>> {
+        let inputs = [
+            ("FILE", &*self.files),
+            ("--valid", &*self.valid),
+            ("--test", &*self.test),
+            ("--names", self.names.as_slice()),
+        ];
+        at_most_one_stdin(&inputs)?;
+        Ok(inputs.into_iter().flat_map(|(_, paths)| input::files(paths)).collect())
+    }
+
+    /// Whether timestamps are read.
+    pub(super) fn times(&self) -> bool {
+        self.holdout_by == Some(HoldoutBy::Time)
+    }
+
     /// What to save of a run that diverged: the best epoch before, if the user
     /// named a file for it. The error is reported all the same.
     fn rescued(&self, mut error: Error) -> Result<(Model, Option<Error>)> {
@@ -199,7 +214,7 @@ impl Train {
     /// Reads and splits; the second part is what the user should know of it.
     fn data(&self) -> Result<(Dataset, Vec<String>)> {
         let by = self.holdout_by.unwrap_or_default();
-        let (ratings, mut notices) = self.reading.read(&self.files, by == HoldoutBy::Time)?;
+        let (ratings, mut notices) = self.reading.read(&self.files, self.times())?;
         let (train, valid) = match self.holdout {
             None => (ratings, None),
             Some(fraction) => {

@@ -14,8 +14,7 @@ impl Ratings {
     /// and ids are numbered anew in the order of their first use.
     #[must_use]
     pub fn k_core(&self, user: u64, item: u64) -> Ratings {
-        let (by_user, _) = self.by_user();
-        let (by_item, _) = self.by_item();
+        let (by_user, by_item) = (self.items_of_users(), self.users_of_items());
         let mut users = Side { counts: self.user_counts(), least: user, out: vec![false; self.users.len()] };
         let mut items = Side { counts: self.item_counts(), least: item, out: vec![false; self.items.len()] };
         // Whoever falls below is taken out once, and lowers the counts of those opposite once:

@@ -58,5 +58,6 @@ pub use read::{
     stream_ratings,
 };
 pub use side::Side;
+pub(crate) use sparse::Cells;
 pub use sparse::{Compressed, gather};
 pub use split::{HOLDOUT_STREAM, HoldoutBy};

@@ -66,6 +66,22 @@ impl Compressed {
         (Self { offsets, columns }, order)
     }
 
+    /// The pattern alone, for less time and memory: see [`build`](Self::build).
+    pub(crate) fn pattern(rows: usize, row_of: &[u32], column_of: &[u32]) -> Self {
+        let offsets = offsets(rows, row_of);
+        let mut columns = vec![0; row_of.len()];
+        bands(&offsets, &mut [], &mut columns).into_par_iter().for_each(|band| {
+            let (rows, columns) = (band.rows.clone(), band.scatter(&offsets, row_of, column_of));
+            for row in rows_of(&offsets, &rows) {
+                let columns = columns.get_mut(row).unwrap_or_default();
+                if !columns.is_sorted() {
+                    columns.sort_unstable();
+                }
+            }
+        });
+        Self { offsets, columns }
+    }
+
     /// Whether a row has a column twice, among triples as [`build`](Self::build) takes them: what that
     /// would show, for less time and memory.
     #[expect(clippy::indexing_slicing, reason = "`count` has seen every row, and columns are below theirs")]
@@ -73,18 +89,11 @@ impl Compressed {
         let offsets = offsets(rows, row_of);
         let mut by_row = vec![0_u32; row_of.len()];
         bands(&offsets, &mut [], &mut by_row).into_par_iter().any(|band| {
-            let Band { rows, columns: by_row, .. } = band;
-            let base = offsets[rows.start];
-            let mut next = starts(&offsets, &rows);
-            within(&rows, row_of, |row, position| {
-                by_row[next[row]] = column_of[position];
-                next[row] += 1;
-            });
+            let (rows, by_row) = (band.rows.clone(), band.scatter(&offsets, row_of, column_of));
             // The row, counted from 1, in which each column was met last.
             let mut met = vec![0_u32; columns];
-            rows.into_iter().zip(1..).any(|(row, number)| {
-                let range = (offsets[row] - base) as usize..(offsets[row + 1] - base) as usize;
-                by_row[range].iter().any(|&column| replace(&mut met[column as usize], number) == number)
+            rows_of(&offsets, &rows).zip(1..).any(|(row, number)| {
+                by_row[row].iter().any(|&column| replace(&mut met[column as usize], number) == number)
             })
         })
     }
@@ -123,29 +132,82 @@ impl Compressed {
     }
 }
 
-impl Band<'_> {
-    /// Puts the entries of the rows in their order.
-    ///
-    /// A key is a column and a position, 32 bits each: it is scattered in one piece, and compared in one.
+/// Cells by row: of each its column and its value, in ascending order of columns.
+///
+/// # Shapes
+/// `offsets`: `[rows + 1]`; `cells`: `[entries]`.
+#[derive(Debug)]
+pub(crate) struct Cells {
+    offsets: Vec<u64>,
+    /// A column and the bits of a value.
+    cells: Vec<u64>,
+}
+
+impl Cells {
+    /// Sorts triples by row, then by column; no pair may occur twice.
+    pub(crate) fn build(rows: usize, row_of: &[u32], column_of: &[u32], values: &[f32]) -> Self {
+        let offsets = offsets(rows, row_of);
+        let mut cells = vec![0; row_of.len()];
+        #[expect(clippy::indexing_slicing, reason = "a value for each entry")]
+        bands(&offsets, &mut cells, &mut []).into_par_iter().for_each(|band| {
+            band.sort_keys(&offsets, row_of, column_of, |position| values[position].to_bits());
+        });
+        Self { offsets, cells }
+    }
+
+    /// The cells of a row: column and value.
+    pub(crate) fn row(&self, row: usize) -> impl ExactSizeIterator<Item = (u32, f32)> {
+        let ends = self.offsets.get(row).zip(self.offsets.get(row + 1));
+        let cells = ends.and_then(|(&start, &end)| self.cells.get(start as usize..end as usize));
+        let cells = cells.unwrap_or_default();
+        cells.iter().map(|&cell| ((cell >> 32) as u32, f32::from_bits(cell as u32)))
+    }
+}
+
+impl<'a> Band<'a> {
+    /// Puts the columns of the rows' entries in the order of rows, and of positions in a row.
     #[expect(clippy::indexing_slicing, reason = "`count` has seen every row, and the offsets are its sums")]
-    fn sort(self, offsets: &[u64], row_of: &[u32], column_of: &[u32]) {
-        let Band { rows, keys, columns } = self;
-        let base = offsets[rows.start];
+    fn scatter(self, offsets: &[u64], row_of: &[u32], column_of: &[u32]) -> &'a mut [u32] {
+        let Band { rows, columns, .. } = self;
         let mut next = starts(offsets, &rows);
         within(&rows, row_of, |row, position| {
-            keys[next[row]] = u64::from(column_of[position]) << 32 | position as u64;
+            columns[next[row]] = column_of[position];
             next[row] += 1;
         });
-        for row in rows {
-            let range = (offsets[row] - base) as usize..(offsets[row + 1] - base) as usize;
-            let keys = &mut keys[range.clone()];
+        columns
+    }
+
+    /// Puts the keys of the rows' entries in the order of rows and columns. A key is a column and, behind
+    /// it, what the entry brings along: it is scattered in one piece, and compared in one.
+    #[expect(clippy::indexing_slicing, reason = "`count` has seen every row, and the offsets are its sums")]
+    fn sort_keys(
+        self,
+        offsets: &[u64],
+        row_of: &[u32],
+        column_of: &[u32],
+        with: impl Fn(usize) -> u32,
+    ) -> (&'a mut [u64], &'a mut [u32]) {
+        let Band { rows, keys, columns } = self;
+        let mut next = starts(offsets, &rows);
+        within(&rows, row_of, |row, position| {
+            keys[next[row]] = u64::from(column_of[position]) << 32 | u64::from(with(position));
+            next[row] += 1;
+        });
+        for row in rows_of(offsets, &rows) {
+            let keys = &mut keys[row];
             if !keys.is_sorted() {
                 keys.sort_unstable();
             }
-            for (column, key) in columns[range].iter_mut().zip(keys) {
-                *column = (*key >> 32) as u32;
-                *key &= u64::from(u32::MAX);
-            }
+        }
+        (keys, columns)
+    }
+
+    /// Puts the entries of the rows in their order; there are at most 2³².
+    fn sort(self, offsets: &[u64], row_of: &[u32], column_of: &[u32]) {
+        let (keys, columns) = self.sort_keys(offsets, row_of, column_of, |position| position as u32);
+        for (column, key) in columns.iter_mut().zip(keys) {
+            *column = (*key >> 32) as u32;
+            *key &= u64::from(u32::MAX);
         }
     }
 
@@ -153,21 +215,27 @@ impl Band<'_> {
     #[expect(clippy::indexing_slicing, reason = "`count` has seen every row, and the offsets are its sums")]
     fn sort_many(self, offsets: &[u64], row_of: &[u32], column_of: &[u32]) {
         let Band { rows, keys: order, columns } = self;
-        let base = offsets[rows.start];
         let mut next = starts(offsets, &rows);
         within(&rows, row_of, |row, position| {
             order[next[row]] = position as u64;
             next[row] += 1;
         });
-        for row in rows {
-            let range = (offsets[row] - base) as usize..(offsets[row + 1] - base) as usize;
-            let order = &mut order[range.clone()];
+        for row in rows_of(offsets, &rows) {
+            let order = &mut order[row.clone()];
             order.sort_unstable_by_key(|&position| (column_of[position as usize], position));
-            for (column, &position) in columns[range].iter_mut().zip(&*order) {
+            for (column, &position) in columns[row].iter_mut().zip(&*order) {
                 *column = column_of[position as usize];
             }
         }
     }
+}
+
+/// Where the entries of each of these rows lie, counted from the first of them.
+#[expect(clippy::indexing_slicing, reason = "there is an offset behind every row")]
+fn rows_of(offsets: &[u64], rows: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let offsets = &offsets[rows.start..=rows.end];
+    let base = offsets[0];
+    offsets.windows(2).map(move |row| (row[0] - base) as usize..(row[1] - base) as usize)
 }
 
 /// Calls `each` with every entry of these rows: its row, counted from the first of them, and its
@@ -238,10 +306,12 @@ pub(crate) fn count(rows: usize, row_of: &[u32]) -> Vec<u64> {
     added.unwrap_or_else(|| vec![0; rows])
 }
 
-/// Cuts the rows into one band for each thread, of about as many entries each. `keys` may be empty.
+/// Cuts the rows into one band for each thread, of about as many entries each. `keys` or `columns` may
+/// be empty.
 #[expect(clippy::indexing_slicing, reason = "bands end at a row, or behind the last")]
 fn bands<'a>(offsets: &[u64], mut keys: &'a mut [u64], mut columns: &'a mut [u32]) -> Vec<Band<'a>> {
-    let (rows, entries) = (offsets.len() - 1, columns.len() as u64);
+    let rows = offsets.len() - 1;
+    let entries = offsets[rows];
     let wanted = if entries < 1 << 14 { 1 } else { rayon::current_num_threads() as u64 };
     let mut bands = Vec::new();
     let mut start = 0;
@@ -250,114 +320,14 @@ fn bands<'a>(offsets: &[u64], mut keys: &'a mut [u64], mut columns: &'a mut [u32
         let balanced = offsets.partition_point(|&offset| offset < goal).clamp(start, rows);
         let end = if band == wanted { rows } else { balanced };
         let taken = (offsets[end] - offsets[start]) as usize;
-        let (left, right) = (columns.split_at_mut(taken), keys.split_at_mut(taken.min(keys.len())));
-        bands.push(Band { rows: start..end, keys: right.0, columns: left.0 });
-        (columns, keys) = (left.1, right.1);
+        let left = keys.split_at_mut(taken.min(keys.len()));
+        let right = columns.split_at_mut(taken.min(columns.len()));
+        bands.push(Band { rows: start..end, keys: left.0, columns: right.0 });
+        (keys, columns) = (left.1, right.1);
         start = end;
     }
     bands
 }
 
 #[cfg(test)]
-mod tests {
-    use rand::{RngExt, SeedableRng};
-    use rand_chacha::ChaCha8Rng;
-
-    use super::*;
-
-    fn naive(rows: usize, row_of: &[u32], column_of: &[u32]) -> (Compressed, Vec<u64>) {
-        let mut order: Vec<u64> = (0..row_of.len() as u64).collect();
-        order.sort_by_key(|&p| (row_of[p as usize], column_of[p as usize]));
-        let columns = order.iter().map(|&p| column_of[p as usize]).collect();
-        let before = |row| row_of.iter().filter(|&&r| (r as usize) < row).count() as u64;
-        (Compressed { offsets: (0..=rows).map(before).collect(), columns }, order)
-    }
-
-    fn random(seed: u64, rows: u32, columns: u32, entries: usize) -> (Vec<u32>, Vec<u32>) {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let skewed = |rng: &mut ChaCha8Rng, n: u32| {
-            let most = rng.random_range(0..n);
-            rng.random_range(0..=most)
-        };
-        (0..entries).map(|_| (skewed(&mut rng, rows), skewed(&mut rng, columns))).unzip()
-    }
-
-    #[test]
-    fn equals_the_naive_construction() {
-        for (seed, (rows, columns, entries)) in
-            [(1, 1, 1), (5, 3, 40), (40, 5, 10), (7, 900, 3_000), (60, 50, 20_000), (3, 2, 0)]
-                .into_iter()
-                .enumerate()
-        {
-            let (row_of, column_of) = random(seed as u64, rows, columns, entries);
-            let built = Compressed::build(rows as usize, &row_of, &column_of);
-            let expected = naive(rows as usize, &row_of, &column_of);
-            assert_eq!(built, expected, "{rows}×{columns}, {entries}");
-            // The way of more entries than a test can have.
-            let (offsets, order, mut many) = (&expected.0.offsets, &expected.1, built.clone());
-            many.0.columns.fill(9);
-            many.1.fill(9);
-            for band in bands(offsets, &mut many.1, &mut many.0.columns) {
-                band.sort_many(offsets, &row_of, &column_of);
-            }
-            assert_eq!((&many.0.columns, &many.1), (&expected.0.columns, order));
-        }
-    }
-
-    #[test]
-    fn repeats_are_found_wherever_they_are() {
-        for seed in 0..60 {
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            let (rows, columns) = (rng.random_range(1..300), rng.random_range(60..900));
-            let entries = rng.random_range(0..40_000).min(rows * columns) as usize;
-            // Distinct pairs in any order, by a step that has no factor in common with their number.
-            let (cells, step) = (u64::from(rows * columns), 1_000_003);
-            let (mut row_of, mut column_of): (Vec<u32>, Vec<u32>) = (0..entries as u64)
-                .map(|p| ((p * step % cells) as u32 / columns, (p * step % cells) as u32 % columns))
-                .unzip();
-            let found = |row_of: &[u32], column_of: &[u32]| {
-                Compressed::repeats(rows as usize, columns as usize, row_of, column_of)
-            };
-            assert!(!found(&row_of, &column_of), "seed {seed}");
-            if entries > 1 {
-                let (from, to) = (rng.random_range(0..entries), rng.random_range(0..entries - 1));
-                let to = to + usize::from(to >= from);
-                (row_of[to], column_of[to]) = (row_of[from], column_of[from]);
-                assert!(found(&row_of, &column_of), "seed {seed}");
-            }
-        }
-        assert!(!Compressed::repeats(0, 0, &[], &[]));
-    }
-
-    #[test]
-    fn one_thread_and_four_agree() {
-        let (row_of, column_of) = random(11, 3_000, 800, 300_000);
-        let build = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| (Compressed::build(3_000, &row_of, &column_of), count(3_000, &row_of)))
-        };
-        let one = build(1);
-        assert_eq!(one, build(4));
-        assert_eq!(one, build(7));
-        assert_eq!(one.0, naive(3_000, &row_of, &column_of));
-    }
-
-    #[test]
-    fn a_row_with_half_of_all_entries_and_rows_without_any() {
-        let entries = 40_000;
-        let row_of: Vec<u32> = (0..entries).map(|p| if p % 2 == 0 { 6 } else { p % 5 }).collect();
-        let column_of: Vec<u32> = (0..entries).map(|p| entries - p).collect();
-        let (pattern, order) = Compressed::build(9, &row_of, &column_of);
-        assert_eq!(pattern.row(6).len(), entries as usize / 2);
-        assert!(pattern.row(5).is_empty() && pattern.row(7).is_empty() && pattern.row(8).is_empty());
-        assert_eq!((pattern.rows(), pattern.len()), (9, entries as usize));
-        assert_eq!(gather(&order, &column_of), pattern.columns);
-        assert_eq!(&pattern.columns[pattern.range(6)], pattern.row(6));
-    }
-
-    #[test]
-    fn equal_pairs_keep_their_order() {
-        let (_, order) = Compressed::build(2, &[1, 0, 1, 1], &[3, 3, 3, 2]);
-        assert_eq!(order, [1, 3, 0, 2]);
-    }
-}
+mod tests;

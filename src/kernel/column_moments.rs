@@ -122,10 +122,15 @@ pub fn column_moments(
         sums.fill(0.0);
         let rated = counts.iter().enumerate().filter(|(_, n)| **n > 0.0);
         for row in rated.map(|(i, _)| block * BLOCK as usize + i) {
-            for (f, sum) in sums.iter_mut().enumerate() {
-                let m = if params.centered != 0 { means[row * width + f] } else { 0.0 };
-                let x = factors[row * width + f] - m;
-                *sum += x * x + variances[row * width + f];
+            let row = row * width..(row + 1) * width;
+            let elements = factors[row.clone()].iter().zip(&variances[row.clone()]);
+            let sums = sums.iter_mut().zip(elements);
+            if params.centered != 0 {
+                for ((sum, (x, t)), m) in sums.zip(&means[row]) {
+                    *sum += (x - m) * (x - m) + t;
+                }
+            } else {
+                sums.for_each(|(sum, (x, t))| *sum += x * x + t);
             }
         }
     });

@@ -16,11 +16,15 @@
 
 mod walk;
 
+use std::borrow::Cow;
 use std::ops::Range;
+
+use half::f16;
 
 pub(super) use walk::{Gathered, Sums, Walk, long_squares, long_sums};
 
-use super::{Kernel, WORKGROUP, require};
+use super::template::Rows;
+use super::{Kernel, Slot, require};
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -30,18 +34,8 @@ pub(super) const SEGMENT: usize = 8192;
 /// Rows that one thread takes at a time.
 const ROWS: usize = 1024;
 
-/// The most lanes of a row, the `MAX_LANES` constant of the shaders.
-pub(super) const MAX_LANES: u32 = crate::config::MAX_RANK as u32;
-
 /// Columns beside the factors in a packed row: the bias and its variance.
 pub const TAIL: usize = 2;
-
-/// Loop iterations of one lane for a cell of its row: its share of the two walks' products, and a
-/// cell of each of its columns.
-pub fn cell_loops(width: usize) -> u64 {
-    let lanes = WORKGROUP as usize;
-    (2 * width + lanes * width.div_ceil(lanes)).div_ceil(lanes) as u64 + 1
-}
 
 /// How the rows that a kernel gathers are packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,12 +46,14 @@ pub struct Packing {
     pub lanes: usize,
     /// Whether variances stand beside the means.
     pub spread: bool,
+    /// Whether factors and variances are f16, two a word: `lanes` is then a multiple of 8.
+    pub half: bool,
 }
 
 impl Packing {
-    /// Elements of a packed buffer.
+    /// Words of a packed buffer: whole loads of 16 bytes.
     pub fn len(&self) -> usize {
-        self.rows * (self.stride() + TAIL)
+        (self.rows * (self.stride() + TAIL)).next_multiple_of(4)
     }
 
     /// Whether there is no row.
@@ -65,9 +61,16 @@ impl Packing {
         self.rows == 0
     }
 
-    /// Elements of a row without its tail.
+    /// Words of a row without its tail.
     pub(super) fn stride(&self) -> usize {
-        if self.spread { 2 * self.lanes } else { self.lanes }
+        let elements = if self.spread { 2 * self.lanes } else { self.lanes };
+        if self.half { elements / 2 } else { elements }
+    }
+
+    /// Rows of a call that gathers what is packed so.
+    pub(super) fn of(&self, count: u32, long: u32) -> Rows {
+        // Fits: it was checked.
+        Rows { count, long, lanes: self.lanes as u32, spread: self.spread, half: self.half }
     }
 }
 
@@ -88,14 +91,41 @@ pub struct Columns {
 pub(super) fn check(
     kernel: &Kernel,
     rows: Buffer,
+    long: usize,
     packed: Buffer,
     packing: &Packing,
     columns: &Columns,
 ) -> Result<()> {
     require(kernel, rows.len() % 2 == 1, "rows has no offsets and order")?;
+    require(kernel, long <= rows.len() / 2, "more long rows than rows")?;
+    let whole = if packing.half { 8 } else { 4 };
+    require(
+        kernel,
+        packing.lanes.is_multiple_of(whole) && packing.lanes > 0,
+        "packed rows are no whole loads",
+    )?;
     require(kernel, packed.len() >= packing.len(), "the packed buffer is too small")?;
     let places = columns.rank <= packing.lanes && columns.rank <= columns.width;
     require(kernel, places && columns.bias.is_none_or(|b| b < columns.width), "columns contradict each other")
+}
+
+/// The packed rows as f32: a copy where they are f16, which only tests have on a CPU.
+pub(super) fn unpacked<'a>(
+    packed: &'a Slot<'_>,
+    others: u32,
+    lanes: u32,
+    spread: u32,
+    half: u32,
+) -> Cow<'a, [f32]> {
+    if half == 0 {
+        return Cow::Borrowed(packed.f32());
+    }
+    let packing = Packing { rows: others as usize, lanes: lanes as usize, spread: spread != 0, half: true };
+    let (rows, tails) = packed.u32().split_at(packing.rows * packing.stride());
+    let halves = rows.iter().flat_map(|word| [*word as u16, (word >> 16) as u16]);
+    let mut elements: Vec<f32> = halves.map(|bits| f16::from_bits(bits).to_f32()).collect();
+    elements.extend_from_slice(bytemuck::cast_slice(tails));
+    Cow::Owned(elements)
 }
 
 /// Rows of a matrix that a thread writes.

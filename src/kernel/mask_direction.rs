@@ -135,15 +135,23 @@ pub fn mask_direction(
         for (i, sums) in sums.chunks_mut(width).enumerate() {
             let row = block * BLOCK as usize + i;
             let n = counts[row];
-            for (f, sum) in sums.iter_mut().enumerate() {
-                let own = inverse_width[f];
-                let mut d = 0.0;
-                if f < params.rank as usize && n > 0.0 {
-                    let h = n * (prior[f] / params.noise) + own;
-                    d = (*sum - mask_factors[row * width + f] * own) / h;
-                    partials[f] += h * d * d;
-                    partials[width + f] += own * d * d;
-                }
+            let (sums, constant) = sums.split_at_mut((params.rank as usize).min(width));
+            constant.fill(0.0);
+            if n <= 0.0 {
+                sums.fill(0.0);
+                continue;
+            }
+            // In step, so that it vectorises.
+            let (changes, penalties) = partials.split_at_mut(width);
+            let mask_factors = &mask_factors[row * width..(row + 1) * width];
+            let partials = changes.iter_mut().zip(penalties);
+            let columns = prior.iter().zip(inverse_width).zip(mask_factors);
+            for ((sum, ((&prior, &own), &y)), (change, penalty)) in sums.iter_mut().zip(columns).zip(partials)
+            {
+                let h = n * (prior / params.noise) + own;
+                let d = (*sum - y * own) / h;
+                *change += h * d * d;
+                *penalty += own * d * d;
                 *sum = d;
             }
         }

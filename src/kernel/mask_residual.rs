@@ -104,13 +104,15 @@ pub fn mask_residual(
     let width = params.width as usize;
     residuals.par_chunks_mut(width).with_min_len(256).enumerate().for_each(|(row, residuals)| {
         let n = counts[row];
-        for (f, residual) in residuals.iter_mut().enumerate() {
-            let element = row * width + f;
-            *residual = if f < params.rank as usize && n > 0.0 {
-                (factors[element] - means[element]) * prior[f] / (params.noise * n.sqrt())
-            } else {
-                0.0
-            };
+        if n <= 0.0 {
+            return residuals.fill(0.0);
+        }
+        let (residuals, constant) = residuals.split_at_mut((params.rank as usize).min(width));
+        constant.fill(0.0);
+        let row = row * width..(row + 1) * width;
+        let elements = factors[row.clone()].iter().zip(&means[row]).zip(prior);
+        for (residual, ((w, m), prior)) in residuals.iter_mut().zip(elements) {
+            *residual = (w - m) * prior / (params.noise * n.sqrt());
         }
     });
 }

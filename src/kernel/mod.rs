@@ -21,6 +21,7 @@ pub mod mask_residual;
 pub mod mask_squares;
 pub mod mask_step;
 pub mod normal_equations;
+pub mod pack_halves;
 pub mod pack_rows;
 pub mod pattern_sum;
 pub mod residual;
@@ -39,11 +40,13 @@ pub mod step_gd;
 pub mod step_momentum;
 pub mod sum;
 pub mod sum_squares;
+pub mod template;
 
 mod lanes;
 pub(crate) mod simd;
 mod tiles;
 
+use self::template::Rows;
 use crate::backend::Buffer;
 use crate::error::{Error, Result};
 
@@ -66,6 +69,7 @@ pub const KERNELS: &[&Kernel] = &[
     &row_curvature::KERNEL,
     &row_step::KERNEL,
     &pack_rows::KERNEL,
+    &pack_halves::KERNEL,
     &row_pass::KERNEL,
     &row_pass_learned::KERNEL,
     &row_gradient::KERNEL,
@@ -197,6 +201,7 @@ pub struct Dispatch {
     buffers: Vec<Buffer>,
     workgroups: u32,
     work: u64,
+    rows: Option<Rows>,
 }
 
 /// Multiply-adds that take a device as long as a gathered byte: slow GPUs do 80 G/s of the
@@ -251,6 +256,7 @@ impl Dispatch {
             buffers: buffers.to_vec(),
             workgroups,
             work: buffers.iter().map(|buffer| buffer.len() as u64 * 4 / STREAMED).sum(),
+            rows: None,
         })
     }
 
@@ -262,6 +268,16 @@ impl Dispatch {
     /// With this work, where the buffers say nothing of it.
     fn with_work(self, work: u64) -> Self {
         Self { work, ..self }
+    }
+
+    /// Over rows of cells: how many workgroups that takes is for the device to say.
+    fn by_rows(self, rows: Rows) -> Self {
+        Self { rows: Some(rows), ..self }
+    }
+
+    /// The rows of a call to a kernel whose WGSL is a [template].
+    pub fn rows(&self) -> Option<&Rows> {
+        self.rows.as_ref()
     }
 
     /// What to run.

@@ -1,9 +1,12 @@
 //! The masked residual `Δ = (Y − U·Vᵀ) ⊗ R` on the observed cells.
 
+mod piece;
+
 use rayon::prelude::*;
 
+use self::piece::Piece;
 use super::{
-    Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, gathered, lanes, params, require,
+    Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, gathered, lanes, params, require, simd,
 };
 use crate::backend::Buffer;
 use crate::error::Result;
@@ -38,6 +41,9 @@ params! {
         pub high: f32,
     }
 }
+
+/// Cells that one thread takes at a time.
+const PIECE: usize = 1024;
 
 /// The bounds of a prediction that is not clipped.
 pub const UNCLIPPED: (f32, f32) = (f32::MIN, f32::MAX);
@@ -112,19 +118,40 @@ pub fn residual(
     column_factors: &[f32],
     residuals: &mut [f32],
 ) {
+    if simd::fast() {
+        residuals.par_chunks_mut(PIECE).enumerate().for_each(|(piece, residuals)| {
+            let cells = piece * PIECE..piece * PIECE + residuals.len();
+            simd::run(Piece {
+                params: *params,
+                rows: &rows[cells.clone()],
+                columns: &columns[cells.clone()],
+                ratings: &ratings[cells],
+                row_factors,
+                column_factors,
+                residuals,
+            });
+        });
+        return;
+    }
     let width = params.width as usize;
-    residuals.par_iter_mut().with_min_len(1024).enumerate().for_each(|(p, residual)| {
+    residuals.par_iter_mut().with_min_len(PIECE).enumerate().for_each(|(p, residual)| {
         let u = rows[p] as usize * width;
         let v = columns[p] as usize * width;
         let dot = lanes::dot(&row_factors[u..u + width], &column_factors[v..v + width]);
-        // Not max and min, which would turn NaN into a bound.
-        let bounded = if dot < params.low {
-            params.low
-        } else if dot > params.high {
-            params.high
+        *residual = ratings[p] - params.bounded(dot);
+    });
+}
+
+impl Params {
+    /// A prediction, clipped. Not by max and min, which would turn NaN into a bound.
+    #[inline(always)]
+    fn bounded(&self, dot: f32) -> f32 {
+        if dot < self.low {
+            self.low
+        } else if dot > self.high {
+            self.high
         } else {
             dot
-        };
-        *residual = ratings[p] - bounded;
-    });
+        }
+    }
 }

@@ -1,10 +1,10 @@
 //! The squared errors of each row: `residual` and `sum_squares` without storing Δ.
 
 use super::fused::{
-    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_sums, rows_mut,
+    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_sums, rows_mut, unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
-use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, gathered, params, require};
+use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -16,11 +16,11 @@ pub static KERNEL: Kernel = Kernel {
     bindings: &[
         Binding::read("rows", Element::U32),
         Binding::read("cells", Element::U32),
-        Binding::read("packed", Element::F32),
+        Binding::read("packed", Element::U32),
         Binding::read("factors", Element::F32),
         Binding::read_write("squares", Element::F32),
     ],
-    constants: &[("WORKGROUP", WORKGROUP)],
+    constants: &[],
     twin,
 };
 
@@ -43,6 +43,10 @@ params! {
         pub bias: u32,
         /// What the constant column holds.
         pub unit: f32,
+        /// Rows that have a workgroup each, the first by length.
+        pub long: u32,
+        /// 1: packed rows are f16.
+        pub half: u32,
     }
 }
 
@@ -61,6 +65,8 @@ pub struct RowLoss {
     pub squares: Buffer,
     /// The chunk's first row.
     pub first: usize,
+    /// Rows that have a workgroup each, the first by length.
+    pub long: usize,
     /// How the other side is packed.
     pub packing: Packing,
     /// The columns of both sides.
@@ -73,7 +79,7 @@ impl RowLoss {
     /// # Errors
     /// [`crate::Error::Internal`] if the shapes don't agree.
     pub fn dispatch(&self) -> Result<Dispatch> {
-        check(&KERNEL, self.rows, self.packed, &self.packing, &self.columns)?;
+        check(&KERNEL, self.rows, self.long, self.packed, &self.packing, &self.columns)?;
         let (count, width) = (self.rows.len() / 2, self.columns.width);
         require(
             &KERNEL,
@@ -90,17 +96,22 @@ impl RowLoss {
             lanes: dimension(&KERNEL, self.packing.lanes)?,
             bias: dimension(&KERNEL, self.columns.bias.unwrap_or(width))?,
             unit: self.columns.unit,
+            long: dimension(&KERNEL, self.long)?,
+            half: u32::from(self.packing.half),
         };
         let work = gathered(self.cells.len() / 2, self.packing.lanes);
         let buffers = [self.rows, self.cells, self.packed, self.factors, self.squares];
-        Ok(Dispatch::new(&KERNEL, params, &buffers, count as u64)?.with_work(work))
+        Ok(Dispatch::new(&KERNEL, params, &buffers, count as u64)?
+            .with_work(work)
+            .by_rows(self.packing.of(params.count, params.long)))
     }
 }
 
 fn twin(params: &[u8], slots: &mut [Slot<'_>]) {
     let [rows, cells, packed, factors, squares] = slots else { unreachable!("the dispatch was checked") };
-    let params = bytemuck::pod_read_unaligned(params);
-    row_loss(&params, rows.u32(), cells.u32(), packed.f32(), factors.f32(), squares.f32_mut());
+    let params: Params = bytemuck::pod_read_unaligned(params);
+    let packed = unpacked(packed, params.others, params.lanes, 0, params.half);
+    row_loss(&params, rows.u32(), cells.u32(), &packed, factors.f32(), squares.f32_mut());
 }
 
 /// The twin: pieces of rows in parallel.

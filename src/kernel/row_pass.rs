@@ -3,10 +3,10 @@
 
 use super::fused::{
     Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_squares, long_sums,
-    rows_mut,
+    rows_mut, unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
-use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, gathered, params, require};
+use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -18,13 +18,13 @@ pub static KERNEL: Kernel = Kernel {
     bindings: &[
         Binding::read("rows", Element::U32),
         Binding::read("cells", Element::U32),
-        Binding::read("packed", Element::F32),
+        Binding::read("packed", Element::U32),
         Binding::read("penalty", Element::F32),
         Binding::read_write("factors", Element::F32),
         Binding::read_write("energy", Element::F32),
         Binding::read_write("cost", Element::F32),
     ],
-    constants: &[("WORKGROUP", WORKGROUP), ("MAX_LANES", super::fused::MAX_LANES)],
+    constants: &[],
     twin,
 };
 
@@ -47,6 +47,10 @@ params! {
         pub bias: u32,
         /// What the constant column holds.
         pub unit: f32,
+        /// Rows that have a workgroup each, the first by length.
+        pub long: u32,
+        /// 1: packed rows are f16.
+        pub half: u32,
     }
 }
 
@@ -69,6 +73,8 @@ pub struct RowPass {
     pub cost: Buffer,
     /// The chunk's first row.
     pub first: usize,
+    /// Rows that have a workgroup each, the first by length.
+    pub long: usize,
     /// How the other side is packed.
     pub packing: Packing,
     /// The columns of both sides.
@@ -81,7 +87,7 @@ impl RowPass {
     /// # Errors
     /// [`crate::Error::Internal`] if the shapes don't agree.
     pub fn dispatch(&self) -> Result<Dispatch> {
-        check(&KERNEL, self.rows, self.packed, &self.packing, &self.columns)?;
+        check(&KERNEL, self.rows, self.long, self.packed, &self.packing, &self.columns)?;
         let (count, total) = (self.rows.len() / 2, self.penalty.len());
         require(
             &KERNEL,
@@ -99,11 +105,15 @@ impl RowPass {
             lanes: dimension(&KERNEL, self.packing.lanes)?,
             bias: dimension(&KERNEL, self.columns.bias.unwrap_or(self.columns.width))?,
             unit: self.columns.unit,
+            long: dimension(&KERNEL, self.long)?,
+            half: u32::from(self.packing.half),
         };
         let work = gathered(self.cells.len() / 2, 2 * self.packing.lanes);
         let buffers =
             [self.rows, self.cells, self.packed, self.penalty, self.factors, self.energy, self.cost];
-        Ok(Dispatch::new(&KERNEL, params, &buffers, count as u64)?.with_work(work))
+        Ok(Dispatch::new(&KERNEL, params, &buffers, count as u64)?
+            .with_work(work)
+            .by_rows(self.packing.of(params.count, params.long)))
     }
 }
 
@@ -111,11 +121,13 @@ fn twin(params: &[u8], slots: &mut [Slot<'_>]) {
     let [rows, cells, packed, penalty, factors, energy, cost] = slots else {
         unreachable!("the dispatch was checked")
     };
+    let params: Params = bytemuck::pod_read_unaligned(params);
+    let packed = unpacked(packed, params.others, params.lanes, 0, params.half);
     row_pass(
-        &bytemuck::pod_read_unaligned(params),
+        &params,
         rows.u32(),
         cells.u32(),
-        packed.f32(),
+        &packed,
         penalty.f32(),
         factors.f32_mut(),
         energy.f32_mut(),

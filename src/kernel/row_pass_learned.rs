@@ -3,10 +3,10 @@
 
 use super::fused::{
     Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_squares, long_sums,
-    rows_mut,
+    rows_mut, unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
-use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, gathered, params, require};
+use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -18,14 +18,14 @@ pub static KERNEL: Kernel = Kernel {
     bindings: &[
         Binding::read("rows", Element::U32),
         Binding::read("cells", Element::U32),
-        Binding::read("packed", Element::F32),
+        Binding::read("packed", Element::U32),
         Binding::read("means", Element::F32),
         Binding::read("prior", Element::F32),
         Binding::read_write("factors", Element::F32),
         Binding::read_write("variances", Element::F32),
         Binding::read_write("energy", Element::F32),
     ],
-    constants: &[("WORKGROUP", WORKGROUP), ("MAX_LANES", super::fused::MAX_LANES)],
+    constants: &[],
     twin,
 };
 
@@ -52,6 +52,10 @@ params! {
         pub centered: u32,
         /// σ².
         pub noise: f32,
+        /// Rows that have a workgroup each, the first by length.
+        pub long: u32,
+        /// 1: packed rows are f16.
+        pub half: u32,
     }
 }
 
@@ -76,6 +80,8 @@ pub struct RowPassLearned {
     pub energy: Buffer,
     /// The chunk's first row.
     pub first: usize,
+    /// Rows that have a workgroup each, the first by length.
+    pub long: usize,
     /// How the other side is packed.
     pub packing: Packing,
     /// The columns of both sides.
@@ -90,7 +96,7 @@ impl RowPassLearned {
     /// # Errors
     /// [`crate::Error::Internal`] if the shapes don't agree.
     pub fn dispatch(&self) -> Result<Dispatch> {
-        check(&KERNEL, self.rows, self.packed, &self.packing, &self.columns)?;
+        check(&KERNEL, self.rows, self.long, self.packed, &self.packing, &self.columns)?;
         let (count, total, width) = (self.rows.len() / 2, self.energy.len(), self.columns.width);
         // Without means their binding needs some buffer.
         let means = self.means.unwrap_or(self.prior);
@@ -118,6 +124,8 @@ impl RowPassLearned {
             unit: self.columns.unit,
             centered: u32::from(self.means.is_some()),
             noise: self.noise,
+            long: dimension(&KERNEL, self.long)?,
+            half: u32::from(self.packing.half),
         };
         let work = gathered(self.cells.len() / 2, 3 * self.packing.lanes);
         let buffers = [
@@ -130,7 +138,9 @@ impl RowPassLearned {
             self.variances,
             self.energy,
         ];
-        Ok(Dispatch::new(&KERNEL, params, &buffers, count as u64)?.with_work(work))
+        Ok(Dispatch::new(&KERNEL, params, &buffers, count as u64)?
+            .with_work(work)
+            .by_rows(self.packing.of(params.count, params.long)))
     }
 }
 
@@ -138,11 +148,13 @@ fn twin(params: &[u8], slots: &mut [Slot<'_>]) {
     let [rows, cells, packed, means, prior, factors, variances, energy] = slots else {
         unreachable!("the dispatch was checked")
     };
+    let params: Params = bytemuck::pod_read_unaligned(params);
+    let packed = unpacked(packed, params.others, params.lanes, 1, params.half);
     row_pass_learned(
-        &bytemuck::pod_read_unaligned(params),
+        &params,
         rows.u32(),
         cells.u32(),
-        packed.f32(),
+        &packed,
         means.f32(),
         prior.f32(),
         factors.f32_mut(),

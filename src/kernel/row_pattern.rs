@@ -1,10 +1,10 @@
 //! Sums over who rated what, from packed rows: `pattern_sum` as the fused kernels gather.
 
 use super::fused::{
-    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_sums, rows_mut,
+    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_sums, rows_mut, unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
-use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, gathered, params, require};
+use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -16,10 +16,10 @@ pub static KERNEL: Kernel = Kernel {
     bindings: &[
         Binding::read("rows", Element::U32),
         Binding::read("cells", Element::U32),
-        Binding::read("packed", Element::F32),
+        Binding::read("packed", Element::U32),
         Binding::read_write("sums", Element::F32),
     ],
-    constants: &[("WORKGROUP", WORKGROUP)],
+    constants: &[],
     twin,
 };
 
@@ -38,6 +38,10 @@ params! {
         pub rank: u32,
         /// Elements of a packed row of factors.
         pub lanes: u32,
+        /// Rows that have a workgroup each, the first by length.
+        pub long: u32,
+        /// 1: packed rows are f16.
+        pub half: u32,
     }
 }
 
@@ -54,6 +58,8 @@ pub struct RowPattern {
     pub sums: Buffer,
     /// The chunk's first row.
     pub first: usize,
+    /// Rows that have a workgroup each, the first by length.
+    pub long: usize,
     /// How the other side is packed.
     pub packing: Packing,
     /// The columns of both sides.
@@ -66,7 +72,7 @@ impl RowPattern {
     /// # Errors
     /// [`crate::Error::Internal`] if the shapes don't agree.
     pub fn dispatch(&self) -> Result<Dispatch> {
-        check(&KERNEL, self.rows, self.packed, &self.packing, &self.columns)?;
+        check(&KERNEL, self.rows, self.long, self.packed, &self.packing, &self.columns)?;
         let (count, width) = (self.rows.len() / 2, self.columns.width);
         require(&KERNEL, self.sums.len() >= (self.first + count) * width, "the sums are too few")?;
         require(&KERNEL, !self.packing.spread, "no variances are asked for")?;
@@ -77,18 +83,22 @@ impl RowPattern {
             width: dimension(&KERNEL, width)?,
             rank: dimension(&KERNEL, self.columns.rank)?,
             lanes: dimension(&KERNEL, self.packing.lanes)?,
+            long: dimension(&KERNEL, self.long)?,
+            half: u32::from(self.packing.half),
         };
         let work = gathered(self.cells.len() / 2, self.packing.lanes);
         let buffers = [self.rows, self.cells, self.packed, self.sums];
-        Ok(Dispatch::new(&KERNEL, params, &buffers, ((count * width) as u64).div_ceil(u64::from(WORKGROUP)))?
-            .with_work(work))
+        Ok(Dispatch::new(&KERNEL, params, &buffers, count as u64)?
+            .with_work(work)
+            .by_rows(self.packing.of(params.count, params.long)))
     }
 }
 
 fn twin(params: &[u8], slots: &mut [Slot<'_>]) {
     let [rows, cells, packed, sums] = slots else { unreachable!("the dispatch was checked") };
-    let params = bytemuck::pod_read_unaligned(params);
-    row_pattern(&params, rows.u32(), cells.u32(), packed.f32(), sums.f32_mut());
+    let params: Params = bytemuck::pod_read_unaligned(params);
+    let packed = unpacked(packed, params.others, params.lanes, 0, params.half);
+    row_pattern(&params, rows.u32(), cells.u32(), &packed, sums.f32_mut());
 }
 
 /// The twin: pieces of rows in parallel.

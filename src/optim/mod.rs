@@ -201,6 +201,20 @@ pub trait Optimizer: fmt::Debug + Send {
         backend: &mut dyn Backend,
     ) -> Result<()>;
 
+    /// Asks a ledger for what `prepare` would ask a device for, of a [sketch](Problem::sketch); what
+    /// is asked of the ratings in `prepare` must not be asked here.
+    ///
+    /// # Errors
+    /// As [`Optimizer::prepare`].
+    fn sketch(
+        &mut self,
+        problem: &Problem,
+        objective: &Objective<'_>,
+        ledger: &mut dyn Backend,
+    ) -> Result<()> {
+        self.prepare(problem, objective, ledger)
+    }
+
     /// Whether an epoch starts from Δ. If so, the caller records Δ of the
     /// factors as they are behind each epoch.
     fn uses_residuals(&self) -> bool {

@@ -40,8 +40,8 @@ use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32, read_f32};
 use crate::config::MAX_RANK;
 use crate::data::Side;
 use crate::error::{Error, Result};
-use crate::kernel::sgd_diagonal::{STATE, SgdDiagonal};
-use crate::kernel::{Dispatch, cell_work};
+use crate::kernel::sgd_diagonal::{STATE, SgdDiagonal, table_len};
+use crate::kernel::{Dispatch, Element, cell_work};
 use crate::problem::{Blocks, Problem};
 
 /// The registry's entry.
@@ -181,9 +181,8 @@ impl Optimizer for Sgd {
             }
             let rows = problem.side(Side::Users).shards[user_shard].rows();
             let columns = problem.side(Side::Items).shards[item_shard].rows();
-            let wanted = self.blocks.unwrap_or_else(|| auto_blocks(cells.ratings.len(), rows + columns));
-            let most_blocks = rows.min(columns).min(fitting_blocks(backend.max_buffer_bytes()));
-            let mut count = wanted.min(most_blocks);
+            let most_blocks = most_blocks(rows, columns, backend);
+            let mut count = self.wanted(cells.ratings.len(), rows, columns, backend);
             let mut blocks = Blocks::cut(&cells, rows, columns, count);
             while self.blocks.is_none() && count < most_blocks && too_long(&blocks, problem, backend) {
                 count = (2 * count).min(most_blocks);
@@ -211,6 +210,29 @@ impl Optimizer for Sgd {
             });
         }
         self.blocks = Some(most);
+        Ok(())
+    }
+
+    fn sketch(&mut self, problem: &Problem, _: &Objective<'_>, ledger: &mut dyn Backend) -> Result<()> {
+        for (role, state) in Side::BOTH.into_iter().zip(&mut self.state) {
+            for shard in &problem.side(role).shards {
+                state.push(ledger.alloc("state", Element::F32, STATE * shard.rows())?);
+            }
+        }
+        for (user_shard, item_shard, cells) in problem.tile_cells() {
+            let rows = problem.side(Side::Users).shards[user_shard].rows();
+            let columns = problem.side(Side::Items).shards[item_shard].rows();
+            let blocks = self.wanted(cells, rows, columns, ledger);
+            self.tiles.push(Tile {
+                user_shard,
+                item_shard,
+                blocks,
+                rows: ledger.alloc("rows by block", Element::U32, cells)?,
+                columns: ledger.alloc("columns by block", Element::U32, cells)?,
+                ratings: ledger.alloc("ratings by block", Element::F32, cells)?,
+                table: ledger.alloc("blocks", Element::U32, table_len(blocks))?,
+            });
+        }
         Ok(())
     }
 
@@ -277,6 +299,19 @@ impl Optimizer for Sgd {
     }
 }
 
+impl Sgd {
+    /// B for a tile of so many ratings, before it is known how they lie.
+    fn wanted(&self, cells: usize, rows: usize, columns: usize, backend: &dyn Backend) -> usize {
+        let wanted = self.blocks.unwrap_or_else(|| auto_blocks(cells, rows + columns));
+        wanted.min(most_blocks(rows, columns, backend))
+    }
+}
+
+/// The most blocks a side that a tile can be cut into.
+fn most_blocks(rows: usize, columns: usize, backend: &dyn Backend) -> usize {
+    rows.min(columns).min(fitting_blocks(backend.max_buffer_bytes()))
+}
+
 /// Whether a device can't walk through the largest block in one dispatch.
 fn too_long(blocks: &Blocks, problem: &Problem, backend: &dyn Backend) -> bool {
     let largest = u64::from(blocks.largest());
@@ -323,64 +358,4 @@ fn prime(rng: &mut ChaCha8Rng) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::find;
-    use super::*;
-    use crate::kernel::sgd_diagonal::table_len;
-
-    #[test]
-    fn settings_out_of_range_are_named() {
-        let spec = find("sgd").unwrap();
-        for (key, values) in [
-            ("rate", &["0", "-1", "nan", "inf", "fast"][..]),
-            ("adagrad", &["yes", "1", ""]),
-            ("shuffle", &["true", "ON"]),
-            ("blocks", &["0", "-1", "1.5", "many", "1e10"]),
-        ] {
-            for value in values {
-                let error = spec.build(&[(key.to_owned(), (*value).to_owned())]).unwrap_err();
-                assert_eq!(error.exit_code(), 2, "{key}={value}");
-                assert!(error.to_string().contains(key), "{error}");
-            }
-        }
-    }
-
-    #[test]
-    fn the_rate_that_ran_is_told() {
-        let rate = |settings: &[(&str, &str)]| {
-            let settings: Vec<_> = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-            find("sgd").unwrap().build(&settings).unwrap().settings()[0].clone()
-        };
-        assert_eq!(rate(&[]), ("rate", "0.2".to_owned()));
-        assert_eq!(rate(&[("adagrad", "off")]), ("rate", "0.02".to_owned()));
-        assert_eq!(rate(&[("adagrad", "off"), ("rate", "0.5")]), ("rate", "0.5".to_owned()));
-    }
-
-    #[test]
-    fn strides_are_primes_above_any_block() {
-        let mut rng = stream(1, 1);
-        for _ in 0..20 {
-            let stride = prime(&mut rng);
-            assert!(stride > 1 << 30 && stride < 1 << 31);
-            assert!((2u64..50_000).all(|divisor| u64::from(stride) % divisor != 0), "{stride}");
-        }
-    }
-
-    #[test]
-    fn tables_fit_their_buffer_and_no_larger_one_does() {
-        for bytes in [24u64, 100, 1024, 1500, 4096, 1 << 20, 1 << 32] {
-            let most = fitting_blocks(bytes);
-            assert!(table_len(most) as u64 * 4 <= bytes, "{bytes}");
-            assert!(table_len(most + 1) as u64 * 4 > bytes, "{bytes}");
-        }
-    }
-
-    #[test]
-    fn blocks_grow_with_the_data() {
-        assert_eq!([1, 255, 1024, 60_000].map(|cells| auto_blocks(cells, 10_000)), [1, 1, 2, 15]);
-        // As many as threads may want, then as many as leave rows two ratings a block.
-        assert_eq!([100_000, 1_000_000, 10_000_000].map(|cells| auto_blocks(cells, 10_000)), [16, 50, 500]);
-        assert_eq!(auto_blocks(100_000_000, 10_000), MAX_BLOCKS);
-        assert_eq!(auto_blocks(1_000_000, 1_000_000_000), 16);
-    }
-}
+mod tests;

@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rayon::prelude::*;
 
 use super::{Limits, Setup, Standard};
-use crate::backend::{Backend, Buffer};
+use crate::backend::{Backend, Buffer, Ledger};
 use crate::config::Kernels;
 use crate::data::{Known, Side};
 use crate::error::{Error, Result};
 use crate::kernel::Element;
-use crate::kernel::fused::{Packing, cell_loops};
+use crate::kernel::fused::Packing;
 
 /// Ratings that are worth a thread of their own.
 const MIN_BLOCK: usize = 1 << 15;
@@ -27,6 +27,8 @@ pub struct Chunk {
     pub rows: Buffer,
     /// The other side's row and the target's bits of each cell, `[cells, 2]`.
     pub cells: Buffer,
+    /// The first of these rows, which have at least [`Backend::long_row`] cells each.
+    pub long: usize,
 }
 
 /// Both sides' chunks, and the buffers that rows are packed into.
@@ -38,6 +40,8 @@ pub(super) struct Chunks {
     /// Σ e² of each user.
     pub(super) squares: Buffer,
     pub(super) lanes: usize,
+    /// Whether rows are packed as f16.
+    half: bool,
 }
 
 /// Whether the fused kernels train, and why not if they were asked for.
@@ -51,11 +55,12 @@ pub(super) fn fused(
     limits: &Limits,
     backend: &dyn Backend,
 ) -> Result<bool> {
-    let packing = |rows| Packing { rows, lanes: lanes(setup.rank, backend), spread: setup.spreads };
+    let lanes = lanes(setup, backend);
+    let packing = |rows| Packing { rows, lanes, spread: setup.spreads, half: setup.half };
     let most = rows.iter().map(|&rows| packing(rows).len().max(rows * width)).max().unwrap_or(0);
-    let longest_row = backend.max_loop() / cell_loops(width);
+    let longest_row = backend.max_row(lanes);
     let why = if setup.kernels == Kernels::Textbook {
-        return Ok(false);
+        Some("--kernels textbook has none".to_owned())
     } else if !setup.fuses {
         Some("this optimizer has none".to_owned())
     } else if most as u64 * 4 > limits.bytes {
@@ -68,7 +73,14 @@ pub(super) fn fused(
         None
     };
     match why {
-        Some(why) if setup.kernels == Kernels::Fused => Err(Error::usage(
+        // Its twin first makes f32 of them: only tests want that.
+        None if setup.half && !backend.halves() => {
+            Err(Error::usage("--precision f16 is for GPUs", "leave it out, or pass --device gpu"))
+        }
+        Some(why) if setup.half => {
+            Err(Error::usage(format!("--precision f16 is for the fused kernels: {why}"), "leave it out"))
+        }
+        Some(why) if !matches!(setup.kernels, Kernels::Auto | Kernels::Textbook) => Err(Error::usage(
             format!("no fused kernels: {why}"),
             "leave --kernels out, or pass --kernels textbook",
         )),
@@ -77,8 +89,8 @@ pub(super) fn fused(
 }
 
 /// The rank, rounded up to what the backend loads at once.
-fn lanes(rank: usize, backend: &dyn Backend) -> usize {
-    rank.next_multiple_of(backend.lanes())
+fn lanes(setup: &Setup<'_>, backend: &dyn Backend) -> usize {
+    setup.rank.next_multiple_of(if setup.half { backend.lanes().max(8) } else { backend.lanes() })
 }
 
 impl Chunks {
@@ -93,25 +105,62 @@ impl Chunks {
         let train = setup.train;
         let targets: Vec<f32> = train.value.par_iter().map(|&rating| standard.target(rating)).collect();
         let sides = [
-            upload(&known.user_counts, &train.user, &train.item, &targets, limits, backend)?,
-            upload(&known.item_counts, &train.item, &train.user, &targets, limits, backend)?,
+            upload(setup, &known.user_counts, &train.user, &train.item, &targets, limits, backend)?,
+            upload(setup, &known.item_counts, &train.item, &train.user, &targets, limits, backend)?,
         ];
         drop(targets);
-        let lanes = lanes(setup.rank, backend);
+        Self::around(sides, setup, known, backend)
+    }
+
+    /// Asks a ledger for the same.
+    pub(super) fn sketch(
+        setup: &Setup<'_>,
+        known: &Known,
+        limits: &Limits,
+        ledger: &mut Ledger<'_>,
+    ) -> Result<Self> {
+        let mut side = |counts: &[u64]| -> Result<Vec<Chunk>> {
+            let offsets = offsets(counts);
+            let mut chunks = Vec::new();
+            for range in cut(&offsets, most_cells(setup, limits)) {
+                let cells = 2 * (offsets[range.end] - offsets[range.start]).max(1) as usize;
+                let long = 0; // no kernel runs
+                let rows = ledger.alloc("rows", Element::U32, 2 * range.len() + 1)?;
+                let cells = match setup.page_bytes {
+                    Some(_) => ledger.streamed("cells", Element::U32, cells)?,
+                    None => ledger.alloc("cells", Element::U32, cells)?,
+                };
+                chunks.push(Chunk { first: range.start, rows, cells, long });
+            }
+            Ok(chunks)
+        };
+        let sides = [side(&known.user_counts)?, side(&known.item_counts)?];
+        Self::around(sides, setup, known, ledger)
+    }
+
+    /// With the buffers beside the cells.
+    fn around(
+        sides: [Vec<Chunk>; 2],
+        setup: &Setup<'_>,
+        known: &Known,
+        backend: &mut dyn Backend,
+    ) -> Result<Self> {
+        let lanes = lanes(setup, backend);
         // The unknown's row has no cell.
         let [users, items] = [&known.user_counts, &known.item_counts].map(|counts| counts.len() + 1);
         let mut pack = |rows| {
-            let packing = Packing { rows, lanes, spread: setup.spreads };
-            backend.alloc("packed factors", Element::F32, packing.len())
+            let packing = Packing { rows, lanes, spread: setup.spreads, half: setup.half };
+            backend.alloc("packed factors", Element::U32, packing.len())
         };
         let packed = [pack(users)?, pack(items)?];
-        Ok(Self { sides, packed, squares: backend.alloc("row losses", Element::F32, users)?, lanes })
+        let squares = backend.alloc("row losses", Element::F32, users)?;
+        Ok(Self { sides, packed, squares, lanes, half: setup.half })
     }
 
     /// How a side's rows are packed.
     pub(super) fn packing(&self, role: Side, spread: bool) -> Packing {
         let rows = self.sides[role as usize].iter().map(|chunk| chunk.rows.len() / 2).sum();
-        Packing { rows, lanes: self.lanes, spread }
+        Packing { rows, lanes: self.lanes, spread, half: self.half }
     }
 }
 
@@ -130,8 +179,27 @@ fn cut(offsets: &[u64], most: u64) -> Vec<Range<usize>> {
     pieces
 }
 
+/// The most cells of a chunk, but for one row alone.
+fn most_cells(setup: &Setup<'_>, limits: &Limits) -> u64 {
+    let bytes = setup.page_bytes.map_or(limits.bytes, |page| page.min(limits.bytes));
+    (bytes / 8).min(limits.cells as u64).max(1)
+}
+
+/// Where the cells of each row begin, and of the unknown's, which has none: `[rows + 2]`.
+fn offsets(counts: &[u64]) -> Vec<u64> {
+    let mut total = 0;
+    let sums = counts.iter().map(|n| {
+        total += n;
+        total
+    });
+    let mut offsets: Vec<u64> = std::iter::once(0).chain(sums).collect();
+    offsets.push(total);
+    offsets
+}
+
 /// A side's chunks: `rows` of each rating, `others` its row on the other side.
 fn upload(
+    setup: &Setup<'_>,
     counts: &[u64],
     rows: &[u32],
     others: &[u32],
@@ -139,16 +207,9 @@ fn upload(
     limits: &Limits,
     backend: &mut dyn Backend,
 ) -> Result<Vec<Chunk>> {
-    let mut total = 0;
-    let sums = counts.iter().map(|n| {
-        total += n;
-        total
-    });
-    let mut offsets: Vec<u64> = std::iter::once(0).chain(sums).collect();
-    offsets.push(total); // the unknown's row
+    let offsets = offsets(counts);
     let cells = scatter(&offsets, rows, others, targets);
-    let most = (limits.bytes / 8).min(limits.cells as u64).max(1);
-    let ranges = cut(&offsets, most);
+    let ranges = cut(&offsets, most_cells(setup, limits));
     let mut chunks = Vec::with_capacity(ranges.len());
     let mut cells = Some(cells);
     for range in &ranges {
@@ -157,6 +218,8 @@ fn upload(
             offsets[range.start..=range.end].iter().map(|&offset| (offset - start) as u32).collect();
         let mut order: Vec<u32> = (0..range.len() as u32).collect();
         order.sort_by_key(|&row| Reverse(rows[row as usize + 1] - rows[row as usize]));
+        let cells_of = |row: &u32| (rows[*row as usize + 1] - rows[*row as usize]) as usize;
+        let long = order.partition_point(|row| cells_of(row) >= backend.long_row());
         rows.extend(order);
         let mine = match &cells {
             _ if start == end => vec![0, 0], // no buffer is empty; no row has it
@@ -165,8 +228,12 @@ fn upload(
         };
         chunks.push(Chunk {
             first: range.start,
+            long,
             rows: backend.adopt("rows", Element::U32, rows)?,
-            cells: backend.adopt("cells", Element::U32, mine)?,
+            cells: match setup.page_bytes {
+                Some(_) => backend.stream("cells", Element::U32, mine)?,
+                None => backend.adopt("cells", Element::U32, mine)?,
+            },
         });
     }
     Ok(chunks)

@@ -72,6 +72,7 @@ impl Problem {
                 packed: packed.buffer,
                 sums,
                 first: chunk.first,
+                long: chunk.long,
                 packing: packed.packing,
                 columns,
             };
@@ -113,6 +114,7 @@ impl Problem {
                 factors: self.side(role).shards[0].factors,
                 gradient: gradients[0],
                 first: chunk.first,
+                long: chunk.long,
                 packing: packed.packing,
                 columns: self.columns(role),
             };
@@ -134,6 +136,7 @@ impl Problem {
                 factors: self.side(Side::Users).shards[0].factors,
                 squares: chunks.squares,
                 first: chunk.first,
+                long: chunk.long,
                 packing: packed.packing,
                 columns: self.columns(Side::Users),
             };

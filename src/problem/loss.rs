@@ -103,6 +103,21 @@ impl LossPlan {
         Ok(Self { parts, partials, scale: standard.scale })
     }
 
+    /// The plan of a sketch: `parts` has the pieces of the validation part and of the test part.
+    pub(super) fn sketch(
+        train: Squares,
+        parts: Vec<Vec<DeviceCells>>,
+        backend: &mut dyn Backend,
+    ) -> Result<Self> {
+        let part = |part, squares| PartPlan { part, squares, count: 1, constant: 0.0, bounds: UNCLIPPED };
+        let held = [Part::Valid, Part::Test].into_iter().zip(parts);
+        let held = held.map(|(held, cells)| part(held, Squares::Cells(cells)));
+        let parts: Vec<_> = std::iter::once(part(Part::Train, train)).chain(held).collect();
+        let total: usize = parts.iter().flat_map(|part| part.squares.partials()).sum();
+        let partials = backend.alloc("loss", Element::F32, total.max(1))?;
+        Ok(Self { parts, partials, scale: 1.0 })
+    }
+
     pub(super) fn record(&self, problem: &Problem, recording: &mut Vec<Dispatch>) -> Result<()> {
         let mut first = 0;
         for part in &self.parts {

@@ -17,6 +17,7 @@ mod gauge;
 mod init;
 mod loss;
 mod rows;
+mod sketch;
 mod standard;
 mod tiles;
 mod view;
@@ -74,6 +75,11 @@ pub struct Setup<'a> {
     pub fuses: bool,
     /// Whether it gathers variances beside factors.
     pub spreads: bool,
+    /// Bytes of the ratings that are on the device at a time, where fused kernels train, with as many
+    /// for those that come next; a row that has more gets them. `None`: all are there.
+    pub page_bytes: Option<u64>,
+    /// Whether fused kernels gather f16.
+    pub half: bool,
     /// Clip predictions of the held parts.
     pub clip: bool,
     /// The training ratings, without duplicates.
@@ -200,9 +206,10 @@ impl Problem {
         };
         let sizes = [train.users.len() + 1, train.items.len() + 1];
         let longest = known.user_counts.iter().chain(&known.item_counts).max().copied().unwrap_or(0);
+        backend.set_mapping(setup.kernels.mapping());
         let fused = chunks::fused(setup, width, sizes, longest, &limits, backend)?;
         let (shards, cut) = if fused {
-            (Shards { users: vec![0..sizes[0]], items: vec![0..sizes[1]] }, Vec::new())
+            (Shards::whole(sizes), Vec::new())
         } else {
             let (mut by_user, order) = train.by_user();
             let ratings: Vec<f32> = order.iter().map(|&p| standard.target(train.value[p as usize])).collect();
@@ -274,6 +281,11 @@ impl Problem {
             chunks,
             losses,
         })
+    }
+
+    /// Whether fused kernels train.
+    pub fn is_fused(&self) -> bool {
+        self.chunks.is_some()
     }
 
     /// The side whose rows a role means.

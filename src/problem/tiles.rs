@@ -72,6 +72,26 @@ impl Shards {
     /// [`Error::OutOfMemory`] if one row of factors exceeds a buffer.
     pub fn plan(by_user: &Compressed, items: usize, width: usize, limits: &Limits) -> Result<Self> {
         let users = by_user.rows();
+        let (rows, cells) = Self::most(width, limits)?;
+        let items = even(items, rows);
+        let users = if by_user.len() <= cells {
+            even(users, rows)
+        } else {
+            Self::cut_users(by_user, &items, rows, cells)
+        };
+        Ok(Self { users, items })
+    }
+
+    /// All users in one, and all items.
+    pub(super) fn whole([users, items]: [usize; 2]) -> Self {
+        Self { users: even(users, users.max(1)), items: even(items, items.max(1)) }
+    }
+
+    /// The most rows of a shard and cells of a tile.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`] if one row of factors exceeds a buffer.
+    pub(super) fn most(width: usize, limits: &Limits) -> Result<(usize, usize)> {
         let max_bytes = limits.bytes;
         // An offsets array has one element more than rows, so a row costs at least that.
         let rows = (max_bytes / 4 / width as u64).min((max_bytes / 4).saturating_sub(1));
@@ -87,13 +107,7 @@ impl Shards {
         // A row has no more cells in a tile than the other side's shard has rows.
         let cells = usize::try_from(max_bytes / 4).unwrap_or(usize::MAX).min(limits.cells.max(1));
         let rows = rows.min(limits.row.max(1)).min(cells);
-        let items = even(items, rows);
-        let users = if by_user.len() <= cells {
-            even(users, rows)
-        } else {
-            Self::cut_users(by_user, &items, rows, cells)
-        };
-        Ok(Self { users, items })
+        Ok((rows, cells))
     }
 
     /// Closes a user shard when a user more would overfill it or one of its tiles.
@@ -215,7 +229,7 @@ pub(super) fn most_cells(cell_work: u64, backend: &dyn Backend) -> usize {
 }
 
 /// Cuts `0..count` into the fewest ranges of at most `most`, evenly; at least one range.
-fn even(count: usize, most: usize) -> Vec<Range<usize>> {
+pub(super) fn even(count: usize, most: usize) -> Vec<Range<usize>> {
     let pieces = count.div_ceil(most).max(1);
     (0..pieces).map(|i| i * count / pieces..(i + 1) * count / pieces).collect()
 }

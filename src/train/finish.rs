@@ -2,10 +2,10 @@
 
 use super::run::Run;
 use crate::config::{Reg, WARM_UP_LAMBDA};
-use crate::data::{Side, gather};
+use crate::data::Side;
 use crate::error::Result;
 use crate::event::{Epoch, Event, StopReason, Stopped};
-use crate::model::{BiasBaseline, Model};
+use crate::model::Model;
 
 impl Run<'_, '_> {
     /// Ends the run: brings the best epoch back, if the model is to have it, and tells.
@@ -35,10 +35,11 @@ impl Run<'_, '_> {
     /// The model of the factors as they are, which are those of the epoch `kept`;
     /// `None` if they are not finite.
     pub(super) fn model(&mut self, kept: Epoch, best_epoch: Option<u32>) -> Result<Option<Model>> {
-        let wide = self.problem.read_factors(Side::Users, self.backend)?;
-        let (user_factors, user_bias) = self.problem.split_bias(Side::Users, &wide);
-        let wide = self.problem.read_factors(Side::Items, self.backend)?;
-        let (item_factors, item_bias) = self.problem.split_bias(Side::Items, &wide);
+        let mut split = |role| -> Result<(Vec<f32>, Vec<f32>)> {
+            Ok(self.problem.split_bias(role, &self.problem.read_factors(role, self.backend)?))
+        };
+        let (user_factors, user_bias) = split(Side::Users)?;
+        let (item_factors, item_bias) = split(Side::Items)?;
         let all = [&user_factors, &item_factors, &user_bias, &item_bias];
         if !all.into_iter().flatten().all(|x| x.is_finite()) {
             return Ok(None);
@@ -46,11 +47,7 @@ impl Run<'_, '_> {
         let posterior = self.config.optimizer.posterior(&self.problem, self.backend)?;
         let config = &self.config.config;
         let train = &self.data.train;
-        let (seen, order) = train.by_user();
-        let values = gather(&order, &train.value);
-        drop(order);
-        let baseline = BiasBaseline::fit_to(train, (&seen, &values), BiasBaseline::DAMPING);
-        drop(values);
+        let seen = train.items_of_users();
         let (m, n) = (train.users.len(), train.items.len());
         if posterior.as_ref().is_some_and(|posterior| posterior.check(m, n, config.rank).is_err()) {
             return Ok(None);
@@ -71,7 +68,7 @@ impl Run<'_, '_> {
             clip: config.clip,
             seen,
             posterior,
-            baseline: baseline.biases(),
+            baseline: self.baseline.clone(),
             metadata: self.metadata(kept, best_epoch),
         };
         if let Some(valid) = &self.data.valid {

@@ -8,6 +8,8 @@ mod finish;
 mod keep;
 mod metadata;
 mod notices;
+mod place;
+mod plan;
 mod run;
 mod sameness;
 mod saver;
@@ -25,12 +27,13 @@ pub(crate) use setup::setup;
 
 pub use checkpoint::Checkpoint;
 pub use controls::{Checkpointing, Controls, Every};
+pub use plan::{Item, Place, Plan, Shape, When};
 
 use self::run::Run;
 use self::saver::Saver;
 
 /// What to train on.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Dataset {
     /// The training ratings.
     pub train: Ratings,

@@ -5,17 +5,17 @@ use std::time::Instant;
 use super::checkpoint::{Document, FORMAT, Tensors};
 use super::keep::{Snapshot, factors};
 use super::notices::{loaded, notices, resumed};
+use super::place::{keeps_best, place};
 use super::saver::Saver;
-use super::setup::setup;
 use super::{Checkpoint, Dataset, curve, warm};
 use crate::backend::Backend;
-use crate::config::{Checked, Keep, ModelKind, TrainConfig};
+use crate::config::{Checked, TrainConfig};
 use crate::data::Ratings;
 use crate::error::{Error, Result};
 use crate::event::{Epoch, Event, Observer, StopReason};
 use crate::kernel::Dispatch;
-use crate::model::Model;
-use crate::optim::{Objective, State};
+use crate::model::{BaselineBiases, BiasBaseline, Model};
+use crate::optim::State;
 use crate::problem::{Losses, Problem, Standard};
 
 /// A training RMSE beyond this many times that of predicting no structure at
@@ -46,6 +46,8 @@ pub(super) struct Run<'a, 'b> {
     snapshot: Option<Snapshot>,
     /// The RMSE of a model that has learned nothing.
     unstructured: f64,
+    /// What the model will be compared with.
+    pub(super) baseline: Option<BaselineBiases>,
 }
 
 impl<'a, 'b> Run<'a, 'b> {
@@ -66,19 +68,12 @@ impl<'a, 'b> Run<'a, 'b> {
         for notice in notices(&config, data).into_iter().chain(told) {
             observer.event(&Event::Notice(notice));
         }
-        let setup = setup(&config, data);
-        let problem = Problem::new(&setup, backend)?;
+        // Needed at the end, and made while there is room: it lays the ratings out by user and by item.
+        let baseline = BiasBaseline::fit(&data.train, BiasBaseline::DAMPING).biases();
+        let (problem, snapshot) = place(&mut config, data, backend, observer)?;
         if let Some(initial) = saver.initial.filter(|_| checkpoint.is_none()) {
             warm::start(&problem, &data.train, &config, initial, backend)?;
         }
-        let objective = Objective {
-            train: &data.train,
-            loss: config.config.loss,
-            reg: config.reg,
-            mask: config.model == ModelKind::Svdpp,
-            epochs: config.epochs,
-        };
-        config.optimizer.prepare(&problem, &objective, backend)?;
         let last = Epoch { epochs: config.epochs, ..Epoch::default() };
         let unstructured = unstructured_rmse(&data.train, problem.standard);
         let mut run = Self {
@@ -94,13 +89,10 @@ impl<'a, 'b> Run<'a, 'b> {
             curve: Vec::new(),
             last,
             best: None,
-            snapshot: None,
+            snapshot,
             unstructured,
+            baseline,
         };
-        let rescued = run.config.optimizer.can_diverge() && run.observer.wants_epochs();
-        if (run.keeps_best() || rescued) && run.config.epochs > 0 {
-            run.snapshot = Some(Snapshot::new(&run.problem, &*run.config.optimizer, run.backend)?);
-        }
         if let Some(checkpoint) = checkpoint {
             run.resume(checkpoint)?;
         }
@@ -110,7 +102,7 @@ impl<'a, 'b> Run<'a, 'b> {
 
     /// Whether the model will have the factors of the best epoch.
     pub(super) fn keeps_best(&self) -> bool {
-        self.data.validates() && self.config.config.keep != Some(Keep::Last)
+        keeps_best(&self.config, self.data.validates())
     }
 
     /// Whether the end depends on the loss, or on the time, of every epoch.

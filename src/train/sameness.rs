@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 use super::{Checkpoint, Dataset};
-use crate::config::{Checked, Keep, Kernels, Reg};
+use crate::config::{Checked, Keep, Kernels, Precision, Reg};
 use crate::data::Held;
 use crate::data::text::hex;
 use crate::data::text::one_line;
@@ -57,6 +57,9 @@ pub(super) fn settings(
     // What auto means depends on the device, which may differ.
     if written.kernels != Kernels::Auto {
         all.push(("--kernels", written.kernels.name().to_owned()));
+    }
+    if written.precision != Precision::F32 {
+        all.push(("--precision", written.precision.name().to_owned()));
     }
     if config.optimizer.has_horizon() || written.average > 1 {
         all.push(("--epochs", config.epochs.to_string()));

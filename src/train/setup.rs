@@ -1,7 +1,7 @@
 //! From a configuration to a problem.
 
 use super::Dataset;
-use crate::config::{Checked, Reg, RegScaling, WARM_UP_LAMBDA};
+use crate::config::{Checked, Precision, Reg, RegScaling, WARM_UP_LAMBDA};
 use crate::problem::Setup;
 
 /// The problem that a configuration describes.
@@ -24,6 +24,8 @@ pub(crate) fn setup<'a>(config: &Checked, data: &'a Dataset) -> Setup<'a> {
         kernels: written.kernels,
         fuses: config.spec.fuses,
         spreads: config.reg == Reg::Auto,
+        page_bytes: None,
+        half: written.precision == Precision::F16,
         clip: written.clip,
         train: &data.train,
         valid: data.valid.as_ref(),

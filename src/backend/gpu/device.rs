@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::limits::{self, missing};
 use super::pipeline::MAX_PARAMS;
-use crate::backend::MAX_BUFFER_BYTES;
+use crate::backend::{DeviceMemory, MAX_BUFFER_BYTES, Residence};
 use crate::data::text::one_line;
 use crate::error::{Error, Result};
+use crate::kernel::template::{GROUP, Mapping};
 use crate::panics::caught;
 
 /// Limits other than the adapter's own, to try how large data behave on small devices.
@@ -86,9 +87,18 @@ pub(super) struct Device {
     pub(super) max_workgroups: u32,
     pub(super) max_loop: u64,
     pub(super) max_work: u64,
+    /// Invocations of a workgroup.
+    pub(super) max_invocations: u32,
+    /// Whether shuffles among [`GROUP`] lanes work.
+    pub(super) subgroups: bool,
+    /// Whether shaders unpack f16.
+    pub(super) halves: bool,
+    /// What suits it.
+    pub(super) mapping: Mapping,
     pub(super) staging_bytes: u64,
     /// Distance between two steps' parameters in the uniform buffer.
     pub(super) uniform_stride: usize,
+    residence: Residence,
     timeout: Duration,
     /// Bytes of the buffers that live.
     held: AtomicU64,
@@ -113,9 +123,13 @@ impl Device {
                 max.min(limits.max_compute_workgroups_per_dimension);
         }
         let max_workgroups = limits.max_compute_workgroups_per_dimension;
+        let max_invocations =
+            limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x);
+        let subgroups = adapter.features().contains(wgpu::Features::SUBGROUP);
         let uniform_stride = (limits.min_uniform_buffer_offset_alignment as usize).max(MAX_PARAMS);
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("deltav"),
+            required_features: adapter.features() & wgpu::Features::SUBGROUP,
             required_limits: limits,
             memory_hints: wgpu::MemoryHints::Performance,
             ..Default::default()
@@ -149,9 +163,17 @@ impl Device {
             max_memory_bytes: options.max_memory_bytes,
             max_workgroups,
             max_loop: limits::max_loop(info.device_type),
+            max_invocations,
+            mapping: limits::mapping(info.device_type, subgroups && info.subgroup_min_size >= GROUP),
+            halves: adapter
+                .get_downlevel_capabilities()
+                .flags
+                .contains(wgpu::DownlevelFlags::SHADER_F16_IN_F32),
+            subgroups: subgroups && info.subgroup_min_size >= GROUP,
             max_work: options.max_work.unwrap_or(limits::max_work(info.device_type)),
             staging_bytes: options.staging_bytes.unwrap_or(STAGING_BYTES),
             uniform_stride,
+            residence: limits::residence(info.device_type),
             timeout: options.timeout.unwrap_or(TIMEOUT),
             held: AtomicU64::new(0),
             trouble,
@@ -223,6 +245,13 @@ impl Device {
         })?;
         self.held.fetch_add(bytes, Ordering::Relaxed);
         Ok(buffer)
+    }
+
+    /// Its memory; what is free of it only where an option says how much it is.
+    pub(super) fn memory(&self) -> DeviceMemory {
+        let held = self.held.load(Ordering::Relaxed);
+        let available = self.max_memory_bytes.map(|most| most.saturating_sub(held));
+        DeviceMemory { residence: self.residence, available }
     }
 
     /// Counts a buffer that is dropped.

@@ -1,5 +1,7 @@
 //! What an adapter must have, and what its kind can take at a time.
 
+use crate::backend::Residence;
+use crate::kernel::template::Mapping;
 use crate::kernel::{KERNELS, WORKGROUP};
 
 /// Bytes of workgroup memory that the kernels need at most: what WebGPU promises.
@@ -23,6 +25,31 @@ pub(super) fn max_loop(kind: wgpu::DeviceType) -> u64 {
 /// Work of a submission. Systems reset a GPU that shows no picture for long, Windows after 2 s.
 pub(super) fn max_work(kind: wgpu::DeviceType) -> u64 {
     if kind == wgpu::DeviceType::DiscreteGpu { DISCRETE_WORK } else { WORK }
+}
+
+/// Whose memory buffers are in.
+pub(super) fn residence(kind: wgpu::DeviceType) -> Residence {
+    match kind {
+        wgpu::DeviceType::Cpu | wgpu::DeviceType::IntegratedGpu => Residence::Computer,
+        _ => Residence::Device,
+    }
+}
+
+/// The most cells of a row that none of a workgroup's groups takes too many loops for: it walks
+/// twice over its part, and adds up what the others found.
+pub(super) fn max_row(max_loop: u64, groups: u32) -> u64 {
+    const JOINS: u64 = 4096;
+    (max_loop / 2).saturating_sub(JOINS).saturating_mul(u64::from(groups))
+}
+
+/// How a device's lanes share the rows of a fused kernel: a CPU that plays a GPU has few lanes, to
+/// which exchanges among them are dear.
+pub(super) fn mapping(kind: wgpu::DeviceType, subgroups: bool) -> Mapping {
+    match kind {
+        wgpu::DeviceType::Cpu => Mapping::Rows,
+        _ if subgroups => Mapping::Lanes,
+        _ => Mapping::SharedLanes,
+    }
 }
 
 /// What the kernels need and an adapter lacks, if it does, in words.

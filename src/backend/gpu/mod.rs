@@ -7,33 +7,43 @@
 
 mod device;
 mod limits;
+mod pages;
 mod pipeline;
 
 use std::collections::VecDeque;
-use std::ops::Range;
 
 pub use device::{GpuOptions, enumerate};
 
 use self::device::Device;
-use self::pipeline::Pipelines;
-use super::{Backend, Buffer};
+use self::pages::{Pages, Piece};
+use self::pipeline::{Pipelines, Ready};
+use super::{Backend, Buffer, DeviceMemory};
 use crate::error::{Error, Result};
+use crate::kernel::template::{Mapping, Rows, Variant};
 use crate::kernel::{Dispatch, Element};
 
 /// Submissions that may wait on the device before the host waits for the oldest.
 const IN_FLIGHT: usize = 3;
+
+/// What every buffer is for.
+const USAGES: wgpu::BufferUsages =
+    wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_DST).union(wgpu::BufferUsages::COPY_SRC);
 
 /// Runs kernels' WGSL on an adapter.
 #[derive(Debug)]
 pub struct GpuBackend {
     device: Device,
     pipelines: Pipelines,
+    /// By number; of what stays on the host, its page.
     buffers: Vec<wgpu::Buffer>,
+    pages: Pages,
     /// Commands that are recorded and not yet submitted.
     open: Option<wgpu::CommandEncoder>,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     staging: Option<wgpu::Buffer>,
     submissions: u64,
+    /// How lanes share the rows of a fused kernel.
+    mapping: Mapping,
 }
 
 impl GpuBackend {
@@ -45,9 +55,11 @@ impl GpuBackend {
         let device = Device::open(adapter, options)?;
         let pipelines = Pipelines::new(&device)?;
         Ok(Self {
+            mapping: device.mapping,
             device,
             pipelines,
             buffers: Vec::new(),
+            pages: Pages::default(),
             open: None,
             in_flight: VecDeque::new(),
             staging: None,
@@ -130,6 +142,83 @@ impl GpuBackend {
         copied.map_err(|e: wgpu::MapRangeError| self.device.failed(&format!("a read failed: {e}")))
     }
 
+    /// Writes a buffer from its beginning on, before whatever is submitted next.
+    fn upload(&self, target: &wgpu::Buffer, words: &[u32]) -> Result<()> {
+        // wgpu keeps a queued write in memory of its own until it is submitted.
+        let piece = (self.device.staging_bytes / 4) as usize;
+        for (i, part) in words.chunks(piece).enumerate() {
+            let offset = (i * piece * 4) as u64;
+            let index = self.device.checked("write", |d| {
+                d.queue.write_buffer(target, offset, bytemuck::cast_slice(part));
+                (words.len() > piece).then(|| d.queue.submit([]))
+            })?;
+            if index.is_some() {
+                self.device.wait(index)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The number of a buffer that is asked for.
+    fn next_id(&self, purpose: &str, len: usize) -> Result<u32> {
+        if len == 0 {
+            return Err(Error::Internal(format!("an empty buffer for {purpose}")));
+        }
+        if len as u64 * 4 > self.device.max_buffer_bytes {
+            return Err(Error::OutOfMemory {
+                what: format!("no buffer can hold {purpose}"),
+                needed: len as u64 * 4,
+                available: format!("{} a buffer", self.device.max_buffer_bytes),
+                remedy: "pass a smaller --rank, or --device cpu without --max-buffer-bytes".to_owned(),
+            });
+        }
+        u32::try_from(self.buffers.len()).map_err(|_| Error::Internal("too many buffers".into()))
+    }
+
+    /// Brings streamed buffers into their pages.
+    fn load(&mut self, ids: &[u32]) -> Result<()> {
+        for &id in ids {
+            let Some((words, page)) = self.pages.words(id).zip(self.buffers.get(id as usize)) else {
+                return Err(Error::Internal(format!("buffer {id} was released")));
+            };
+            self.upload(page, words)?;
+        }
+        Ok(())
+    }
+
+    /// Encodes steps, piece by piece; the last piece stays open.
+    fn play(&mut self, pieces: &[Piece], ready: &[(Ready, (u32, u32))]) -> Result<()> {
+        let stride = self.device.uniform_stride;
+        for Piece { steps, loads } in pieces {
+            // What was cut off before goes to the device; the last piece stays open.
+            self.flush()?;
+            self.load(loads)?;
+            let params = self.pipelines.params_group();
+            self.open = Some(self.device.checked("encode", |d| {
+                let mut encoder = d.encoder();
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                for (i, (step, (x, y))) in steps.clone().zip(&ready[steps.clone()]) {
+                    if *x == 0 {
+                        continue;
+                    }
+                    pass.set_pipeline(&step.pipeline);
+                    pass.set_bind_group(0, params, &[(i * stride) as u32]);
+                    pass.set_bind_group(1, &step.buffers, &[]);
+                    pass.dispatch_workgroups(*x, *y, 1);
+                }
+                drop(pass);
+                encoder
+            })?);
+        }
+        Ok(())
+    }
+
+    /// What a kernel's template is filled in for.
+    fn variant(&self, rows: &Rows) -> Variant {
+        let wide = if self.device.subgroups { Mapping::Lanes } else { Mapping::SharedLanes };
+        Variant::new(self.mapping, wide, self.device.max_invocations, rows)
+    }
+
     /// The device's buffer behind a handle.
     fn buffer(&self, buffer: Buffer) -> Result<&wgpu::Buffer> {
         find(&self.buffers, buffer)
@@ -160,24 +249,57 @@ impl Backend for GpuBackend {
         self.device.max_work
     }
 
+    fn memory(&self) -> DeviceMemory {
+        self.device.memory()
+    }
+
+    fn transfer_bytes(&self, largest: u64, steps: usize) -> u64 {
+        let params = (steps * self.device.uniform_stride).next_power_of_two() as u64;
+        // Twice: where it grows, the old one goes after the new one came.
+        largest.min(self.device.staging_bytes) + 2 * params
+    }
+
+    fn long_row(&self) -> usize {
+        self.mapping.long_row()
+    }
+
+    fn max_row(&self, lanes: usize) -> u64 {
+        // Those of a dispatch fit 32 bits.
+        let lanes = u32::try_from(lanes).unwrap_or(u32::MAX);
+        let rows = Rows { count: 0, long: 0, lanes, spread: true, half: false };
+        limits::max_row(self.device.max_loop, self.variant(&rows).groups())
+    }
+
+    fn set_mapping(&mut self, mapping: Option<Mapping>) {
+        self.mapping = match mapping {
+            None => self.device.mapping,
+            Some(Mapping::Lanes) if !self.device.subgroups => Mapping::SharedLanes,
+            Some(mapping) => mapping,
+        };
+    }
+
+    fn halves(&self) -> bool {
+        self.device.halves
+    }
+
     fn alloc(&mut self, purpose: &str, element: Element, len: usize) -> Result<Buffer> {
-        let bytes = len as u64 * 4;
-        if len == 0 {
-            return Err(Error::Internal(format!("an empty buffer for {purpose}")));
-        }
-        if len as u64 * 4 > self.device.max_buffer_bytes {
-            return Err(Error::OutOfMemory {
-                what: format!("no buffer can hold {purpose}"),
-                needed: len as u64 * 4,
-                available: format!("{} a buffer", self.device.max_buffer_bytes),
-                remedy: "pass a smaller --rank, or --device cpu without --max-buffer-bytes".to_owned(),
-            });
-        }
-        let id = u32::try_from(self.buffers.len()).map_err(|_| Error::Internal("too many buffers".into()))?;
-        let usages =
-            wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::COPY_SRC;
-        let buffer = self.device.buffer(purpose, bytes, usages)?;
+        let id = self.next_id(purpose, len)?;
+        let buffer = self.device.buffer(purpose, len as u64 * 4, USAGES)?;
         self.buffers.push(buffer);
+        Ok(Buffer { id, len, element })
+    }
+
+    fn stream(&mut self, purpose: &str, element: Element, words: Vec<u32>) -> Result<Buffer> {
+        let len = words.len();
+        let id = self.next_id(purpose, len)?;
+        let (page, outgrown) = self.pages.keep(id, purpose, words, &self.device, USAGES)?;
+        for &id in &outgrown {
+            self.buffers[id as usize] = page.clone();
+        }
+        if let Some(&first) = outgrown.iter().min() {
+            self.pipelines.forget(first);
+        }
+        self.buffers.push(page);
         Ok(Buffer { id, len, element })
     }
 
@@ -185,27 +307,21 @@ impl Backend for GpuBackend {
         if words.len() != buffer.len {
             return Err(Error::Internal(format!("{} words for a buffer of {}", words.len(), buffer.len)));
         }
+        if self.pages.holds(buffer.id) {
+            return Err(Error::Internal(format!("buffer {} is streamed: nobody writes it", buffer.id)));
+        }
         // A queued write takes effect before the open commands: those go first.
         self.flush()?;
-        let target = self.buffer(buffer)?;
-        // wgpu keeps a queued write in memory of its own until it is submitted.
-        let piece = (self.device.staging_bytes / 4) as usize;
-        for (i, part) in words.chunks(piece).enumerate() {
-            let offset = (i * piece * 4) as u64;
-            let index = self.device.checked("write", |d| {
-                d.queue.write_buffer(target, offset, bytemuck::cast_slice(part));
-                (words.len() > piece).then(|| d.queue.submit([]))
-            })?;
-            if index.is_some() {
-                self.device.wait(index)?;
-            }
-        }
-        Ok(())
+        self.upload(self.buffer(buffer)?, words)
     }
 
     fn read(&mut self, buffer: Buffer, words: &mut [u32]) -> Result<()> {
         if words.len() != buffer.len {
             return Err(Error::Internal(format!("{} words for a buffer of {}", words.len(), buffer.len)));
+        }
+        if let Some(held) = self.pages.words(buffer.id) {
+            words.copy_from_slice(held);
+            return Ok(());
         }
         let source = self.buffer(buffer)?.clone();
         let piece = (self.device.staging_bytes / 4) as usize;
@@ -221,9 +337,13 @@ impl Backend for GpuBackend {
 
     fn release(&mut self, first: u32) {
         // What is in flight keeps its buffers until it is done.
-        for buffer in self.buffers.drain((first as usize).min(self.buffers.len())..) {
-            self.device.let_go(&buffer);
+        let kept = (first as usize).min(self.buffers.len());
+        for (id, buffer) in self.buffers.drain(kept..).enumerate() {
+            if !self.pages.holds((kept + id) as u32) {
+                self.device.let_go(&buffer);
+            }
         }
+        self.pages.release(first, &self.device);
         self.pipelines.forget(first);
     }
 
@@ -241,48 +361,23 @@ impl Backend for GpuBackend {
         self.pipelines.write_params(&self.device, &params)?;
         let mut ready = Vec::with_capacity(recording.len());
         for step in recording {
-            let grid = grid(step.workgroups(), self.device.max_workgroups)
+            let variant = step.rows().map(|rows| self.variant(rows));
+            let workgroups = match (variant, step.rows()) {
+                (Some(variant), Some(rows)) => variant.workgroups(rows),
+                _ => step.workgroups(),
+            };
+            let grid = grid(workgroups, self.device.max_workgroups)
                 .ok_or_else(|| Error::Internal(format!("{}: grid too large", step.kernel().name)))?;
-            ready.push((self.pipelines.prepare(&self.device, step, &self.buffers)?, grid));
+            ready.push((self.pipelines.prepare(&self.device, step, variant, &self.buffers)?, grid));
         }
-        for steps in cut(recording, self.device.max_work) {
-            // What was cut off before goes to the device; the last piece stays open.
-            self.flush()?;
-            let params = self.pipelines.params_group();
-            self.open = Some(self.device.checked("encode", |d| {
-                let mut encoder = d.encoder();
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                for (i, (step, (x, y))) in steps.clone().zip(&ready[steps]) {
-                    if *x == 0 {
-                        continue;
-                    }
-                    pass.set_pipeline(&step.pipeline);
-                    pass.set_bind_group(0, params, &[(i * stride) as u32]);
-                    pass.set_bind_group(1, &step.buffers, &[]);
-                    pass.dispatch_workgroups(*x, *y, 1);
-                }
-                drop(pass);
-                encoder
-            })?);
+        let pieces = self.pages.cut(recording, self.device.max_work);
+        let played = self.play(&pieces, &ready);
+        if played.is_err() {
+            // Nobody knows what was brought in.
+            self.pages.forget();
         }
-        Ok(())
+        played
     }
-}
-
-/// Cuts a recording into pieces of at most `most` work each, a submission each: as few as can
-/// be, and none without a step.
-fn cut(recording: &[Dispatch], most: u64) -> Vec<Range<usize>> {
-    let mut pieces = Vec::new();
-    let (mut first, mut sum) = (0, 0u64);
-    for (i, step) in recording.iter().enumerate() {
-        sum = sum.saturating_add(step.work());
-        if sum > most && i > first {
-            pieces.push(first..i);
-            (first, sum) = (i, step.work());
-        }
-    }
-    pieces.push(first..recording.len());
-    pieces
 }
 
 /// Spreads workgroups over two dimensions of at most `max` each: `x·y ≥ workgroups`.

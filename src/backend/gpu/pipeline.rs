@@ -3,12 +3,14 @@
 //! Group 0 is the kernel's parameters, in one uniform buffer for the whole
 //! recording, picked by a dynamic offset; group 1 is its storage buffers.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::device::Device;
 use super::find;
 use crate::backend::Buffer;
 use crate::error::Result;
+use crate::kernel::template::Variant;
 use crate::kernel::{Access, Dispatch, Kernel};
 
 /// The largest parameter struct in bytes, and the least distance between two.
@@ -30,7 +32,7 @@ pub(super) struct Ready {
 /// The caches of one device.
 #[derive(Debug)]
 pub(super) struct Pipelines {
-    compiled: HashMap<&'static str, Compiled>,
+    compiled: HashMap<(&'static str, Option<Variant>), Compiled>,
     bind_groups: HashMap<(&'static str, Vec<u32>), wgpu::BindGroup>,
     params_layout: wgpu::BindGroupLayout,
     params: wgpu::Buffer,
@@ -81,13 +83,15 @@ impl Pipelines {
         &mut self,
         device: &Device,
         step: &Dispatch,
+        variant: Option<Variant>,
         buffers: &[wgpu::Buffer],
     ) -> Result<Ready> {
         let kernel = step.kernel();
-        if !self.compiled.contains_key(kernel.name) {
-            self.compiled.insert(kernel.name, self.compile(device, kernel)?);
+        let name = (kernel.name, variant);
+        if !self.compiled.contains_key(&name) {
+            self.compiled.insert(name, self.compile(device, kernel, variant)?);
         }
-        let compiled = &self.compiled[kernel.name];
+        let compiled = &self.compiled[&name];
         let key = (kernel.name, step.buffers().iter().map(Buffer::id).collect::<Vec<_>>());
         let group = match self.bind_groups.entry(key) {
             std::collections::hash_map::Entry::Occupied(known) => known.get().clone(),
@@ -110,7 +114,8 @@ impl Pipelines {
         Ok(Ready { pipeline: compiled.pipeline.clone(), buffers: group })
     }
 
-    fn compile(&self, device: &Device, kernel: &Kernel) -> Result<Compiled> {
+    fn compile(&self, device: &Device, kernel: &Kernel, variant: Option<Variant>) -> Result<Compiled> {
+        let text = variant.map_or(Cow::Borrowed(kernel.wgsl), |variant| Cow::Owned(variant.source(kernel)));
         let entries: Vec<_> = kernel
             .bindings
             .iter()
@@ -133,7 +138,7 @@ impl Pipelines {
             });
             let module = d.device.create_shader_module(wgpu::ShaderModuleDescriptor {
                 label: Some(kernel.name),
-                source: wgpu::ShaderSource::Wgsl(kernel.wgsl.into()),
+                source: wgpu::ShaderSource::Wgsl(text),
             });
             let pipeline = d.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(kernel.name),

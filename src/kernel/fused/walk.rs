@@ -20,7 +20,8 @@ pub(in crate::kernel) struct Gathered<'a> {
 
 impl<'a> Gathered<'a> {
     pub(in crate::kernel) fn new(packed: &'a [f32], others: u32, lanes: u32, spread: u32, unit: f32) -> Self {
-        let packing = Packing { rows: others as usize, lanes: lanes as usize, spread: spread != 0 };
+        let packing =
+            Packing { rows: others as usize, lanes: lanes as usize, spread: spread != 0, half: false };
         let (rows, tails) = packed.split_at(packing.rows * packing.stride());
         let tails = &tails.as_chunks::<TAIL>().0[..packing.rows];
         Self { rows, tails, lanes: packing.lanes, stride: packing.stride(), unit }

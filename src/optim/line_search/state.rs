@@ -130,7 +130,7 @@ impl DeviceState {
         let variances = learning.map(|_| other.variances[0]);
         let Some(packed) = problem.record_packed(role.other(), variances, recording)? else { return Ok(()) };
         for chunk in chunks {
-            let (rows, cells, first) = (chunk.rows, chunk.cells, chunk.first);
+            let (rows, cells, first, long) = (chunk.rows, chunk.cells, chunk.first, chunk.long);
             let call = match learning {
                 None => RowPass {
                     rows,
@@ -141,6 +141,7 @@ impl DeviceState {
                     energy: own.energy[0],
                     cost: own.cost[0],
                     first,
+                    long,
                     packing: packed.packing,
                     columns,
                 }
@@ -155,6 +156,7 @@ impl DeviceState {
                     variances: own.variances[0],
                     energy: own.energy[0],
                     first,
+                    long,
                     packing: packed.packing,
                     columns,
                     noise: learn.noise(),

@@ -16,6 +16,7 @@ mod inputs;
 #[cfg(target_os = "linux")]
 mod memory;
 mod names;
+mod plan;
 mod recommend;
 #[cfg(unix)]
 mod signals;

@@ -9,7 +9,7 @@ fn factors_in_several_buffers_go_on_with_the_same_bits() {
         let run = |observer: &mut dyn Observer, controls: Controls<'_>| {
             // Room for a good half of the users' factors.
             let max_buffer_bytes = Some(140 * config.rank as u64);
-            let options = OpenOptions { threads: Some(2), max_buffer_bytes };
+            let options = OpenOptions { threads: Some(2), max_buffer_bytes, ..OpenOptions::default() };
             let mut backend = open(DeviceChoice::Cpu, &options).unwrap().backend;
             train_with(config.clone().check().unwrap(), &data, &mut *backend, observer, controls).unwrap()
         };

@@ -1,6 +1,7 @@
 //! What the tests share.
 
 pub mod compare;
+pub mod counting;
 pub mod devices;
 pub mod faulty;
 pub mod fuzz;

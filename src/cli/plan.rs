@@ -1,0 +1,233 @@
+//! `deltav plan`: what training would take of memory, before it takes it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::events::SCHEMA;
+use super::help;
+use super::render::Renderer;
+use super::streams::Streams;
+use super::table::{bytes, count, table};
+use super::train::Train;
+use crate::backend::Residence;
+use crate::data::{IdMap, Known, ReadOptions, stream_ratings};
+use crate::error::{Error, Result};
+use crate::train::{Item, Place, Shape, When};
+
+/// Purposes below this part of the whole share a line.
+const SMALL: u64 = 200;
+
+/// Tell what memory a call of `train` needs, and what for, without training
+#[derive(Debug, Args)]
+#[command(about = "Tell what memory a call of `train` needs, and what for, without training",
+    long_about = None, after_help = help::PLAN_EXAMPLES)]
+pub(super) struct Plan {
+    #[command(flatten)]
+    train: Train,
+}
+
+/// Memory for a purpose as JSON.
+#[derive(Serialize)]
+struct Row<'a> {
+    schema: u32,
+    place: &'static str,
+    purpose: &'a str,
+    when: &'static str,
+    bytes: u64,
+}
+
+/// The last line: all of it.
+#[derive(Serialize)]
+struct Whole<'a> {
+    schema: u32,
+    plan: Sums<'a>,
+}
+
+#[derive(Serialize)]
+struct Sums<'a> {
+    device: &'a str,
+    users: u64,
+    items: u64,
+    ratings: u64,
+    host_bytes: u64,
+    host_available: Option<u64>,
+    device_bytes: u64,
+    device_available: Option<u64>,
+    page_bytes: Option<u64>,
+    fits: bool,
+}
+
+impl Plan {
+    pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
+        let train = self.train;
+        let config = train.config()?;
+        train.at_most_one_stdin()?;
+        train.device.limit_threads();
+        let mut renderer = Renderer::new(streams, train.json);
+        renderer.reading(&super::input::named(&train.files));
+        let shape = shape(&train)?;
+        let mut backend = train.device.open(&mut renderer)?;
+        backend.set_mapping(config.config().kernels.mapping());
+        renderer.finish()?;
+        let plan = crate::train::Plan::new(&config, &shape, true, &*backend)?;
+        let checked = plan.check(true);
+        if train.json {
+            json(&plan, &shape, checked.is_ok(), streams)?;
+        } else {
+            for line in lines(&plan, &shape, checked.is_ok()) {
+                streams.line(line)?;
+            }
+        }
+        streams.finish()?;
+        checked
+    }
+}
+
+/// Counts users, items and ratings; keeps no rating.
+fn shape(train: &Train) -> Result<Shape> {
+    let mut sides = [(IdMap::new(), Vec::new()), (IdMap::new(), Vec::new())];
+    let time = train.times();
+    stream_ratings(&train.files, &ReadOptions { time, ..train.reading.options() }, |rated| {
+        for ((ids, counts), id) in sides.iter_mut().zip([rated.pair.user, rated.pair.item]) {
+            let full = || {
+                Error::data_at(
+                    rated.pair.location(),
+                    "has too many users or items",
+                    "split the file into parts",
+                )
+            };
+            let index = ids.get_or_insert(id).ok_or_else(full)? as usize;
+            if index == counts.len() {
+                counts.push(0u64);
+            }
+            counts.get_mut(index).into_iter().for_each(|count| *count += 1);
+        }
+        Ok(())
+    })?;
+    let [(users, user_counts), (items, item_counts)] = sides;
+    let id_bytes = [&users, &items].map(|ids| ids.ids().parts().0.len() as u64).iter().sum();
+    let ratings: u64 = user_counts.iter().sum();
+    let options = train.reading.options();
+    let held = |inputs: &[PathBuf]| match inputs {
+        [] => Ok(0),
+        inputs => stream_ratings(inputs, &options, |_| Ok(())),
+    };
+    let holdout = train.holdout.map_or(0, |part| (part * ratings as f64) as u64);
+    let valid = holdout + held(&train.valid)?;
+    let test = held(&train.test)?;
+    // Each row keeps about the same part.
+    let keep = |counts: Vec<u64>| rest(&counts, ratings, holdout);
+    let known = Known { user_counts: keep(user_counts), item_counts: keep(item_counts) };
+    Ok(Shape { known, held: [valid, test], id_bytes, times: time, validates: valid > 0 })
+}
+
+/// What is left of each where `taken` of all are taken away evenly.
+fn rest(counts: &[u64], all: u64, taken: u64) -> Vec<u64> {
+    let left = |before: u64| {
+        let taken = u128::from(before) * u128::from(taken) / u128::from(all.max(1));
+        before - u64::try_from(taken).unwrap_or(before)
+    };
+    let mut before = 0;
+    let each = counts.iter().map(|count| {
+        let start = left(before);
+        before += count;
+        left(before) - start
+    });
+    each.collect()
+}
+
+fn json(plan: &crate::train::Plan, shape: &Shape, fits: bool, streams: &mut Streams) -> Result<()> {
+    for Item { place, purpose, when, bytes } in &plan.items {
+        let row = Row { schema: SCHEMA, place: place.name(), purpose, when: when.name(), bytes: *bytes };
+        streams.json(&row)?;
+    }
+    let [users, items, ratings] = shape.sizes();
+    let sums = Sums {
+        device: &plan.device,
+        users,
+        items,
+        ratings,
+        host_bytes: plan.host(true),
+        host_available: plan.host_available,
+        device_bytes: plan.device(),
+        device_available: plan.memory.available,
+        page_bytes: plan.page_bytes,
+        fits,
+    };
+    streams.json(&Whole { schema: SCHEMA, plan: sums })
+}
+
+fn lines(plan: &crate::train::Plan, shape: &Shape, fits: bool) -> Vec<String> {
+    let [users, items, ratings] = shape.sizes();
+    let [users, items, ratings] =
+        [(users, "user"), (items, "item"), (ratings, "rating")].map(|(n, one)| count(n, one));
+    let mut lines = vec![format!("{users}, {items}, {ratings}; training on {}", plan.device), String::new()];
+    // Of the CPU, buffers are the host's.
+    let two = plan.memory.residence != Residence::Process;
+    let row = |purpose: &str, when: &str, host: String, device: String| {
+        let mut row = vec![purpose.to_owned(), when.to_owned(), host];
+        row.extend(two.then_some(device));
+        row
+    };
+    let mut rows = vec![row("memory", "when", "host".to_owned(), "device".to_owned())];
+    let cell = |item: &Item, place: Place| {
+        let here = item.place == place || (!two && place == Place::Host);
+        if here { bytes(item.bytes) } else { String::new() }
+    };
+    let least = (plan.host(true) + plan.device()) / SMALL;
+    let (small, large): (Vec<&Item>, Vec<&Item>) = plan.items.iter().partition(|item| item.bytes < least);
+    for item in large {
+        let when = if item.when == When::Always { "" } else { item.when.name() };
+        rows.push(row(&item.purpose, when, cell(item, Place::Host), cell(item, Place::Device)));
+    }
+    if !small.is_empty() {
+        let sum = |place| bytes(small.iter().filter(|item| item.place == place).map(|item| item.bytes).sum());
+        let all = bytes(small.iter().map(|item| item.bytes).sum());
+        let host = if two { sum(Place::Host) } else { all };
+        rows.push(row(&format!("{} small ones", small.len()), "", host, sum(Place::Device)));
+    }
+    let known = |bytes: Option<u64>| bytes.map_or_else(|| "unknown".to_owned(), super::table::bytes);
+    rows.push(row("at most at a time", "", bytes(plan.host(true)), bytes(plan.device())));
+    rows.push(row("free", "", known(plan.host_available), known(plan.memory.available)));
+    lines.extend(table(&rows));
+    lines.push(String::new());
+    lines.push(verdict(plan, fits));
+    lines
+}
+
+fn verdict(plan: &crate::train::Plan, fits: bool) -> String {
+    let unknown = plan.memory.residence == Residence::Device && plan.memory.available.is_none();
+    match (fits, plan.page_bytes) {
+        (false, _) => "verdict: too much".to_owned(),
+        (true, Some(page)) => {
+            format!("verdict: fits, with the ratings streamed to the device, {} at a time", bytes(page))
+        }
+        (true, None) if unknown && plan.fused => {
+            "verdict: fits the computer; if the device, which does not tell its memory, has less, the ratings \
+             are streamed"
+                .to_owned()
+        }
+        (true, None) if unknown => "verdict: fits the computer; the device does not tell its memory".to_owned(),
+        (true, None) if plan.host_available.is_none() => {
+            "verdict: unknown; this system does not tell its memory".to_owned()
+        }
+        (true, None) => "verdict: fits".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_adds_up() {
+        for (counts, taken) in [(&[5, 0, 1, 94][..], 10), (&[1; 100], 33), (&[7], 7), (&[3, 4], 0)] {
+            let all: u64 = counts.iter().sum();
+            let left = rest(counts, all, taken);
+            assert_eq!(left.iter().sum::<u64>(), all - taken);
+            assert!(left.iter().zip(counts).all(|(left, count)| left <= count));
+        }
+    }
+}

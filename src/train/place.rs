@@ -1,0 +1,93 @@
+//! A run's buffers on their device: all of them, or with the ratings streamed.
+
+use super::Dataset;
+use super::keep::Snapshot;
+use super::plan::{PAGE_BYTES, Plan, Shape};
+use super::setup::setup;
+use crate::backend::{Backend, Residence};
+use crate::config::{Checked, Keep, ModelKind};
+use crate::error::{Error, Result};
+use crate::event::{Event, Observer};
+use crate::optim::Objective;
+use crate::problem::{Problem, Setup};
+
+/// Whether the model will have the factors of the best epoch.
+pub(super) fn keeps_best(config: &Checked, validates: bool) -> bool {
+    validates && config.config.keep != Some(Keep::Last)
+}
+
+/// Whether a copy of the best epoch's result is kept, for the model or to be rescued.
+///
+/// `listened`: whether somebody wants to know of each epoch.
+pub(super) fn keeps_copy(config: &Checked, validates: bool, listened: bool) -> bool {
+    let rescued = config.optimizer.can_diverge() && listened;
+    (keeps_best(config, validates) || rescued) && config.epochs > 0
+}
+
+/// What is descended, on these ratings.
+pub(super) fn objective<'a>(config: &Checked, data: &'a Dataset) -> Objective<'a> {
+    Objective {
+        train: &data.train,
+        loss: config.config.loss,
+        reg: config.reg,
+        mask: config.model == ModelKind::Svdpp,
+        epochs: config.epochs,
+    }
+}
+
+/// Allocates what a run needs, if its plan says that there is room.
+///
+/// # Errors
+/// As [`Plan::check`], [`Problem::new`] and [`crate::optim::Optimizer::prepare`].
+pub(super) fn place(
+    config: &mut Checked,
+    data: &Dataset,
+    backend: &mut dyn Backend,
+    observer: &mut dyn Observer,
+) -> Result<(Problem, Option<Snapshot>)> {
+    let listened = observer.wants_epochs();
+    // What rows a device can take depends on it.
+    backend.set_mapping(config.config.kernels.mapping());
+    let plan = Plan::new(config, &Shape::of(data, config.model), listened, backend)?;
+    plan.check(false)?;
+    let first = backend.allocated();
+    if let Some(bytes) = plan.page_bytes {
+        observer.event(&Event::Notice(streamed(bytes)));
+        return with_pages(config, data, plan.page_bytes, listened, backend);
+    }
+    match with_pages(config, data, None, listened, backend) {
+        // A device that tells nothing of its memory may hold all but the ratings.
+        Err(Error::OutOfMemory { .. })
+            if plan.fused
+                && plan.memory.available.is_none()
+                && plan.memory.residence == Residence::Device =>
+        {
+            backend.release(first);
+            let bytes = PAGE_BYTES.min(backend.max_buffer_bytes());
+            observer.event(&Event::Notice(streamed(bytes)));
+            with_pages(config, data, Some(bytes), listened, backend)
+        }
+        placed => placed,
+    }
+}
+
+fn with_pages(
+    config: &mut Checked,
+    data: &Dataset,
+    page_bytes: Option<u64>,
+    listened: bool,
+    backend: &mut dyn Backend,
+) -> Result<(Problem, Option<Snapshot>)> {
+    let problem = Problem::new(&Setup { page_bytes, ..setup(config, data) }, backend)?;
+    config.optimizer.prepare(&problem, &objective(config, data), backend)?;
+    let keeps = keeps_copy(config, data.validates(), listened);
+    let snapshot = keeps.then(|| Snapshot::new(&problem, &*config.optimizer, backend)).transpose()?;
+    Ok((problem, snapshot))
+}
+
+fn streamed(page_bytes: u64) -> String {
+    format!(
+        "the device's memory can't hold the ratings beside the factors: they are streamed, {:.1} MiB at a time",
+        page_bytes as f64 / f64::from(1 << 20)
+    )
+}

@@ -1,0 +1,72 @@
+//! What `plan` tells is what `train` does.
+
+use serde_json::Value;
+
+use super::{Folder, events};
+
+/// The objects of a plan: by purpose, and the last one.
+fn plan(folder: &Folder, flags: &[&str]) -> (Vec<Value>, Value) {
+    let mut objects = folder.json(&[&["plan", "ratings.csv", "--json"][..], flags].concat());
+    let last = objects.pop().unwrap();
+    (objects, last["plan"].clone())
+}
+
+#[test]
+fn a_plan_adds_up_and_leaves_nothing() {
+    let folder = Folder::planted();
+    let before = folder.files();
+    let train = ["--device", "cpu", "--rank", "16", "--holdout", "0.1", "--test", "test.csv", "--out", "m"];
+    let (items, whole) = plan(&folder, &train);
+    assert_eq!(folder.files(), before);
+    assert_eq!(
+        (&whole["users"], &whole["items"], &whole["ratings"]),
+        (&120.into(), &80.into(), &2430.into())
+    );
+    assert!(whole["fits"] == true && whole["page_bytes"].is_null(), "{whole}");
+    let sum = |place: &str, when: &[&str]| -> u64 {
+        let mine = items.iter().filter(|item| item["place"] == place);
+        let mine = mine.filter(|item| when.is_empty() || when.contains(&item["when"].as_str().unwrap()));
+        mine.map(|item| item["bytes"].as_u64().unwrap()).sum()
+    };
+    let device = sum("device", &[]);
+    assert_eq!(whole["device_bytes"], device);
+    let later = sum("host", &["training"]) + device;
+    let later = later + sum("host", &["preparing"]).max(sum("host", &["ending"]));
+    assert_eq!(whole["host_bytes"], sum("host", &["always"]) + later.max(sum("host", &["reading"])));
+    assert!(items.iter().any(|item| item["purpose"] == "ratings" && item["bytes"] == 12 * 2430), "{items:?}");
+
+    let text = folder.succeed(&[&["plan", "ratings.csv"][..], &train].concat());
+    assert!(text.starts_with("120 users, 80 items, 2,430 ratings; training on CPU\n"), "{text}");
+    assert!(text.ends_with("\nverdict: fits\n"), "{text}");
+}
+
+#[test]
+fn train_streams_or_refuses_by_the_numbers_of_the_plan() {
+    let folder = Folder::planted();
+    let device = ["--device", "software", "--rank", "4", "--model", "biased", "--reg", "1", "--epochs", "3"];
+    let (_, whole) = plan(&folder, &device);
+    let all = whole["device_bytes"].as_u64().unwrap();
+    folder
+        .succeed(&[&["train", "ratings.csv", "--out", "whole", "--kernels", "fused"][..], &device].concat());
+
+    let device = [&device[..], &["--kernels", "fused", "--max-memory-bytes"]].concat();
+    let some = (all - 8_000).to_string();
+    let flags = [&device[..], &[&some]].concat();
+    let (_, whole) = plan(&folder, &flags);
+    assert!(whole["fits"] == true && whole["page_bytes"].is_u64(), "{whole}");
+    assert!(whole["device_bytes"].as_u64().unwrap() <= all - 8_000, "{whole}");
+    let told = folder.json(&[&["train", "ratings.csv", "--out", "streamed", "--json"][..], &flags].concat());
+    let notices = events(&told, "notice");
+    assert!(notices.iter().any(|notice| notice.to_string().contains("they are streamed")), "{notices:?}");
+    assert!(folder.read("streamed") == folder.read("whole"));
+    let text = folder.succeed(&[&["plan", "ratings.csv"][..], &flags].concat());
+    assert!(text.contains("verdict: fits, with the ratings streamed"), "{text}");
+
+    let flags = [&device[..], &["2000"]].concat();
+    let refusal = folder.fail(&[&["train", "ratings.csv", "-q", "--out", "none"][..], &flags].concat(), 71);
+    assert!(refusal.contains("bytes are free") && refusal.contains("--rank"), "{refusal}");
+    let outcome = folder.run(&[&["plan", "ratings.csv"][..], &flags].concat());
+    assert_eq!(outcome.code, Some(71));
+    assert!(outcome.stdout.contains("verdict: too much"), "{outcome:?}");
+    assert!(outcome.stderr.ends_with(&format!("{refusal}\n")), "{outcome:?} and {refusal}");
+}
