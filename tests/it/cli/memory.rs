@@ -61,9 +61,9 @@ fn whatever_the_limit_a_call_ends_well_or_in_one_line() {
             matches!(outcome.code, Some(0 | 71))
         });
         let floor = floor.unwrap();
-        if floor >= enough {
-            // What starts needs no more to end well.
-            assert!(floor - enough <= 1024, "{call:?}: {floor} and {enough}");
+        if enough < floor + 2048 {
+            // What starts needs hardly more to end well.
+            assert!(floor < enough + 1024, "{call:?}: {floor} and {enough}");
             continue;
         }
         let mut refused = 0;

@@ -37,7 +37,7 @@ pub fn libmf(name: Name<'_>, options: &Options) -> Result<Figure, Failure> {
 }
 
 pub fn surprise(name: Name<'_>, options: &Options) -> Result<Figure, Failure> {
-    trained(name, options, "surprise_svd", &[0.02, 0.05, 0.1], &[20, 30, 50], Bar::AtLeast(100.0))
+    trained(name, options, "surprise_svd", &[0.02, 0.05, 0.1], &[30, 50], Bar::AtLeast(100.0))
 }
 
 pub fn cornac(name: Name<'_>, options: &Options) -> Result<Figure, Failure> {
