@@ -20,11 +20,13 @@ pub struct Entry {
 pub struct Ledger<'a> {
     device: &'a dyn Backend,
     entries: Vec<Entry>,
+    /// Whether lengths are estimates, so that one that is too great proves nothing.
+    estimates: bool,
 }
 
 impl std::fmt::Debug for Ledger<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { device, entries } = self;
+        let Self { device, entries, .. } = self;
         f.debug_struct("Ledger").field("device", &device.describe()).field("entries", entries).finish()
     }
 }
@@ -32,12 +34,17 @@ impl std::fmt::Debug for Ledger<'_> {
 impl<'a> Ledger<'a> {
     /// An empty one for a device.
     pub fn new(device: &'a dyn Backend) -> Self {
-        Self { device, entries: Vec::new() }
+        Self { device, entries: Vec::new(), estimates: false }
     }
 
     /// The buffers, in the order in which they were asked for.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// Says that lengths are estimates from now on: none is refused.
+    pub fn estimates(&mut self) {
+        self.estimates = true;
     }
 
     /// Notes a buffer of `len` elements that would be [streamed](Backend::stream).
@@ -101,7 +108,7 @@ impl Backend for Ledger<'_> {
             return Err(Error::Internal(format!("an empty buffer for {purpose}")));
         }
         let bytes = len as u64 * 4;
-        if bytes > self.max_buffer_bytes() {
+        if bytes > self.max_buffer_bytes() && !self.estimates {
             return Err(Error::OutOfMemory {
                 what: format!("no buffer can hold {purpose}"),
                 needed: bytes,

@@ -37,6 +37,9 @@ impl Problem {
         let widest = (setup.row_elements)(width).max(width);
         let shards =
             if fused { Shards::whole(sizes) } else { Shards::estimate(ratings, sizes, widest, &limits)? };
+        if shards.users.len() * shards.items.len() > 1 {
+            ledger.estimates();
+        }
         let sides = [
             (Side::Users, &shards.users, &known.user_counts, rank + 1, rank),
             (Side::Items, &shards.items, &known.item_counts, rank, rank + 1),
