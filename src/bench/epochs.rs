@@ -118,6 +118,7 @@ pub(super) fn measure(
             optimizer: kind.optimizer.to_owned(),
             model: kind.model,
             reg: kind.reg,
+            precision: plan.precision,
             ..TrainConfig::default()
         };
         let first = backend.allocated();

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{Measurement, since};
 use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32};
+use crate::config::Precision;
 use crate::data::Ratings;
 use crate::error::Result;
 use crate::kernel::copy::CopyValues;
@@ -65,15 +66,26 @@ const _: () = assert!(EACH.is_multiple_of(AT_ONCE));
 
 impl Gather {
     /// Gathers the items' rows in the order of users, and the users' in that of items, as an epoch
-    /// must: the same places, the same rank. Of very many ratings the first part.
+    /// must: the same places, the same rank, two numbers to an element in f16. Of very many ratings
+    /// the first part.
     ///
     /// # Errors
     /// Those of the device.
-    pub fn measure(ratings: &Ratings, rank: usize, backend: &mut dyn Backend, quick: bool) -> Result<Self> {
+    pub fn measure(
+        ratings: &Ratings,
+        rank: usize,
+        precision: Precision,
+        backend: &mut dyn Backend,
+        quick: bool,
+    ) -> Result<Self> {
+        let width = match precision {
+            Precision::F32 => rank,
+            Precision::F16 => rank.div_ceil(2),
+        };
         let mut all = Self { seconds: 0.0, bytes: 0.0 };
         let sides = [(ratings.by_user().0, ratings.items.len()), (ratings.by_item().0, ratings.users.len())];
         for (pattern, rows) in sides {
-            let (bytes_per_second, whole) = gather(&pattern.columns, rows, rank, backend, quick)?;
+            let (bytes_per_second, whole) = gather(&pattern.columns, rows, width, backend, quick)?;
             all.seconds += whole / bytes_per_second;
             all.bytes += whole;
         }

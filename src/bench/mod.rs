@@ -16,7 +16,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::backend::Backend;
-use crate::config::{ModelKind, TrainConfig};
+use crate::config::{ModelKind, Precision, TrainConfig};
 use crate::data::planted::{PlantedSplit, Shape};
 use crate::data::{Ratings, ReadOptions, read_ratings};
 use crate::error::{Error, Result};
@@ -67,6 +67,8 @@ pub struct Plan {
     pub ranks: Vec<usize>,
     /// Seed of the ratings and of the factors.
     pub seed: u64,
+    /// In which precision epochs, and the gather beside them, take the other side's rows.
+    pub precision: Precision,
     /// A few repetitions rather than some.
     pub quick: bool,
     /// What to measure.
@@ -132,7 +134,7 @@ pub fn run(
     let data = Dataset { train: ratings, valid: None, test: Some(test) };
     let timed = [Part::Limits, Part::Epochs].iter().any(|part| plan.parts.contains(part));
     for &rank in plan.ranks.iter().filter(|_| timed) {
-        let gather = Gather::measure(&data.train, rank, backend, plan.quick)?;
+        let gather = Gather::measure(&data.train, rank, plan.precision, backend, plan.quick)?;
         if plan.parts.contains(&Part::Limits) {
             each(&gather.measurement(rank))?;
         }

@@ -6,6 +6,7 @@ fn plan() -> Plan {
         shape: Shape { name: "tiny", users: 60, items: 40, ratings: 900 },
         ranks: vec![3, 8],
         seed: 1,
+        precision: Precision::F32,
         quick: true,
         parts: Part::ALL.to_vec(),
     }
@@ -76,4 +77,12 @@ fn a_device_with_small_buffers_is_measured_all_the_same() {
     })
     .unwrap();
     assert_eq!(works, 9);
+}
+
+#[test]
+fn half_precision_gathers_half_the_bytes() {
+    let mut backend = CpuBackend::new(Some(1)).unwrap();
+    let ratings = plan().shape.planted().generate().unwrap().ratings;
+    let mut bytes = |precision| Gather::measure(&ratings, 8, precision, &mut backend, true).unwrap().bytes;
+    assert_eq!((bytes(Precision::F32), bytes(Precision::F16)), (900.0 * 64.0, 900.0 * 32.0));
 }

@@ -12,7 +12,7 @@ use super::streams::Streams;
 use super::table::{seconds, short, table};
 use crate::backend::Backend;
 use crate::bench::{Measurement, Part, Plan, run};
-use crate::config::MAX_RANK;
+use crate::config::{MAX_RANK, Precision};
 use crate::data::planted::{SHAPES, Shape};
 use crate::error::Result;
 
@@ -30,6 +30,10 @@ pub(super) struct Bench {
     /// Measure these parts only
     #[arg(long, value_name = "PART,..", value_delimiter = ',', value_parser = one_of(&Part::ALL, Part::name))]
     only: Vec<Part>,
+
+    /// In which precision epochs gather the other side's factors: f16 is for GPUs
+    #[arg(long, value_name = "PRECISION", default_value = "f32", value_parser = one_of(&Precision::ALL, Precision::name))]
+    precision: Precision,
 
     /// Fewer repetitions: sooner done, less to be trusted
     #[arg(long)]
@@ -81,7 +85,14 @@ impl Bench {
         renderer.finish()?;
         let Shape { name, users, items, ratings } = self.size;
         let parts = if self.only.is_empty() { Part::ALL.to_vec() } else { self.only };
-        let plan = Plan { shape: self.size, ranks: self.rank, seed: self.seed, quick: self.quick, parts };
+        let plan = Plan {
+            shape: self.size,
+            ranks: self.rank,
+            seed: self.seed,
+            precision: self.precision,
+            quick: self.quick,
+            parts,
+        };
         let device = backend.describe().to_owned();
         if self.json {
             let head =
