@@ -16,6 +16,7 @@
 
 mod blocks;
 mod cache;
+mod cells;
 mod collect;
 mod columns;
 mod duplicates;
@@ -44,6 +45,7 @@ mod unpack;
 pub(crate) use duplicates::{counting, rated_twice};
 
 pub use cache::Cache;
+pub(crate) use cells::{Cells, scatter};
 pub use columns::{Column, Columns};
 pub use folds::FOLD_STREAM;
 pub use held::{Held, Known};
@@ -58,6 +60,5 @@ pub use read::{
     stream_ratings,
 };
 pub use side::Side;
-pub(crate) use sparse::Cells;
 pub use sparse::{Compressed, gather};
 pub use split::{HOLDOUT_STREAM, HoldoutBy};

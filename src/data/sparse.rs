@@ -132,38 +132,6 @@ impl Compressed {
     }
 }
 
-/// Cells by row: of each its column and its value, in ascending order of columns.
-///
-/// # Shapes
-/// `offsets`: `[rows + 1]`; `cells`: `[entries]`.
-#[derive(Debug)]
-pub(crate) struct Cells {
-    offsets: Vec<u64>,
-    /// A column and the bits of a value.
-    cells: Vec<u64>,
-}
-
-impl Cells {
-    /// Sorts triples by row, then by column; no pair may occur twice.
-    pub(crate) fn build(rows: usize, row_of: &[u32], column_of: &[u32], values: &[f32]) -> Self {
-        let offsets = offsets(rows, row_of);
-        let mut cells = vec![0; row_of.len()];
-        #[expect(clippy::indexing_slicing, reason = "a value for each entry")]
-        bands(&offsets, &mut cells, &mut []).into_par_iter().for_each(|band| {
-            band.sort_keys(&offsets, row_of, column_of, |position| values[position].to_bits());
-        });
-        Self { offsets, cells }
-    }
-
-    /// The cells of a row: column and value.
-    pub(crate) fn row(&self, row: usize) -> impl ExactSizeIterator<Item = (u32, f32)> {
-        let ends = self.offsets.get(row).zip(self.offsets.get(row + 1));
-        let cells = ends.and_then(|(&start, &end)| self.cells.get(start as usize..end as usize));
-        let cells = cells.unwrap_or_default();
-        cells.iter().map(|&cell| ((cell >> 32) as u32, f32::from_bits(cell as u32)))
-    }
-}
-
 impl<'a> Band<'a> {
     /// Puts the columns of the rows' entries in the order of rows, and of positions in a row.
     #[expect(clippy::indexing_slicing, reason = "`count` has seen every row, and the offsets are its sums")]
@@ -267,7 +235,7 @@ fn starts(offsets: &[u64], rows: &Range<usize>) -> Vec<usize> {
 }
 
 /// Where the entries of each row begin, and last their number.
-fn offsets(rows: usize, row_of: &[u32]) -> Vec<u64> {
+pub(super) fn offsets(rows: usize, row_of: &[u32]) -> Vec<u64> {
     let mut offsets = Vec::with_capacity(rows + 1);
     let mut total = 0;
     offsets.push(0);

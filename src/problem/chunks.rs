@@ -3,20 +3,16 @@
 
 use std::cmp::Reverse;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use rayon::prelude::*;
 
 use super::{Limits, Setup, Standard};
 use crate::backend::{Backend, Buffer, Ledger};
 use crate::config::Kernels;
-use crate::data::{Known, Side};
+use crate::data::{Known, Side, scatter};
 use crate::error::{Error, Result};
 use crate::kernel::Element;
 use crate::kernel::fused::Packing;
-
-/// Ratings that are worth a thread of their own.
-const MIN_BLOCK: usize = 1 << 15;
 
 /// Consecutive rows of a side with their cells.
 #[derive(Debug, Clone, Copy)]
@@ -237,42 +233,4 @@ fn upload(
         });
     }
     Ok(chunks)
-}
-
-/// Sorts ratings by row and then by their position: the other side's row and the target's bits of
-/// each, `[cells, 2]`.
-///
-/// A counting sort of blocks: each knows where its part of every row begins, so that all write at
-/// once, and what they write does not depend on how many they are.
-fn scatter(offsets: &[u64], rows: &[u32], others: &[u32], targets: &[f32]) -> Vec<u32> {
-    let blocks = rayon::current_num_threads().min(rows.len() / MIN_BLOCK).max(1);
-    let length = rows.len().div_ceil(blocks).max(1);
-    let mut places: Vec<Vec<u64>> = rows
-        .par_chunks(length)
-        .map(|rows| {
-            let mut counts = vec![0u64; offsets.len() - 1];
-            rows.iter().for_each(|&row| counts[row as usize] += 1);
-            counts
-        })
-        .collect();
-    let mut next = offsets[..offsets.len() - 1].to_vec();
-    for counts in &mut places {
-        for (count, next) in counts.iter_mut().zip(&mut next) {
-            (*count, *next) = (*next, *next + *count);
-        }
-    }
-    // Each is written once: atomic only so that blocks may share the array.
-    let cells: Vec<AtomicU32> = bytemuck::zeroed_vec(2 * rows.len());
-    let (pairs, _) = cells.as_chunks::<2>();
-    let blocks = rows.par_chunks(length).zip(others.par_chunks(length)).zip(targets.par_chunks(length));
-    blocks.zip(&mut places).for_each(|(((rows, others), targets), places)| {
-        for ((&row, &other), &target) in rows.iter().zip(others).zip(targets) {
-            let place = &mut places[row as usize];
-            let [column, bits] = &pairs[*place as usize];
-            column.store(other, Ordering::Relaxed);
-            bits.store(target.to_bits(), Ordering::Relaxed);
-            *place += 1;
-        }
-    });
-    cells.into_iter().map(AtomicU32::into_inner).collect()
 }
