@@ -21,7 +21,7 @@ use std::ops::Range;
 
 use half::f16;
 
-pub(super) use walk::{Gathered, Sums, Walk, long_squares, long_sums};
+pub(super) use walk::{Gathered, Sums, Walk, long_squares, long_sums, row_sums};
 
 use super::template::Rows;
 use super::{Kernel, Slot, require};

@@ -1,7 +1,7 @@
 //! The rows of ΔV in one walk over the cells: `residual` and `gradient`, fused.
 
 use super::fused::{
-    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_sums, rows_mut, unpacked,
+    Columns, Gathered, Packing, RowsMut, Sums, Walk, by_cells, check, row_sums, rows_mut, unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
 use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
@@ -151,17 +151,6 @@ struct Piece<'a, 'b> {
     gradient: RowsMut<'b>,
 }
 
-struct Add<'a, 'b>(&'a Walk<'a>, &'b mut Sums);
-
-impl WithSimd for Add<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        self.0.add::<S, true, false, false>(simd, self.1);
-    }
-}
-
 impl WithSimd for Piece<'_, '_> {
     type Output = ();
 
@@ -177,12 +166,7 @@ impl WithSimd for Piece<'_, '_> {
             w[..rank].copy_from_slice(&own[..rank]);
             let b = own.get(params.bias as usize).copied().unwrap_or(0.0);
             let walk = Walk { x, cells, w: &w, bias: params.unit * b };
-            if cells.len() > SEGMENT {
-                sums = long_sums(&walk, |part, sums| simd::run(Add(part, sums)));
-            } else {
-                sums.clear();
-                walk.add::<S, true, false, false>(simd, &mut sums);
-            }
+            row_sums::<S, true, false, false>(simd, &walk, &mut sums);
             let gradient = self.gradient.row(local);
             gradient[rank..].fill(0.0);
             gradient[..rank].copy_from_slice(&sums.lanes[..rank]);

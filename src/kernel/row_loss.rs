@@ -1,7 +1,7 @@
 //! The squared errors of each row: `residual` and `sum_squares` without storing Δ.
 
 use super::fused::{
-    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_sums, rows_mut, unpacked,
+    Columns, Gathered, Packing, RowsMut, Sums, Walk, by_cells, check, row_sums, rows_mut, unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
 use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
@@ -151,17 +151,6 @@ struct Piece<'a, 'b> {
     squares: RowsMut<'b>,
 }
 
-struct Add<'a, 'b>(&'a Walk<'a>, &'b mut Sums);
-
-impl WithSimd for Add<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        self.0.add::<S, false, false, false>(simd, self.1);
-    }
-}
-
 impl WithSimd for Piece<'_, '_> {
     type Output = ();
 
@@ -177,12 +166,7 @@ impl WithSimd for Piece<'_, '_> {
             w[..rank].copy_from_slice(&own[..rank]);
             let b = own.get(params.bias as usize).copied().unwrap_or(0.0);
             let walk = Walk { x, cells, w: &w, bias: params.unit * b };
-            if cells.len() > SEGMENT {
-                sums = long_sums(&walk, |part, sums| simd::run(Add(part, sums)));
-            } else {
-                sums.clear();
-                walk.add::<S, false, false, false>(simd, &mut sums);
-            }
+            row_sums::<S, false, false, false>(simd, &walk, &mut sums);
             self.squares.row(local)[0] = sums.squares;
         }
     }

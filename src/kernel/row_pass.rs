@@ -2,7 +2,7 @@
 //! `row_direction`, `row_curvature` and `row_step` with a fixed penalty, fused.
 
 use super::fused::{
-    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_squares, long_sums,
+    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_squares, row_sums,
     rows_mut, unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
@@ -179,17 +179,6 @@ struct Piece<'a, 'b> {
     outputs: [RowsMut<'b>; 3],
 }
 
-struct Add<'a, 'b>(&'a Walk<'a>, &'b mut Sums);
-
-impl WithSimd for Add<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        self.0.add::<S, true, true, false>(simd, self.1);
-    }
-}
-
 impl WithSimd for Piece<'_, '_> {
     type Output = ();
 
@@ -208,12 +197,7 @@ impl WithSimd for Piece<'_, '_> {
             w[..rank].copy_from_slice(&own[..rank]);
             let b = own.get(params.bias as usize).copied().unwrap_or(0.0);
             let walk = Walk { x, cells, w: &w, bias: unit * b };
-            if long {
-                sums = long_sums(&walk, |part, sums| simd::run(Add(part, sums)));
-            } else {
-                sums.clear();
-                walk.add::<S, true, true, false>(simd, &mut sums);
-            }
+            row_sums::<S, true, true, false>(simd, &walk, &mut sums);
             let rho = penalty[row];
             let rhos = simd.splat_f32s(rho);
             let zero = simd.splat_f32s(0.0);

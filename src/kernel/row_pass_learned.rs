@@ -2,7 +2,7 @@
 //! `row_sums`, `row_direction`, `row_curvature` and `row_step`, fused.
 
 use super::fused::{
-    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_squares, long_sums,
+    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_squares, row_sums,
     rows_mut, unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
@@ -216,17 +216,6 @@ struct Piece<'a, 'b> {
     outputs: [RowsMut<'b>; 3],
 }
 
-struct Add<'a, 'b>(&'a Walk<'a>, &'b mut Sums);
-
-impl WithSimd for Add<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        self.0.add::<S, true, true, true>(simd, self.1);
-    }
-}
-
 impl WithSimd for Piece<'_, '_> {
     type Output = ();
 
@@ -253,12 +242,7 @@ impl WithSimd for Piece<'_, '_> {
                 m[..rank].copy_from_slice(&center[..rank]);
             }
             let walk = Walk { x, cells, w: &w, bias: unit * b };
-            if long {
-                sums = long_sums(&walk, |part, sums| simd::run(Add(part, sums)));
-            } else {
-                sums.clear();
-                walk.add::<S, true, true, true>(simd, &mut sums);
-            }
+            row_sums::<S, true, true, true>(simd, &walk, &mut sums);
             let (mut part, mut above, mut below) = (zero, zero, zero);
             let [g, s1, s2] = [0, 1, 2].map(|i| simd::vectors::<S>(&sums.lanes[i * lanes..(i + 1) * lanes]));
             let (ws, ms) = (simd::vectors::<S>(&w), simd::vectors::<S>(&m));

@@ -284,6 +284,43 @@ impl Walk<'_> {
     }
 }
 
+/// The sums of a row's walk, see [`Walk::add`]. The segments of a long row are added up in parallel,
+/// and then in order.
+#[inline(always)]
+pub(in crate::kernel) fn row_sums<
+    S: Simd,
+    const GRADIENT: bool,
+    const CURVATURE: bool,
+    const SPREAD: bool,
+>(
+    simd: S,
+    walk: &Walk<'_>,
+    sums: &mut Sums,
+) {
+    if walk.cells.len() > SEGMENT {
+        *sums = long_sums(walk, |part, sums| simd::run(Add::<GRADIENT, CURVATURE, SPREAD>(part, sums)));
+    } else {
+        sums.clear();
+        walk.add::<S, GRADIENT, CURVATURE, SPREAD>(simd, sums);
+    }
+}
+
+struct Add<'a, 'b, const GRADIENT: bool, const CURVATURE: bool, const SPREAD: bool>(
+    &'a Walk<'a>,
+    &'b mut Sums,
+);
+
+impl<const GRADIENT: bool, const CURVATURE: bool, const SPREAD: bool> WithSimd
+    for Add<'_, '_, GRADIENT, CURVATURE, SPREAD>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        self.0.add::<S, GRADIENT, CURVATURE, SPREAD>(simd, self.1);
+    }
+}
+
 /// The sums of a long row, its segments in parallel and then added up in order.
 pub(in crate::kernel) fn long_sums(walk: &Walk<'_>, add: impl Fn(&Walk<'_>, &mut Sums) + Sync) -> Sums {
     let parts: Vec<Sums> = walk
