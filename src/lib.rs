@@ -20,5 +20,10 @@ pub mod output;
 pub(crate) mod panics;
 pub mod problem;
 pub mod train;
+mod trainer;
 
+pub use data::Ratings;
 pub use error::{Error, Result};
+pub use event::Event;
+pub use model::Model;
+pub use trainer::Trainer;
