@@ -48,6 +48,7 @@ mod metrics;
 mod model_size;
 mod plan;
 mod properties;
+mod python;
 mod readme;
 mod resume;
 mod sgd;
