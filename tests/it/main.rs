@@ -50,6 +50,7 @@ mod plan;
 mod properties;
 mod python;
 mod readme;
+mod release;
 mod resume;
 mod sgd;
 mod shaders;
