@@ -59,6 +59,8 @@ pub enum StopReason {
     Patience,
     /// The time was up.
     MaxSeconds,
+    /// The observer asked for the end: [`Observer::stops`].
+    Observer,
 }
 
 impl StopReason {
@@ -68,6 +70,7 @@ impl StopReason {
             StopReason::Epochs => "epochs",
             StopReason::Patience => "patience",
             StopReason::MaxSeconds => "max-seconds",
+            StopReason::Observer => "observer",
         }
     }
 }
@@ -151,12 +154,53 @@ pub trait Observer {
     fn wants_epochs(&self) -> bool {
         true
     }
+
+    /// Whether training ends with the epoch that was told of last: the model is that of the best
+    /// epoch where there is a validation part, else of the last. Of an average, each member is asked.
+    fn stops(&self) -> bool {
+        false
+    }
 }
 
 /// Any closure over events listens.
 impl<F: FnMut(&Event)> Observer for F {
     fn event(&mut self, event: &Event) {
         self(event);
+    }
+}
+
+/// Listens with a closure that ends training where it returns true of an epoch.
+///
+/// ```
+/// use deltav::event::{Event, until};
+/// // Good enough is good enough.
+/// let observer = until(|event| match event {
+///     Event::Epoch(epoch) => epoch.valid_rmse.is_some_and(|rmse| rmse < 0.85),
+///     _ => false,
+/// });
+/// # let _ = observer;
+/// ```
+pub fn until<F: FnMut(&Event) -> bool>(closure: F) -> Until<F> {
+    Until { closure, stops: false }
+}
+
+/// What [`until`] makes of a closure.
+#[derive(Debug, Clone)]
+pub struct Until<F> {
+    closure: F,
+    stops: bool,
+}
+
+impl<F: FnMut(&Event) -> bool> Observer for Until<F> {
+    fn event(&mut self, event: &Event) {
+        let stops = (self.closure)(event);
+        if matches!(event, Event::Epoch(_)) {
+            self.stops = stops;
+        }
+    }
+
+    fn stops(&self) -> bool {
+        self.stops
     }
 }
 

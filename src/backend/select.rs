@@ -9,7 +9,8 @@ use crate::error::{Error, Result};
 
 /// What to say where no GPU was found.
 const INSTALL: &str = "install the GPU's Vulkan driver (Debian and Ubuntu: apt-get install mesa-vulkan-drivers \
-                       libvulkan1 for AMD and Intel, the vendor's driver for NVIDIA), or pass --device cpu";
+                       libvulkan1 for AMD and Intel, the vendor's driver for NVIDIA; `deltav doctor` says what is missing), \
+                       or pass --device cpu";
 
 /// What was asked for with `--device`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -202,7 +203,7 @@ pub fn open(choice: DeviceChoice, options: &OpenOptions) -> Result<Opened> {
         } else {
             "no hardware GPU found"
         };
-        format!("{why}: training on the CPU with {} threads (`deltav devices` tells more)", cpu.threads())
+        format!("{why}: training on the CPU with {} threads (`deltav doctor` tells more)", cpu.threads())
     });
     Ok(Opened { backend: Box::new(cpu), notice })
 }

@@ -14,7 +14,8 @@ use crate::error::Result;
 const INSTALL: &str = "\
 To train on a GPU, install its Vulkan driver:
   AMD, Intel  apt-get install mesa-vulkan-drivers libvulkan1  (Debian and Ubuntu)
-  NVIDIA      the vendor's driver";
+  NVIDIA      the vendor's driver
+`deltav doctor` says what is missing.";
 
 /// List the devices that can train, and which one `--device auto` picks
 #[derive(Debug, Args)]

@@ -26,6 +26,7 @@ mod choice;
 mod cv;
 mod demo;
 mod devices;
+mod doctor;
 mod ending;
 mod evaluate;
 mod events;
@@ -86,6 +87,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Export(export::Export),
     Devices(devices::Devices),
+    Doctor(doctor::Doctor),
     Bench(bench::Bench),
     Demo(demo::Demo),
 }
@@ -123,6 +125,7 @@ impl Command {
             Command::Inspect(command) => command.run(streams),
             Command::Export(command) => command.run(streams),
             Command::Devices(command) => command.run(streams),
+            Command::Doctor(command) => command.run(streams),
             Command::Bench(command) => command.run(streams),
             Command::Demo(command) => command.run(streams),
         }

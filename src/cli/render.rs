@@ -173,7 +173,7 @@ impl<'a> Renderer<'a> {
         match stopped.reason {
             StopReason::Patience => self.note("stopped: the validation RMSE fell no more"),
             StopReason::MaxSeconds => self.note("stopped: the time was up"),
-            StopReason::Epochs => {}
+            StopReason::Epochs | StopReason::Observer => {}
         }
         if let (Some(epoch), Some(valid)) = (stopped.best_epoch, stopped.kept.valid_rmse) {
             self.note(&format!("kept epoch {epoch} of {}, validation RMSE {}", last.epoch, measured(valid)));

@@ -28,6 +28,7 @@ mod ids;
 mod input;
 mod item_names;
 mod k_core;
+mod memory;
 mod names;
 pub mod planted;
 mod range;

@@ -165,6 +165,7 @@ fn two_outputs_of_one_process_are_told_apart_by_the_file_they_mean() {
 }
 
 /// The lock of another process: of this one no list knows it.
+#[cfg(unix)]
 fn lock_of_another(path: &Path) -> fs::File {
     let name = format!(".{}.deltav-lock", path.file_name().unwrap().to_str().unwrap());
     let file = fs::File::create(path.with_file_name(name)).unwrap();

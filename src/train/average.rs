@@ -100,6 +100,10 @@ impl Observer for Member<'_> {
     fn wants_epochs(&self) -> bool {
         self.observer.wants_epochs()
     }
+
+    fn stops(&self) -> bool {
+        self.observer.stops()
+    }
 }
 
 /// What the average needs of a member that is done.

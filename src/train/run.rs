@@ -242,6 +242,8 @@ impl<'a, 'b> Run<'a, 'b> {
             Some(StopReason::Patience)
         } else if max_seconds.is_some_and(|most| self.seconds() >= most) {
             Some(StopReason::MaxSeconds)
+        } else if self.observer.stops() {
+            Some(StopReason::Observer)
         } else {
             None
         }
