@@ -7,6 +7,7 @@
 
 mod baseline;
 mod card;
+mod curve;
 mod explore;
 mod export;
 mod file;
@@ -32,6 +33,7 @@ use crate::data::{Compressed, Ids, Side};
 
 pub use baseline::{BaselineBiases, BiasBaseline};
 pub use card::{Card, CardSection};
+pub use curve::CurvePoint;
 pub use explore::{Explore, Explored, ExploredList};
 pub use export::{EXPORTS, ExportFormat};
 pub use fold_in::{FoldedIn, FoldedUncertainty, Scored};
@@ -125,9 +127,9 @@ pub struct Metadata {
     /// That epoch's errors by name: `train_rmse`, `valid_rmse`, `test_rmse`, in rating units.
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
-    /// RMSE by epoch: `(epoch, train, valid)`; `None` where it was not computed.
+    /// RMSE by epoch.
     #[serde(default)]
-    pub curve: Vec<(u32, Option<f64>, Option<f64>)>,
+    pub curve: Vec<CurvePoint>,
     /// The device that trained it.
     #[serde(default)]
     pub device: String,
@@ -185,7 +187,7 @@ impl Model {
         if !rating(*rating_mean) {
             return Err(format!("rating_mean is {rating_mean}"));
         }
-        let curve = curve.iter().flat_map(|(_, train, valid)| [train, valid]).flatten();
+        let curve = curve.iter().flat_map(|point| [&point.train, &point.valid, &point.test]).flatten();
         if !metrics.values().chain(curve).all(|value| value.is_finite()) {
             return Err("a measured error is not finite".to_owned());
         }
@@ -224,4 +226,4 @@ fn check_pattern(seen: &Compressed, rows: usize, columns: usize) -> Result<(), S
 }
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
