@@ -18,6 +18,8 @@ pub mod output;
 #[cfg(any(feature = "gpu", feature = "parquet"))]
 pub(crate) mod panics;
 pub mod problem;
+#[cfg(feature = "report")]
+pub mod report;
 pub mod train;
 
 pub use error::{Error, Result};

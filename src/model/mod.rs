@@ -37,7 +37,11 @@ pub use curve::CurvePoint;
 pub use explore::{Explore, Explored, ExploredList};
 pub use export::{EXPORTS, ExportFormat};
 pub use fold_in::{FoldedIn, FoldedUncertainty, Scored};
+#[cfg(feature = "report")]
+pub(crate) use interval::coverage_of;
 pub use interval::{Interval, IntervalCoverage, Level, interval_coverage};
+#[cfg(feature = "report")]
+pub(crate) use metrics::accuracy;
 pub use metrics::{Accuracy, METRICS, Metric, evaluate};
 pub use posterior::{Calibration, MaskFactors, Posterior};
 pub use predict::{Part, Prediction, Predictor, Unknown, UnknownCounts};
