@@ -41,6 +41,7 @@ mod plan;
 mod predict;
 mod recommend;
 mod render;
+mod report;
 mod rows;
 mod similar;
 mod streams;
@@ -84,6 +85,7 @@ enum Command {
     Similar(similar::Similar),
     FoldIn(fold_in::FoldIn),
     Inspect(inspect::Inspect),
+    Report(Box<report::Report>),
     Export(export::Export),
     Devices(devices::Devices),
     Bench(bench::Bench),
@@ -121,6 +123,7 @@ impl Command {
             Command::Similar(command) => command.run(streams),
             Command::FoldIn(command) => command.run(streams),
             Command::Inspect(command) => command.run(streams),
+            Command::Report(command) => command.run(streams),
             Command::Export(command) => command.run(streams),
             Command::Devices(command) => command.run(streams),
             Command::Bench(command) => command.run(streams),
