@@ -1,5 +1,6 @@
 //! The users and items with enough ratings.
 
+use super::cells::Layout;
 use super::ids::{IdMap, Ids};
 use super::ratings::Ratings;
 use super::sparse::Compressed;
@@ -14,7 +15,9 @@ impl Ratings {
     /// and ids are numbered anew in the order of their first use.
     #[must_use]
     pub fn k_core(&self, user: u64, item: u64) -> Ratings {
-        let (by_user, by_item) = (self.items_of_users(), self.users_of_items());
+        let Layout { by_user, by_item, .. } = Layout::of(self);
+        let by_user = Compressed::pattern(&by_user, self.items.len());
+        let by_item = Compressed::pattern(&by_item, self.users.len());
         let mut users = Side { counts: self.user_counts(), least: user, out: vec![false; self.users.len()] };
         let mut items = Side { counts: self.item_counts(), least: item, out: vec![false; self.items.len()] };
         // Whoever falls below is taken out once, and lowers the counts of those opposite once:

@@ -45,7 +45,7 @@ mod unpack;
 pub(crate) use duplicates::{counting, rated_twice};
 
 pub use cache::Cache;
-pub(crate) use cells::{Cells, scatter};
+pub(crate) use cells::{Cells, Layout};
 pub use columns::{Column, Columns};
 pub use folds::FOLD_STREAM;
 pub use held::{Held, Known};
@@ -60,5 +60,6 @@ pub use read::{
     stream_ratings,
 };
 pub use side::Side;
+pub(crate) use sparse::offsets;
 pub use sparse::{Compressed, gather};
 pub use split::{HOLDOUT_STREAM, HoldoutBy};

@@ -103,16 +103,6 @@ impl Ratings {
         Compressed::build(self.items.len(), &self.item, &self.user)
     }
 
-    /// The items of each user alone.
-    pub(crate) fn items_of_users(&self) -> Compressed {
-        Compressed::pattern(self.users.len(), &self.user, &self.item)
-    }
-
-    /// The users of each item alone.
-    pub(crate) fn users_of_items(&self) -> Compressed {
-        Compressed::pattern(self.items.len(), &self.item, &self.user)
-    }
-
     /// Number of ratings of each user, `[m]`.
     pub fn user_counts(&self) -> Vec<u64> {
         sparse::count(self.users.len(), &self.user)

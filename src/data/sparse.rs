@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::cells::Cells;
+
 /// A sparse pattern by rows: the columns of row r are
 /// `columns[offsets[r]..offsets[r + 1]]`, ascending.
 ///
@@ -36,6 +38,9 @@ struct Band<'a> {
 /// Positions that a task looks at before it scatters those of its rows.
 const GLANCE: usize = 1 << 10;
 
+/// Words of 64 columns that are looked through in the time that sorting takes for a column.
+const BITS_PAY: usize = 8;
+
 impl Compressed {
     /// Sorts triples by row, then by column, then by their position.
     ///
@@ -49,7 +54,7 @@ impl Compressed {
     /// If the lengths differ or a row is out of range.
     pub fn build(rows: usize, row_of: &[u32], column_of: &[u32]) -> (Self, Vec<u64>) {
         assert_eq!(row_of.len(), column_of.len(), "one row and one column for each entry");
-        let offsets = offsets(rows, row_of);
+        let offsets = offsets(&count(rows, row_of));
         let mut columns = vec![0; row_of.len()];
         let mut order = vec![0; row_of.len()];
         // Each task scans every row number and keeps those in its band: more
@@ -66,27 +71,39 @@ impl Compressed {
         (Self { offsets, columns }, order)
     }
 
-    /// The pattern alone, for less time and memory: see [`build`](Self::build).
-    pub(crate) fn pattern(rows: usize, row_of: &[u32], column_of: &[u32]) -> Self {
-        let offsets = offsets(rows, row_of);
-        let mut columns = vec![0; row_of.len()];
-        bands(&offsets, &mut [], &mut columns).into_par_iter().for_each(|band| {
-            let (rows, columns) = (band.rows.clone(), band.scatter(&offsets, row_of, column_of));
-            for row in rows_of(&offsets, &rows) {
-                let columns = columns.get_mut(row).unwrap_or_default();
-                if !columns.is_sorted() {
-                    columns.sort_unstable();
+    /// The pattern alone, of cells whose columns are below `columns`, no two of a row the same.
+    #[expect(clippy::indexing_slicing, reason = "documented: a word for each column")]
+    pub(crate) fn pattern(cells: &Cells, columns: usize) -> Self {
+        let offsets = cells.offsets().to_vec();
+        let mut all = vec![0; offsets.last().map_or(0, |&entries| entries as usize)];
+        bands(&offsets, &mut [], &mut all).into_par_iter().for_each(|band| {
+            // A bit for each column of the row.
+            let mut bits = vec![0_u64; columns.div_ceil(64)];
+            for (place, row) in rows_of(&offsets, &band.rows).zip(band.rows.clone()) {
+                let (from, to) = (cells.row(row), band.columns.get_mut(place).unwrap_or_default());
+                if from.len() * BITS_PAY < bits.len() {
+                    to.iter_mut().zip(from).for_each(|(to, &[column, _])| *to = column);
+                    to.sort_unstable();
+                    continue;
+                }
+                from.iter().for_each(|&[column, _]| bits[column as usize / 64] |= 1 << (column % 64));
+                let mut to = to.iter_mut();
+                for (word, first) in bits.iter_mut().zip((0..).step_by(64)) {
+                    while *word != 0 {
+                        to.next().into_iter().for_each(|to| *to = first + word.trailing_zeros());
+                        *word &= *word - 1;
+                    }
                 }
             }
         });
-        Self { offsets, columns }
+        Self { offsets, columns: all }
     }
 
     /// Whether a row has a column twice, among triples as [`build`](Self::build) takes them: what that
     /// would show, for less time and memory.
     #[expect(clippy::indexing_slicing, reason = "`count` has seen every row, and columns are below theirs")]
     pub(super) fn repeats(rows: usize, columns: usize, row_of: &[u32], column_of: &[u32]) -> bool {
-        let offsets = offsets(rows, row_of);
+        let offsets = offsets(&count(rows, row_of));
         let mut by_row = vec![0_u32; row_of.len()];
         bands(&offsets, &mut [], &mut by_row).into_par_iter().any(|band| {
             let (rows, by_row) = (band.rows.clone(), band.scatter(&offsets, row_of, column_of));
@@ -234,16 +251,14 @@ fn starts(offsets: &[u64], rows: &Range<usize>) -> Vec<usize> {
     offsets[rows.clone()].iter().map(|start| (start - base) as usize).collect()
 }
 
-/// Where the entries of each row begin, and last their number.
-pub(super) fn offsets(rows: usize, row_of: &[u32]) -> Vec<u64> {
-    let mut offsets = Vec::with_capacity(rows + 1);
+/// Where the entries of each row begin, and last their number, `[rows + 1]`.
+pub(crate) fn offsets(counts: &[u64]) -> Vec<u64> {
     let mut total = 0;
-    offsets.push(0);
-    offsets.extend(count(rows, row_of).into_iter().map(|n| {
+    let ends = counts.iter().map(|n| {
         total += n;
         total
-    }));
-    offsets
+    });
+    std::iter::once(0).chain(ends).collect()
 }
 
 /// `values` in the order of a pattern: entry p is `values[order[p]]`.

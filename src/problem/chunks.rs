@@ -4,12 +4,10 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::{Limits, Setup, Standard};
 use crate::backend::{Backend, Buffer, Ledger};
 use crate::config::Kernels;
-use crate::data::{Known, Side, scatter};
+use crate::data::{Cells, Known, Layout, Side, offsets};
 use crate::error::{Error, Result};
 use crate::kernel::Element;
 use crate::kernel::fused::Packing;
@@ -93,18 +91,17 @@ impl Chunks {
     /// Puts the cells on the device.
     pub(super) fn new(
         setup: &Setup<'_>,
+        layout: Layout,
         known: &Known,
         standard: &Standard,
         limits: &Limits,
         backend: &mut dyn Backend,
     ) -> Result<Self> {
-        let train = setup.train;
-        let targets: Vec<f32> = train.value.par_iter().map(|&rating| standard.target(rating)).collect();
+        let Layout { by_user, by_item, .. } = layout;
         let sides = [
-            upload(setup, &known.user_counts, &train.user, &train.item, &targets, limits, backend)?,
-            upload(setup, &known.item_counts, &train.item, &train.user, &targets, limits, backend)?,
+            upload(setup, by_user, standard, limits, backend)?,
+            upload(setup, by_item, standard, limits, backend)?,
         ];
-        drop(targets);
         Self::around(sides, setup, known, backend)
     }
 
@@ -116,7 +113,7 @@ impl Chunks {
         ledger: &mut Ledger<'_>,
     ) -> Result<Self> {
         let mut side = |counts: &[u64]| -> Result<Vec<Chunk>> {
-            let offsets = offsets(counts);
+            let offsets = with_unknown(offsets(counts));
             let mut chunks = Vec::new();
             for range in cut(&offsets, most_cells(setup, limits)) {
                 let cells = 2 * (offsets[range.end] - offsets[range.start]).max(1) as usize;
@@ -182,29 +179,21 @@ fn most_cells(setup: &Setup<'_>, limits: &Limits) -> u64 {
 }
 
 /// Where the cells of each row begin, and of the unknown's, which has none: `[rows + 2]`.
-fn offsets(counts: &[u64]) -> Vec<u64> {
-    let mut total = 0;
-    let sums = counts.iter().map(|n| {
-        total += n;
-        total
-    });
-    let mut offsets: Vec<u64> = std::iter::once(0).chain(sums).collect();
-    offsets.push(total);
+fn with_unknown(mut offsets: Vec<u64>) -> Vec<u64> {
+    offsets.extend(offsets.last().copied());
     offsets
 }
 
-/// A side's chunks: `rows` of each rating, `others` its row on the other side.
+/// A side's chunks, with the unknown's row.
 fn upload(
     setup: &Setup<'_>,
-    counts: &[u64],
-    rows: &[u32],
-    others: &[u32],
-    targets: &[f32],
+    cells: Cells,
+    standard: &Standard,
     limits: &Limits,
     backend: &mut dyn Backend,
 ) -> Result<Vec<Chunk>> {
-    let offsets = offsets(counts);
-    let cells = scatter(&offsets, rows, others, targets);
+    let offsets = with_unknown(cells.offsets().to_vec());
+    let cells = cells.with_values(|rating| standard.target(rating));
     let ranges = cut(&offsets, most_cells(setup, limits));
     let mut chunks = Vec::with_capacity(ranges.len());
     let mut cells = Some(cells);

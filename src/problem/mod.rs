@@ -44,7 +44,7 @@ use self::tiles::{longest_row, most_cells};
 use self::view::upload;
 use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32};
 use crate::config::{Kernels, ModelKind, RegScaling};
-use crate::data::{Held, Ratings, Side};
+use crate::data::{Held, Layout, Ratings, Side};
 use crate::error::Result;
 use crate::kernel::Dispatch;
 use crate::kernel::gradient::Gradient;
@@ -192,12 +192,17 @@ impl Problem {
     /// [`crate::Error::OutOfMemory`] if they don't fit, [`crate::Error::Usage`] if the ratings are
     /// too large or too small for the kind of model.
     pub fn new(setup: &Setup<'_>, backend: &mut dyn Backend) -> Result<Self> {
+        Self::laid_out(setup, Layout::of(setup.train), backend)
+    }
+
+    /// As [`Problem::new`], of training ratings that are sorted already.
+    pub(crate) fn laid_out(setup: &Setup<'_>, layout: Layout, backend: &mut dyn Backend) -> Result<Self> {
         let Setup { kind, rank, train, .. } = *setup;
-        let stats = train.stats();
+        let stats = layout.stats;
         check_size(kind, &stats)?;
         let standard = Standard::of(kind, &stats);
         let width = rank + if kind.has_bias() { 2 } else { 0 };
-        let known = train.known();
+        let known = layout.known();
         let widest = (setup.row_elements)(width).max(width);
         let rows = train.users.len() + train.items.len();
         let max_row = longest_row(rows, width, (setup.cell_loops)(width), backend)?;
@@ -210,6 +215,7 @@ impl Problem {
         let longest = known.user_counts.iter().chain(&known.item_counts).max().copied().unwrap_or(0);
         backend.set_mapping(setup.kernels.mapping());
         let fused = chunks::fused(setup, width, sizes, longest, &limits, backend)?;
+        let layout = fused.then_some(layout);
         let (shards, cut) = if fused {
             (Shards::whole(sizes), Vec::new())
         } else {
@@ -251,7 +257,8 @@ impl Problem {
         });
         let (users, items) = (users?, items?);
         let mut tiles = Vec::new();
-        let chunks = fused.then(|| Chunks::new(setup, &known, &standard, &limits, backend)).transpose()?;
+        let chunks = layout.map(|layout| Chunks::new(setup, layout, &known, &standard, &limits, backend));
+        let chunks = chunks.transpose()?;
         for tile in cut {
             let cells = upload(backend, tile.user_shard, tile.item_shard, &tile.cells)?;
             tiles.push(DeviceTile {

@@ -47,7 +47,6 @@ impl Run<'_, '_> {
         let posterior = self.config.optimizer.posterior(&self.problem, self.backend)?;
         let config = &self.config.config;
         let train = &self.data.train;
-        let seen = train.items_of_users();
         let (m, n) = (train.users.len(), train.items.len());
         if posterior.as_ref().is_some_and(|posterior| posterior.check(m, n, config.rank).is_err()) {
             return Ok(None);
@@ -66,7 +65,8 @@ impl Run<'_, '_> {
             mean: standard.mean,
             scale: standard.scale,
             clip: config.clip,
-            seen,
+            // Whoever made a model makes no other.
+            seen: std::mem::take(&mut self.seen),
             posterior,
             baseline: self.baseline.clone(),
             metadata: self.metadata(kept, best_epoch),

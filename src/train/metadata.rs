@@ -11,7 +11,7 @@ impl Run<'_, '_> {
     /// The record of the run, with the errors of the epoch whose factors are `kept`.
     pub(super) fn metadata(&self, kept: Epoch, best_epoch: Option<u32>) -> Metadata {
         let config = &self.config.config;
-        let stats = self.data.train.stats();
+        let stats = self.stats;
         let mut settings: BTreeMap<String, String> = BTreeMap::new();
         for (key, value) in self.config.optimizer.settings() {
             settings.insert(key.to_owned(), value);
@@ -34,7 +34,7 @@ impl Run<'_, '_> {
             [("train_rmse", kept.train_rmse), ("valid_rmse", kept.valid_rmse), ("test_rmse", kept.test_rmse)];
         Metadata {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            data_hash: self.saver.ratings_hash(&self.data.train),
+            data_hash: self.hash.clone(),
             ratings: stats.count,
             rating_min: stats.min,
             rating_max: stats.max,

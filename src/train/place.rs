@@ -6,6 +6,7 @@ use super::plan::{PAGE_BYTES, Plan, Shape};
 use super::setup::setup;
 use crate::backend::{Backend, Residence};
 use crate::config::{Checked, Keep, ModelKind};
+use crate::data::Layout;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::optim::Objective;
@@ -37,25 +38,28 @@ pub(super) fn objective<'a>(config: &Checked, data: &'a Dataset) -> Objective<'a
 
 /// Allocates what a run needs, if its plan says that there is room.
 ///
+/// `layout`: of the training ratings.
+///
 /// # Errors
 /// As [`Plan::check`], [`Problem::new`] and [`crate::optim::Optimizer::prepare`].
 pub(super) fn place(
     config: &mut Checked,
     data: &Dataset,
+    layout: Layout,
     backend: &mut dyn Backend,
     observer: &mut dyn Observer,
 ) -> Result<(Problem, Option<Snapshot>)> {
     let listened = observer.wants_epochs();
     // What rows a device can take depends on it.
     backend.set_mapping(config.config.kernels.mapping());
-    let plan = Plan::new(config, &Shape::of(data, config.model), listened, backend)?;
+    let plan = Plan::new(config, &Shape::with(data, layout.known(), config.model), listened, backend)?;
     plan.check(false)?;
     let first = backend.allocated();
     if let Some(bytes) = plan.page_bytes {
         observer.event(&Event::Notice(streamed(bytes)));
-        return with_pages(config, data, plan.page_bytes, listened, backend);
+        return with_pages(config, data, layout, plan.page_bytes, listened, backend);
     }
-    match with_pages(config, data, None, listened, backend) {
+    match with_pages(config, data, layout, None, listened, backend) {
         // A device that tells nothing of its memory may hold all but the ratings.
         Err(Error::OutOfMemory { .. })
             if plan.fused
@@ -65,7 +69,7 @@ pub(super) fn place(
             backend.release(first);
             let bytes = PAGE_BYTES.min(backend.max_buffer_bytes());
             observer.event(&Event::Notice(streamed(bytes)));
-            with_pages(config, data, Some(bytes), listened, backend)
+            with_pages(config, data, Layout::of(&data.train), Some(bytes), listened, backend)
         }
         placed => placed,
     }
@@ -74,11 +78,12 @@ pub(super) fn place(
 fn with_pages(
     config: &mut Checked,
     data: &Dataset,
+    layout: Layout,
     page_bytes: Option<u64>,
     listened: bool,
     backend: &mut dyn Backend,
 ) -> Result<(Problem, Option<Snapshot>)> {
-    let problem = Problem::new(&Setup { page_bytes, ..setup(config, data) }, backend)?;
+    let problem = Problem::laid_out(&Setup { page_bytes, ..setup(config, data) }, layout, backend)?;
     config.optimizer.prepare(&problem, &objective(config, data), backend)?;
     let keeps = keeps_copy(config, data.validates(), listened);
     let snapshot = keeps.then(|| Snapshot::new(&problem, &*config.optimizer, backend)).transpose()?;

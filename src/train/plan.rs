@@ -48,7 +48,11 @@ pub struct Shape {
 impl Shape {
     /// That of data in memory.
     pub fn of(data: &Dataset, model: ModelKind) -> Self {
-        let known = data.train.known();
+        Self::with(data, data.train.known(), model)
+    }
+
+    /// As [`Shape::of`], where it is known who has ratings.
+    pub(super) fn with(data: &Dataset, known: Known, model: ModelKind) -> Self {
         let count = |held: &Option<Held>| match held {
             Some(held) if model.has_bias() => held.len() as u64,
             // Without biases, a pair with an unknown has the mean for its prediction, whatever the factors.
@@ -237,9 +241,9 @@ impl Plan {
         // Widened factors of the larger side, beside those of both as they were drawn.
         let factors = 4 * (rank * rows + width * users.max(items)) + 24 * rows;
         let layout = match (self.fused, self.memory.residence) {
-            // Targets, and the cells of one side, which become the buffer where that can be.
-            (true, Residence::Process) => 4 * ratings,
-            (true, _) => (4 + 8 + 8) * ratings,
+            // The cells of both sides, which become the buffers where that can be.
+            (true, Residence::Process) => 0,
+            (true, _) => (8 + 8 + 8) * ratings,
             // Both patterns and their orders, targets, and the tiles, which are copied.
             (false, _) => (2 * (PATTERN + ORDER) + 4 + 16) * ratings,
         };
@@ -260,8 +264,8 @@ impl Plan {
         let reading = ((PATTERN + ORDER) * (ratings + held) + 3 * ids).max(2 * 8 * ratings + 32 * rows);
         host("reading", When::Reading, reading);
         host("layout", When::Preparing, layout + factors);
+        host("rated items", When::Training, seen);
         host("model", When::Ending, model + ids);
-        host("rated items", When::Ending, seen);
     }
 
     fn add(&mut self, place: Place, purpose: &str, when: When, bytes: u64) {

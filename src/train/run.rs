@@ -10,7 +10,7 @@ use super::saver::Saver;
 use super::{Checkpoint, Dataset, curve, warm};
 use crate::backend::Backend;
 use crate::config::{Checked, TrainConfig};
-use crate::data::Ratings;
+use crate::data::{Compressed, Layout, Stats};
 use crate::error::{Error, Result};
 use crate::event::{Epoch, Event, Observer, StopReason};
 use crate::kernel::Dispatch;
@@ -48,6 +48,12 @@ pub(super) struct Run<'a, 'b> {
     unstructured: f64,
     /// What the model will be compared with.
     pub(super) baseline: Option<BaselineBiases>,
+    /// The items that each user has rated.
+    pub(super) seen: Compressed,
+    /// The training ratings in numbers.
+    pub(super) stats: Stats,
+    /// And their hash.
+    pub(super) hash: String,
 }
 
 impl<'a, 'b> Run<'a, 'b> {
@@ -68,14 +74,17 @@ impl<'a, 'b> Run<'a, 'b> {
         for notice in notices(&config, data).into_iter().chain(told) {
             observer.event(&Event::Notice(notice));
         }
-        // Needed at the end, and made while there is room: it lays the ratings out by user and by item.
-        let baseline = BiasBaseline::fit(&data.train, BiasBaseline::DAMPING).biases();
-        let (problem, snapshot) = place(&mut config, data, backend, observer)?;
+        let (hash, layout) = rayon::join(|| saver.ratings_hash(&data.train), || Layout::of(&data.train));
+        // Needed at the end, and made while the ratings are there sorted.
+        let baseline = BiasBaseline::fit_sorted(&layout, BiasBaseline::DAMPING).biases();
+        let seen = Compressed::pattern(&layout.by_user, data.train.items.len());
+        let stats = layout.stats;
+        let (problem, snapshot) = place(&mut config, data, layout, backend, observer)?;
         if let Some(initial) = saver.initial.filter(|_| checkpoint.is_none()) {
             warm::start(&problem, &data.train, &config, initial, backend)?;
         }
         let last = Epoch { epochs: config.epochs, ..Epoch::default() };
-        let unstructured = unstructured_rmse(&data.train, problem.standard);
+        let unstructured = unstructured_rmse(&stats, problem.standard);
         let mut run = Self {
             config,
             data,
@@ -92,6 +101,9 @@ impl<'a, 'b> Run<'a, 'b> {
             snapshot,
             unstructured,
             baseline,
+            seen,
+            stats,
+            hash,
         };
         if let Some(checkpoint) = checkpoint {
             run.resume(checkpoint)?;
@@ -360,7 +372,6 @@ fn error(epoch: &Epoch) -> f64 {
 
 /// The RMSE of predicting the mean for all, or 0 with a plain model; never
 /// less than a prediction's unit, which is what is left if all ratings are equal.
-fn unstructured_rmse(train: &Ratings, standard: Standard) -> f64 {
-    let stats = train.stats();
+fn unstructured_rmse(stats: &Stats, standard: Standard) -> f64 {
     (stats.std.powi(2) + (stats.mean - standard.mean).powi(2)).sqrt().max(standard.scale)
 }
