@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::help;
-use super::input::{TrainingReading, at_most_one_stdin, far_outside, files, outside_note, read_held};
+use super::input::{
+    TrainingReading, at_most_one_stdin, far_outside, files, outside_note, read_held, some_known,
+};
 use super::method::Device;
 use super::streams::Streams;
 use super::table::{bytes, shell_word};
@@ -97,6 +99,7 @@ impl Report {
         told.into_iter().for_each(|notice| streams.note(format!("note: {notice}")));
         let Repeated { same, held, part } = Repeated::of(predictor, &ratings);
         if !same {
+            some_known(&self.ratings, &held, predictor.known(), [&ratings.users, &ratings.items])?;
             let line = "The ratings passed as `--ratings` are not those that the model was trained on, or were read \
                         with other flags: their hash differs.";
             streams.note(

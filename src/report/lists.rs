@@ -108,7 +108,11 @@ impl Lists {
 
 /// As many of these users as `work` each leaves time for, evenly spaced.
 fn spread(known: &[u32], work: u64) -> Vec<u32> {
-    let most = (MOST_WORK / work.max(1)).max(100) as usize;
+    evenly(known, (MOST_WORK / work.max(1)).max(100) as usize)
+}
+
+/// All of them, or so many, evenly spaced.
+pub(super) fn evenly(known: &[u32], most: usize) -> Vec<u32> {
     if known.len() <= most {
         return known.to_vec();
     }

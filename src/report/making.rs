@@ -71,7 +71,7 @@ fn in_memory(model: &Model) -> u64 {
     let ids = ids
         .into_iter()
         .flatten()
-        .map(|ids| ids.parts())
+        .map(crate::data::Ids::parts)
         .map(|(text, offsets)| text.len() + 8 * offsets.len());
     let seen = 4 * model.seen.columns.len() + 8 * model.seen.offsets.len();
     4 * (rows * width + baseline + posterior) + (ids.sum::<usize>() + seen) as u64

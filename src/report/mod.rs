@@ -33,6 +33,7 @@ mod lists;
 mod making;
 mod map;
 mod measured;
+mod ranked;
 mod repeat;
 mod scale;
 mod summary;
@@ -48,6 +49,7 @@ use self::factors::{Map, Nearest, Spectrum};
 use self::html::{Section, note};
 use self::lists::Lists;
 use self::measured::Measured;
+use self::ranked::Ranked;
 
 pub use measured::Part;
 pub use repeat::Repeated;
@@ -83,6 +85,7 @@ pub struct Report<'a> {
     average: bool,
     measured: Option<Measured>,
     lists: Option<Lists>,
+    ranked: Option<Ranked>,
     spectrum: Option<Spectrum>,
     map: Option<Map>,
     nearest: Vec<Nearest>,
@@ -118,6 +121,10 @@ impl<'a> Report<'a> {
             average: model.metadata.settings.contains_key("average"),
             measured: measured.and_then(|(held, part)| Measured::new(predictor, held, part)),
             lists: Lists::new(predictor, backend)?,
+            ranked: match measured {
+                Some((held, part)) => Ranked::new(predictor, held, part)?,
+                None => None,
+            },
             spectrum: Spectrum::new(predictor),
             map: Map::new(predictor, &popular),
             nearest: factors::nearest(predictor, &popular)?,

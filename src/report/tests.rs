@@ -130,6 +130,7 @@ fn a_whole_report_has_every_picture_and_is_the_same_every_time() {
         "12.3 MB",
         &model.metadata.data_hash,
         "bias of user and item",
+        "ndcg@10",
     ] {
         assert!(html.contains(part), "{part}");
     }

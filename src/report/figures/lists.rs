@@ -4,17 +4,60 @@ use super::super::Report;
 use super::super::chart::{Chart, Form, Ink};
 use super::super::html::{Figure, Table};
 use super::super::lists::{LENGTH, Lists};
+use super::super::ranked::Ranked;
 use super::super::scale::Scale;
 use super::super::text::percent;
 use super::{figure, missing, number, series};
+use crate::data::text::measured;
 use crate::error::Result;
+use crate::model::Ranking;
 
 pub(in super::super) fn figures(report: &Report<'_>) -> Result<Vec<Figure>> {
     let Some(lists) = &report.lists else {
         let why = "Nobody has an item left that could be recommended.";
         return Ok(vec![missing("Popularity of what is recommended", why)]);
     };
-    Ok(vec![popularity(lists)?, coverage(report, lists)])
+    let mut figures = vec![popularity(lists)?, coverage(report, lists)];
+    figures.extend(report.ranked.as_ref().map(ranking));
+    Ok(figures)
+}
+
+fn ranking(ranked: &Ranked) -> Figure {
+    let Ranked { report, users, some } = ranked;
+    let bias = report.bias.as_ref().map(|bias| ("bias alone", bias));
+    let scorers = [("this model", &report.model), ("popularity", &report.popularity)].into_iter().chain(bias);
+    let all = |of: &Ranking| -> Vec<(String, Option<f64>)> {
+        let top = of
+            .top
+            .iter()
+            .flat_map(|top| top.values.iter().map(|&(name, value)| (format!("{name}@{}", top.k), value)));
+        top.chain(of.whole.iter().map(|&(name, value)| (name.to_owned(), value))).collect()
+    };
+    let names = all(&report.model).into_iter().map(|(name, _)| name);
+    let cell = |value: Option<f64>| value.map_or("–".to_owned(), |value| format!("{value:.4}"));
+    let rows = scorers.map(|(name, of)| {
+        std::iter::once(name.to_owned()).chain(all(of).into_iter().map(|(_, value)| cell(value))).collect()
+    });
+    let head = std::iter::once(String::new()).chain(names).collect();
+    let counts = &report.counts;
+    let of = match some {
+        true => format!("{} of {} users, evenly spaced,", number(counts.users), number(*users)),
+        false => format!("{} users", number(counts.users)),
+    };
+    Figure {
+        title: "How well lists rank".to_owned(),
+        reading: format!(
+            "{of} with {} relevant items among those that they did not rate in training: held-out ratings of {} or \
+             higher. All measures go from 0 to 1, the more the better (`deltav evaluate --help` has the formulas). \
+             People rate what they hear of, so that mere popularity is hard to beat here, even for a model that \
+             predicts ratings well.",
+            number(counts.relevant),
+            measured(report.threshold)
+        ),
+        numbers: Table { head, rows: rows.collect(), texts: false },
+        wide: true,
+        ..Figure::default()
+    }
 }
 
 fn popularity(lists: &Lists) -> Result<Figure> {

@@ -98,6 +98,11 @@ fn what_can_t_be_written_or_read_is_refused_before_the_work() {
     folder.fail(&["report", "none.safetensors"], 66);
     folder.fail(&["report", "ratings.csv"], 65);
     folder.fail(&["report", MODEL, "--test", "none.csv"], 66);
+    folder.write("strangers.csv", "user,item,rating\nann,heat,5\nbob,heat,4\n");
+    for flag in ["--test", "--ratings"] {
+        let line = folder.fail(&["report", MODEL, flag, "strangers.csv"], 65);
+        assert!(line.contains("none of its users and items is among those trained on"), "{line}");
+    }
     folder.fail(&["report", MODEL, "--test", "-", "--ratings", "-"], 2);
     folder.fail(&["report", MODEL, "-o", "none/a.html"], 73);
     let same = ["-f", "-o", "m.safetensors", "--report", "m.safetensors"];
