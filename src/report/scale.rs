@@ -60,7 +60,7 @@ impl Scale {
 }
 
 /// Letters that fit along an axis.
-const LETTERS: usize = 66;
+const LETTERS: usize = 60;
 
 /// About as much, of 1, 2 and 5 times a power of ten.
 fn round_step(step: f64) -> f64 {
