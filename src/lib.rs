@@ -21,5 +21,6 @@ pub mod problem;
 #[cfg(feature = "report")]
 pub mod report;
 pub mod train;
+pub mod tune;
 
 pub use error::{Error, Result};
