@@ -19,6 +19,8 @@ pub mod output;
 #[cfg(any(feature = "gpu", feature = "parquet"))]
 pub(crate) mod panics;
 pub mod problem;
+#[cfg(feature = "report")]
+pub mod report;
 pub mod train;
 mod trainer;
 pub mod tune;

@@ -32,6 +32,13 @@ Examples:
   deltav plan ratings.csv --rank 128
   deltav plan ratings.csv --device gpu --holdout 0.1 --json";
 
+/// Below the flags of `report`.
+pub(super) const REPORT_EXAMPLES: &str = "\
+Examples:
+  deltav report ratings.safetensors --ratings ratings.csv
+  deltav report ratings.safetensors --test test.csv --out report.html
+  deltav train ratings.csv --holdout 0.1 --report report.html";
+
 /// Below the flags of `cv`.
 pub(super) const CV_EXAMPLES: &str = "\
 Examples:

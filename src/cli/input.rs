@@ -288,8 +288,23 @@ pub(super) fn read_held(
     let (triples, notices) = caching.triples(inputs, options)?;
     let map = |ids: &Ids| IdMap::from(ids.clone());
     let held = Held::from_triples(&triples, &map(users), &map(items));
+    some_known(inputs, &held, known, [&triples.users, &triples.items])?;
+    Ok((held, notices))
+}
+
+/// Refuses ratings none of which is of a user and an item that were trained on. `read`: the ids of
+/// the files.
+///
+/// # Errors
+/// [`Error::Data`] that says which side is unknown.
+pub(super) fn some_known(
+    inputs: &[PathBuf],
+    held: &Held,
+    known: &Known,
+    [users, items]: [&Ids; 2],
+) -> Result<()> {
     if held.unknown(known) < held.len() as u64 {
-        return Ok((held, notices));
+        return Ok(());
     }
     let any_user = held.user.iter().any(|&user| known.user(user).is_some());
     let any_item = held.item.iter().any(|&item| known.item(item).is_some());
@@ -300,7 +315,7 @@ pub(super) fn read_held(
         (true, true) => "none of its ratings has both a user and an item that were trained on",
     };
     let example = |ids: &Ids| ids.iter().next().map(quoted);
-    let remedy = match (example(&triples.users), example(&triples.items)) {
+    let remedy = match (example(users), example(items)) {
         (Some(user), Some(item)) => {
             format!(
                 "the first line read is user {user}, item {item}: if these are the wrong columns, pass --columns"

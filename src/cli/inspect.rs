@@ -52,6 +52,7 @@ impl Inspect {
         let curves = [
             ("train", card.curve.iter().filter_map(|epoch| epoch.train_rmse).collect()),
             ("valid", card.curve.iter().filter_map(|epoch| epoch.valid_rmse).collect::<Vec<f64>>()),
+            ("test", card.curve.iter().filter_map(|epoch| epoch.test_rmse).collect()),
         ];
         for (name, curve) in &curves {
             if let [first, .., last] = &curve[..] {

@@ -42,6 +42,7 @@ mod plan;
 mod predict;
 mod recommend;
 mod render;
+mod report;
 mod rows;
 mod similar;
 mod streams;
@@ -85,6 +86,7 @@ enum Command {
     Similar(similar::Similar),
     FoldIn(fold_in::FoldIn),
     Inspect(inspect::Inspect),
+    Report(Box<report::Report>),
     Export(export::Export),
     Devices(devices::Devices),
     Doctor(doctor::Doctor),
@@ -123,6 +125,7 @@ impl Command {
             Command::Similar(command) => command.run(streams),
             Command::FoldIn(command) => command.run(streams),
             Command::Inspect(command) => command.run(streams),
+            Command::Report(command) => command.run(streams),
             Command::Export(command) => command.run(streams),
             Command::Devices(command) => command.run(streams),
             Command::Doctor(command) => command.run(streams),

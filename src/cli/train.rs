@@ -12,6 +12,7 @@ use super::input::{self, TrainingReading, at_most_one_stdin, named, not_read, re
 use super::interrupt;
 use super::method::{Device, Method};
 use super::render::Renderer;
+use super::report;
 use super::streams::Streams;
 use super::table::count;
 use crate::config::{Checked, Keep, TrainConfig};
@@ -21,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Saved};
 use crate::model::Model;
 use crate::output::Output;
-use crate::train::{Controls, Dataset, train_with};
+use crate::train::{Controls, Dataset, Plan, Shape, train_with};
 
 /// Train a model on ratings
 #[derive(Debug, Args)]
@@ -38,6 +39,10 @@ pub(super) struct Train {
     /// Replace an existing file
     #[arg(short, long)]
     force: bool,
+
+    /// Also write a report of the model: one HTML file with pictures, as `deltav report` makes them
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 
     /// Events as JSON on stdout, one object a line
     #[arg(long)]
@@ -106,6 +111,11 @@ impl Train {
         let out = self.out.clone().unwrap_or_else(|| default_out(&self.files));
         self.checkpoints.apart_from(&out, &inputs)?;
         let mut output = Output::create(out, self.force)?.apart_from(inputs.iter().map(|path| &**path))?;
+        let report = self
+            .report
+            .as_ref()
+            .map(|path| Output::create(path, self.force)?.apart_from(inputs.iter().map(|path| &**path)));
+        let report = report.transpose()?;
         let (checkpoint, resume) = self.checkpoints.open(self.force)?;
         let initial = self.checkpoints.initial()?;
         self.device.limit_threads();
@@ -124,7 +134,12 @@ impl Train {
         let listening = interrupt::listening();
         let interrupt = Some(listening.interrupt());
         let controls = Controls { interrupt, checkpoint, resume, initial: initial.as_ref() };
+        let mut epochs = Vec::new();
         let mut observer = |event: &Event| {
+            match event {
+                Event::Epoch(epoch) if report.is_some() => epochs.push(*epoch),
+                _ => {}
+            }
             if let Event::Checkpointed(saved) = event {
                 last = Some((saved.path.clone(), saved.reached));
             }
@@ -142,6 +157,12 @@ impl Train {
         renderer.event(&Event::Saved(Saved { path: path.clone(), bytes }));
         if let Some(error) = diverged {
             return Err(error);
+        }
+        if let Some(output) = report {
+            let plan = Plan::new(&self.config()?, &Shape::of(&data, model.kind), true, &*backend)?;
+            let run = report::Run { epochs, plan, file_bytes: bytes };
+            let saved = report::of_run(&path, &model, &data, run, &mut *backend, output)?;
+            renderer.event(&Event::Saved(saved));
         }
         renderer.next_step(&path, &model);
         renderer.finish()

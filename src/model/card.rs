@@ -106,6 +106,8 @@ pub struct CardEpoch {
     pub train_rmse: Option<f64>,
     /// RMSE over the validation part.
     pub valid_rmse: Option<f64>,
+    /// RMSE over the test file.
+    pub test_rmse: Option<f64>,
 }
 
 /// A titled block of a card's text.
@@ -167,7 +169,12 @@ impl Model {
             curve: metadata
                 .curve
                 .iter()
-                .map(|&(epoch, train_rmse, valid_rmse)| CardEpoch { epoch, train_rmse, valid_rmse })
+                .map(|point| CardEpoch {
+                    epoch: point.epoch,
+                    train_rmse: point.train,
+                    valid_rmse: point.valid,
+                    test_rmse: point.test,
+                })
                 .collect(),
         }
     }
@@ -226,7 +233,8 @@ impl Card {
         let metrics = self.metrics.iter().map(|(name, value)| row(name, measured(*value))).collect();
         let rmse = |value: Option<f64>| value.map_or("–".to_owned(), measured);
         let curve = self.curve[self.curve.len().saturating_sub(CURVE_ROWS)..].iter().map(|epoch| {
-            let values = format!("train {}, valid {}", rmse(epoch.train_rmse), rmse(epoch.valid_rmse));
+            let test = epoch.test_rmse.map_or(String::new(), |test| format!(", test {}", measured(test)));
+            let values = format!("train {}, valid {}{test}", rmse(epoch.train_rmse), rmse(epoch.valid_rmse));
             row(format!("epoch {}", epoch.epoch), values)
         });
         let sections = [
@@ -258,13 +266,16 @@ mod tests {
         assert_eq!(known_answers(ModelKind::Plain).card().parameters, 6 * 2);
         assert_eq!((card.data.users, card.data.unknown_users, card.data.unknown_items), (3, 1, 1));
         assert_eq!(card.data.density, Some(3.0 / 9.0));
-        assert_eq!(card.curve[1], CardEpoch { epoch: 3, train_rmse: Some(1.0 / 3.0), valid_rmse: None });
+        assert_eq!(
+            card.curve[1],
+            CardEpoch { epoch: 3, train_rmse: Some(1.0 / 3.0), valid_rmse: None, test_rmse: None }
+        );
     }
 
     #[test]
     fn the_text_has_every_section_and_the_end_of_the_curve() {
         let mut model = known_answers(ModelKind::Biased);
-        model.metadata.curve = (0..20).map(|epoch| (epoch, Some(0.5), None)).collect();
+        model.metadata.curve = (0..20).map(|epoch| (epoch, Some(0.5), None).into()).collect();
         let sections = model.card().sections();
         let titles: Vec<_> = sections.iter().map(|section| section.title).collect();
         assert_eq!(titles, ["Model", "Data", "Training", "Errors", "RMSE by epoch"]);

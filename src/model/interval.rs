@@ -268,9 +268,18 @@ pub fn interval_coverage(
     ratings: impl IntoIterator<Item = (Option<u32>, Option<u32>, f32)>,
     level: Level,
 ) -> Option<IntervalCoverage> {
+    let predicted = ratings.into_iter().map(|(user, item, rating)| (predictor.predict(user, item), rating));
+    coverage_of(predictor, predicted, level)
+}
+
+/// [`interval_coverage`] with the predictions at hand.
+pub(crate) fn coverage_of(
+    predictor: &Predictor<'_>,
+    predicted: impl IntoIterator<Item = (Prediction, f32)>,
+    level: Level,
+) -> Option<IntervalCoverage> {
     let (mut count, mut covered, mut width, mut missed) = (0_u64, 0_u64, 0.0, 0.0);
-    for (user, item, rating) in ratings {
-        let prediction = predictor.predict(user, item);
+    for (prediction, rating) in predicted {
         let Some(Interval { low, high }) = predictor.interval(&prediction, level) else { continue };
         let rating = f64::from(rating);
         count += 1;

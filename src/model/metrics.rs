@@ -74,10 +74,28 @@ pub fn evaluate(
     let ratings: Vec<_> = ratings.into_iter().collect();
     let predictions: Vec<Prediction> =
         ratings.par_iter().map(|&(user, item, _)| predictor.predict(user, item)).collect();
+    let accuracy = accuracy(predictor, &ratings, &predictions, unknown);
+    let counts = accuracy.unknown;
+    if unknown == Unknown::Error && counts.unknown() > 0 {
+        return Err(Error::usage(
+            format!("{} of {} ratings have an unknown user or item", counts.unknown(), counts.pairs),
+            "pass --unknown mean or --unknown skip",
+        ));
+    }
+    Ok(accuracy)
+}
+
+/// [`evaluate`] with the predictions at hand, `[N]` as the ratings; what the policy refuses is left out.
+pub(crate) fn accuracy(
+    predictor: &Predictor<'_>,
+    ratings: &[(Option<u32>, Option<u32>, f32)],
+    predictions: &[Prediction],
+    unknown: Unknown,
+) -> Accuracy {
     let mut counts = UnknownCounts::default();
     let baseline = predictor.model().bias_baseline();
     let (mut predicted, mut actual, mut by_bias) = (Vec::new(), Vec::new(), Vec::new());
-    for (prediction, &(user, item, rating)) in predictions.into_iter().zip(&ratings) {
+    for (&prediction, &(user, item, rating)) in predictions.iter().zip(ratings) {
         // A refusal is counted, so that one message can say how many there are.
         if let Ok(Some(value)) = unknown.apply(prediction, &mut counts) {
             predicted.push(value);
@@ -85,20 +103,14 @@ pub fn evaluate(
             by_bias.extend(baseline.as_ref().map(|baseline| baseline.predict(user, item)));
         }
     }
-    if unknown == Unknown::Error && counts.unknown() > 0 {
-        return Err(Error::usage(
-            format!("{} of {} ratings have an unknown user or item", counts.unknown(), counts.pairs),
-            "pass --unknown mean or --unknown skip",
-        ));
-    }
     let mean = vec![predictor.model().metadata.rating_mean; actual.len()];
-    Ok(Accuracy {
+    Accuracy {
         count: actual.len() as u64,
         unknown: counts,
         values: measure(&predicted, &actual),
         mean_baseline: measure(&mean, &actual),
         bias_baseline: baseline.map(|_| measure(&by_bias, &actual)),
-    })
+    }
 }
 
 /// Every metric of predicted and actual ratings; nothing if there are none.

@@ -7,6 +7,7 @@
 
 mod baseline;
 mod card;
+mod curve;
 mod explore;
 mod export;
 mod file;
@@ -32,10 +33,15 @@ use crate::data::{Compressed, Ids, Side};
 
 pub use baseline::{BaselineBiases, BiasBaseline};
 pub use card::{Card, CardSection};
+pub use curve::CurvePoint;
 pub use explore::{Explore, Explored, ExploredList};
 pub use export::{EXPORTS, ExportFormat};
 pub use fold_in::{FoldedIn, FoldedUncertainty, Scored};
+#[cfg(feature = "report")]
+pub(crate) use interval::coverage_of;
 pub use interval::{Interval, IntervalCoverage, Level, interval_coverage};
+#[cfg(feature = "report")]
+pub(crate) use metrics::accuracy;
 pub use metrics::{Accuracy, METRICS, Metric, evaluate};
 pub use posterior::{Calibration, MaskFactors, Posterior};
 pub use predict::{Part, Prediction, Predictor, Unknown, UnknownCounts};
@@ -125,9 +131,9 @@ pub struct Metadata {
     /// That epoch's errors by name: `train_rmse`, `valid_rmse`, `test_rmse`, in rating units.
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
-    /// RMSE by epoch: `(epoch, train, valid)`; `None` where it was not computed.
+    /// RMSE by epoch.
     #[serde(default)]
-    pub curve: Vec<(u32, Option<f64>, Option<f64>)>,
+    pub curve: Vec<CurvePoint>,
     /// The device that trained it.
     #[serde(default)]
     pub device: String,
@@ -185,7 +191,7 @@ impl Model {
         if !rating(*rating_mean) {
             return Err(format!("rating_mean is {rating_mean}"));
         }
-        let curve = curve.iter().flat_map(|(_, train, valid)| [train, valid]).flatten();
+        let curve = curve.iter().flat_map(|point| [&point.train, &point.valid, &point.test]).flatten();
         if !metrics.values().chain(curve).all(|value| value.is_finite()) {
             return Err("a measured error is not finite".to_owned());
         }
@@ -224,4 +230,4 @@ fn check_pattern(seen: &Compressed, rows: usize, columns: usize) -> Result<(), S
 }
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

@@ -211,6 +211,11 @@ impl<'a> Predictor<'a> {
         self.known.user_ratings(user)
     }
 
+    /// Whether a user rated an item in the training part; `false` where an index is not the model's.
+    pub fn has_seen(&self, user: u32, item: u32) -> bool {
+        (user as usize) < self.model.users.len() && self.model.seen_by(user).binary_search(&item).is_ok()
+    }
+
     /// The predicted rating of a pair of indices; `None` is an id that the model does not have.
     ///
     /// Unknown parts take no part: with biases an unknown user's prediction is `mean + scale·c_i`;

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{MaskFactors, Metadata, Model, Posterior};
+use super::{CurvePoint, MaskFactors, Metadata, Model, Posterior};
 use crate::config::ModelKind;
 use crate::data::{Compressed, Ids};
 
-pub(super) fn ids<T: AsRef<[u8]>>(ids: &[T]) -> Ids {
+pub(crate) fn ids<T: AsRef<[u8]>>(ids: &[T]) -> Ids {
     let mut offsets = vec![0];
     let mut bytes = Vec::new();
     for id in ids {
@@ -19,7 +19,7 @@ pub(super) fn ids<T: AsRef<[u8]>>(ids: &[T]) -> Ids {
     Ids::from_parts(bytes, offsets).unwrap()
 }
 
-pub(super) fn pattern(rows: &[Vec<u32>]) -> Compressed {
+pub(crate) fn pattern(rows: &[Vec<u32>]) -> Compressed {
     let mut offsets = vec![0];
     offsets.extend(rows.iter().scan(0, |end, row| {
         *end += row.len() as u64;
@@ -42,14 +42,16 @@ fn metadata() -> Metadata {
         epochs: 4,
         best_epoch: None,
         metrics: BTreeMap::from([("train_rmse".to_owned(), 0.1 + 0.2)]),
-        curve: vec![(0, None, None), (3, Some(1.0 / 3.0), None), (4, Some(0.3), Some(0.7))],
+        curve: [(0, None, None), (3, Some(1.0 / 3.0), None), (4, Some(0.3), Some(0.7))]
+            .map(CurvePoint::from)
+            .to_vec(),
         device: "cpu".to_owned(),
     }
 }
 
 /// Three users, three items, k = 2; `cid` and `z` have no training ratings.
 /// Every number is a short binary fraction, so that answers are exact.
-pub(super) fn known_answers(kind: ModelKind) -> Model {
+pub(crate) fn known_answers(kind: ModelKind) -> Model {
     let bias = |values: [f32; 3]| if kind.has_bias() { values.to_vec() } else { vec![0.0; 3] };
     let (mean, scale) = if kind == ModelKind::Plain { (0.0, 1.0) } else { (3.0, 2.0) };
     Model {
@@ -73,7 +75,7 @@ pub(super) fn known_answers(kind: ModelKind) -> Model {
 }
 
 /// Factors and biases in (−1, 1); each pair is in the training part with probability `density`.
-pub(super) fn random_model(
+pub(crate) fn random_model(
     kind: ModelKind,
     users: usize,
     items: usize,
@@ -117,7 +119,7 @@ pub(super) fn random_model(
 }
 
 /// A posterior for [`known_answers`], of short binary fractions too.
-pub(super) fn known_posterior(kind: ModelKind) -> Posterior {
+pub(crate) fn known_posterior(kind: ModelKind) -> Posterior {
     let bias = |value: f64| if kind.has_bias() { value } else { 0.0 };
     let biases = |values: [f32; 3]| values.map(|value| bias(value.into()) as f32).to_vec();
     Posterior {
@@ -137,7 +139,7 @@ pub(super) fn known_posterior(kind: ModelKind) -> Posterior {
 }
 
 /// Positive variances up to 1; with the mask's factors if the kind has them.
-pub(super) fn random_posterior(model: &Model, seed: u64) -> Posterior {
+pub(crate) fn random_posterior(model: &Model, seed: u64) -> Posterior {
     let (m, n, k) = (model.users.len(), model.items.len(), model.rank);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut numbers =

@@ -46,6 +46,21 @@ pub fn balance(u: &mut [f32], v: &mut [f32], width: usize, rank: usize, c: f64) 
     rayon::join(|| turn(u, width, &turn_u), || turn(v, width, &turn_v));
 }
 
+/// The singular values of `U·Vᵀ`, greatest first, from its factors' Grams as in [`balance`].
+///
+/// Values below about 1e-8 of the greatest are rounding.
+///
+/// # Shapes
+/// `u`: `[m, rank]`, `v`: `[n, rank]`, row-major; `[rank]` values, all 0 where a side has no row.
+#[cfg(feature = "report")]
+pub(crate) fn singular_values(u: &[f32], v: &[f32], rank: usize) -> Vec<f64> {
+    let (root_u, root_v) = rayon::join(|| root(&gram(u, rank, rank)), || root(&gram(v, rank, rank)));
+    let values = (root_u * root_v.transpose()).singular_values();
+    let mut values: Vec<f64> = values.iter().copied().collect();
+    values.sort_by(|a, b| b.total_cmp(a));
+    values
+}
+
 /// `XᵀX` of the first `rank` columns, in f64.
 fn gram(x: &[f32], width: usize, rank: usize) -> DMatrix<f64> {
     let padded = rank.next_multiple_of(DOUBLES);

@@ -26,6 +26,8 @@ pub use blocks::Blocks;
 pub use chunks::Chunk;
 pub use fused::Packed;
 pub use gauge::balance;
+#[cfg(feature = "report")]
+pub(crate) use gauge::singular_values;
 pub use init::{factors, fill};
 pub use loss::{Losses, Part};
 pub use rows::{Row, read_shards};

@@ -171,6 +171,7 @@ fn combine(parts: &[Part], config: &TrainConfig, last: Model) -> Model {
     metadata.epochs = parts.iter().map(|part| part.end.last.epoch).max().unwrap_or(0);
     metadata.best_epoch = None;
     metadata.curve.clear();
+    metadata.settings.insert("average".to_owned(), config.average.to_string());
     Model {
         rank: rank * parts.len(),
         user_factors: factors(0, m),

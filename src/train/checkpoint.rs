@@ -22,6 +22,7 @@ use crate::backend::{Backend, Buffer, read_f32};
 use crate::data::text::one_line;
 use crate::error::{Error, Result};
 use crate::event::{Epoch, Reached, Stopped};
+use crate::model::CurvePoint;
 use crate::model::tensors::{self, Element, MAX_HEADER_VALUES, Plan, Sink, TensorFile};
 use crate::optim::State;
 use crate::output::Claim;
@@ -52,7 +53,7 @@ pub(super) struct Document {
     /// Whether its result is in the file.
     pub(super) kept: bool,
     /// RMSE by epoch.
-    pub(super) curve: Vec<(u32, Option<f64>, Option<f64>)>,
+    pub(super) curve: Vec<CurvePoint>,
     /// How the members of an average ended that are done.
     pub(super) ends: Vec<Stopped>,
 }

@@ -1,16 +1,15 @@
 //! The errors by epoch that a model remembers, however many epochs there were.
 
-/// `(epoch, train RMSE, valid RMSE)`.
-type Point = (u32, Option<f64>, Option<f64>);
+use crate::model::CurvePoint;
 
 /// Beyond so many epochs only every second one is kept, beyond twice as many every fourth, and so on.
 const ALL: u32 = 4096;
 
 /// Adds a point. What is kept depends on the last epoch only, and it is always there.
-pub(super) fn push(curve: &mut Vec<Point>, point: Point) {
-    let stride = stride(point.0);
-    let stays = |&(epoch, ..): &Point| epoch.is_multiple_of(stride);
-    if stride == self::stride(point.0 - 1) {
+pub(super) fn push(curve: &mut Vec<CurvePoint>, point: CurvePoint) {
+    let stride = stride(point.epoch);
+    let stays = |point: &CurvePoint| point.epoch.is_multiple_of(stride);
+    if stride == self::stride(point.epoch - 1) {
         curve.pop_if(|last| !stays(last));
     } else {
         curve.retain(stays);
@@ -30,8 +29,8 @@ mod tests {
     fn it_is_whole_while_it_is_short_and_bounded_for_ever() {
         let mut curve = Vec::new();
         for epoch in 1..=100_000 {
-            push(&mut curve, (epoch, Some(f64::from(epoch)), None));
-            assert_eq!(curve.last().map(|point| point.0), Some(epoch));
+            push(&mut curve, (epoch, Some(f64::from(epoch)), None).into());
+            assert_eq!(curve.last().map(|point| point.epoch), Some(epoch));
             if epoch <= ALL {
                 assert_eq!(curve.len() as u32, epoch);
             }
@@ -40,7 +39,10 @@ mod tests {
         let stride = stride(100_000);
         assert!(curve.len() as u32 >= ALL / 2 && stride == 32);
         assert!(
-            curve[..curve.len() - 1].iter().enumerate().all(|(i, point)| point.0 == (i as u32 + 1) * stride)
+            curve[..curve.len() - 1]
+                .iter()
+                .enumerate()
+                .all(|(i, point)| point.epoch == (i as u32 + 1) * stride)
         );
     }
 }

@@ -14,7 +14,7 @@ use crate::data::{Compressed, Layout, Stats};
 use crate::error::{Error, Result};
 use crate::event::{Epoch, Event, Observer, StopReason};
 use crate::kernel::Dispatch;
-use crate::model::{BaselineBiases, BiasBaseline, Model};
+use crate::model::{BaselineBiases, BiasBaseline, CurvePoint, Model};
 use crate::optim::State;
 use crate::problem::{Losses, Problem, Standard};
 
@@ -37,7 +37,7 @@ pub(super) struct Run<'a, 'b> {
     earlier: f64,
     /// Epochs that ran.
     pub(super) done: u32,
-    pub(super) curve: Vec<(u32, Option<f64>, Option<f64>)>,
+    pub(super) curve: Vec<CurvePoint>,
     /// The last epoch that was measured.
     pub(super) last: Epoch,
     /// The epoch with the lowest error so far: validation RMSE, or else training RMSE.
@@ -210,7 +210,7 @@ impl<'a, 'b> Run<'a, 'b> {
             ..self.last
         };
         if epoch > self.done && self.observer.wants_epochs() {
-            curve::push(&mut self.curve, (epoch, train, valid));
+            curve::push(&mut self.curve, CurvePoint { epoch, train, valid, test });
             self.observer.event(&Event::Epoch(self.last));
         }
         Ok(())

@@ -6,8 +6,8 @@ use crate::data::{Ids, Ratings};
 
 /// Names, shapes and offsets of the tensors, and the settings: more than any model has of them.
 const HEADER_BYTES: u64 = 10_000;
-/// One epoch of the curve at most: its number and two f64 of at most 24 characters.
-const EPOCH_BYTES: u64 = 64;
+/// One epoch of the curve at most: its number and three f64 of at most 24 characters.
+const EPOCH_BYTES: u64 = 90;
 /// The curve has at most about so many points, however many epochs there are.
 const MAX_CURVE: u64 = 4_100;
 

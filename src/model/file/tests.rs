@@ -7,8 +7,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tempfile::TempDir;
 
-use super::super::Explore;
 use super::super::testing::{ids, known_answers, known_posterior, pattern, random_model, random_posterior};
+use super::super::{CurvePoint, Explore};
 use super::*;
 
 mod damaged;
@@ -96,7 +96,14 @@ fn a_model_comes_back_bit_for_bit() {
         let names = ids(&["Heat", "", "Zoë 🎬", "Heat", "a\nb"]);
         model.item_names = (seed % 2 > 0).then_some(names);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        model.metadata.curve = (0..50).map(|e| (e, Some(rng.random()), Some(rng.random()))).collect();
+        model.metadata.curve = (0..50)
+            .map(|epoch| CurvePoint {
+                epoch,
+                train: Some(rng.random()),
+                valid: Some(rng.random()),
+                test: rng.random_bool(0.5).then(|| rng.random()),
+            })
+            .collect();
         model.metadata.metrics.insert("test_rmse".to_owned(), rng.random::<f64>() * 1e-9);
         model.metadata.rating_min = f32::from_bits(0x3f7f_ffff);
 
@@ -163,7 +170,7 @@ fn nan_is_never_saved_and_the_old_file_stays() {
         |m| m.item_bias[0] = f32::INFINITY,
         |m| m.mean = f64::NAN,
         |m| m.scale = f64::INFINITY,
-        |m| m.metadata.curve.push((5, Some(f64::NAN), None)),
+        |m| m.metadata.curve.push((5, Some(f64::NAN), None).into()),
         |m| m.metadata.metrics.extend([("test_rmse".to_owned(), f64::NAN)]),
     ];
     for edit in broken {

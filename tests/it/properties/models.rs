@@ -1,7 +1,7 @@
 //! Any model that is whole is the same when it was saved and loaded.
 
 use deltav::config::ModelKind;
-use deltav::model::{BaselineBiases, Calibration, MaskFactors, Metadata, Model, Posterior};
+use deltav::model::{BaselineBiases, Calibration, CurvePoint, MaskFactors, Metadata, Model, Posterior};
 
 use super::*;
 
@@ -49,7 +49,7 @@ fn metadata() -> impl Strategy<Value = Metadata> {
     let maps = (
         proptest::collection::btree_map(text(), text(), 0..4),
         proptest::collection::btree_map(text(), wide(), 0..4),
-        vec((any::<u32>(), proptest::option::of(wide()), proptest::option::of(wide())), 0..5),
+        vec((any::<u32>(), [(); 3].map(|()| proptest::option::of(wide()))), 0..5),
     );
     (texts, numbers, range, maps).prop_map(|(texts, numbers, (one, other, mean), maps)| Metadata {
         version: texts.0,
@@ -64,7 +64,11 @@ fn metadata() -> impl Strategy<Value = Metadata> {
         epochs: numbers.2,
         best_epoch: numbers.3,
         metrics: maps.1,
-        curve: maps.2,
+        curve: maps
+            .2
+            .into_iter()
+            .map(|(epoch, [train, valid, test])| CurvePoint { epoch, train, valid, test })
+            .collect(),
         device: texts.3,
     })
 }
