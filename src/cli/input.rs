@@ -165,6 +165,16 @@ impl TrainingReading {
         ReadOptions { duplicates: self.duplicates, ..self.ratings.options() }
     }
 
+    /// Which of the ratings are trained on, where that is not all of them, by flag.
+    pub(super) fn settings(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let twice = (self.duplicates != Duplicates::Error).then(|| self.duplicates.name().to_owned());
+        let least = self.min_ratings.map(|MinRatings { user, item }| format!("{user},{item}"));
+        let range = self.ratings.rating_range.map(|range| range.to_string());
+        [("duplicates", twice), ("min_ratings", least), ("rating_range", range)]
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+    }
+
     /// Reads ratings to train on, and says what was left out.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! `deltav train`: ratings in, a model out.
 
 use std::cell::LazyCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -137,6 +138,7 @@ impl Train {
             Err(error) => self.rescued(error)?,
         };
         model.item_names = names;
+        self.record(&mut model.metadata.settings);
         let path = output.path().to_owned();
         let bytes = model.save_to(output).map_err(|error| error.resumable(last))?;
         renderer.event(&Event::Saved(Saved { path: path.clone(), bytes }));
@@ -155,6 +157,15 @@ impl Train {
             config.check_without_validation()?;
         }
         config.check()
+    }
+
+    /// Which ratings are trained on, as the model keeps it: without paths, so that equal runs write
+    /// equal bytes.
+    fn record(&self, settings: &mut BTreeMap<String, String>) {
+        let holdout = self.holdout.map(|fraction| ("holdout", fraction.to_string()));
+        let by = self.holdout_by.map(|by| ("holdout_by", by.name().to_owned()));
+        let pairs = [holdout, by].into_iter().flatten().chain(self.reading.settings());
+        settings.extend(pairs.map(|(key, value)| (key.to_owned(), value)));
     }
 
     /// Every file to read, of which standard input is one at most.

@@ -18,6 +18,7 @@ mod memory;
 mod names;
 mod plan;
 mod recommend;
+mod settings;
 #[cfg(unix)]
 mod signals;
 mod similar;
