@@ -81,7 +81,14 @@ fn page_name(command: &Command) -> &str {
 /// A command's page as roff.
 fn page(command: &Command, program: &Command) -> io::Result<Vec<u8>> {
     let is_program = command.get_name() == program.get_name();
-    let man = clap_mangen::Man::new(command.clone())
+    // Every flag with its help, and lines that stay lines, as on a terminal.
+    let whole = command.clone().mut_args(|arg| {
+        let lines =
+            arg.get_long_help().map(|help| help.to_string().replace("\n\n", "\n").replace('\n', "\n\n"));
+        let arg = arg.hide_short_help(false);
+        lines.map_or(arg.clone(), |lines| arg.long_help(lines))
+    });
+    let man = clap_mangen::Man::new(whole)
         .title(page_name(command).to_uppercase())
         .section("1")
         .date("")

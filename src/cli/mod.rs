@@ -41,19 +41,21 @@ mod man;
 mod method;
 mod plan;
 mod predict;
+mod progress;
 mod recommend;
 mod render;
 mod rows;
 mod settings;
 mod similar;
 mod streams;
+mod summary;
 mod table;
 mod train;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand};
 
 use crate::error::Result;
 use settings::{Applied, Asked, Refusal};
@@ -78,6 +80,10 @@ pub struct Cli {
     /// Nothing on stderr but errors
     #[arg(short, long, global = true)]
     quiet: bool,
+
+    /// More on stderr: timings, the device, its memory, which kernels train
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
 
     /// Take from this TOML file what neither a flag nor the environment says; see docs/configuration.md
     #[arg(long, value_name = "FILE", global = true)]
@@ -118,9 +124,9 @@ enum Command {
 pub fn parse() -> Result<Cli, u8> {
     let words: Vec<OsString> = std::env::args_os().collect();
     match settings::parse(&words, &|name| std::env::var_os(name)) {
-        Ok(Asked::Call(cli, applied)) => Ok(Cli { applied, ..cli }),
+        Ok(Asked::Call(cli, applied)) => Ok(Cli { applied, ..*cli }),
         Ok(Asked::Print(text)) => {
-            let mut streams = Streams::new(false);
+            let mut streams = Streams::new(false, false);
             let printed = streams.line(text.trim_end()).and_then(|()| streams.finish());
             Err(printed.map_or_else(|error| failure::report(&error), |()| 0))
         }
@@ -132,7 +138,7 @@ pub fn parse() -> Result<Cli, u8> {
 /// Runs a command and returns the exit code.
 pub fn run(cli: Cli) -> u8 {
     interrupt::start(cli.quiet);
-    let mut streams = Streams::new(cli.quiet);
+    let mut streams = Streams::new(cli.quiet, cli.verbose > 0);
     cli.applied.notes.iter().for_each(|note| streams.note(format!("note: {note}")));
     let done = cli.command.run(&mut streams).and_then(|()| streams.finish());
     match done {

@@ -69,7 +69,7 @@ pub(super) struct Applied {
 /// What a command line asks for.
 pub(super) enum Asked {
     /// A command.
-    Call(Cli, Applied),
+    Call(Box<Cli>, Applied),
     /// Its settings, as TOML.
     Print(String),
 }
@@ -133,7 +133,7 @@ pub(super) fn parse(words: &[OsString], variables: Variables<'_>) -> Result<Aske
 
 fn call(matches: &ArgMatches, applied: Applied) -> Result<Asked, Refusal> {
     let cli = Cli::from_arg_matches(matches).map_err(|error| parser(error.format(&mut Cli::command())))?;
-    Ok(Asked::Call(cli, applied))
+    Ok(Asked::Call(Box::new(cli), applied))
 }
 
 fn help_is_wanted() -> clap::Error {

@@ -13,6 +13,7 @@ mod endings;
 mod evaluate;
 mod fold_in;
 mod inputs;
+mod manual;
 #[cfg(target_os = "linux")]
 mod memory;
 mod names;
@@ -24,6 +25,8 @@ mod signals;
 mod similar;
 #[cfg(target_os = "linux")]
 mod surroundings;
+#[cfg(unix)]
+mod terminal;
 mod training;
 mod uncertainty;
 mod units;
