@@ -21,6 +21,7 @@ mod cli;
 mod corpus;
 #[cfg(target_os = "linux")]
 mod disk_faults;
+mod docs;
 mod endings;
 mod epochs;
 mod export;
