@@ -87,6 +87,7 @@ impl Run {
             if spec.learns { (ModelKind::Svdpp, Reg::Auto) } else { (ModelKind::Biased, Reg::Fixed(1.2)) };
         let setup = Setup {
             kind,
+            start_rank: RANK,
             rank: RANK,
             seed: 0,
             reg: 1.2,

@@ -17,6 +17,7 @@
 //! |---|---|---|---|
 //! | momentum | 0.7 | 0 to 0.95 | largest β |
 //! | warm-up | 5 | ≥ 1 | epochs before anything is learned (`--reg auto`) |
+//! | warm-rank | 32 | ≥ 1 | factors that the warm-up starts with (`--reg auto`) |
 //! | settle | 3 | ≥ 1 | epochs between the first variances and the first priors |
 //! | mask-steps | 1 | 1 to 8 | steps an epoch on the prior means (svdpp) |
 //!
@@ -68,6 +69,12 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
             range: "a whole number of at least 1",
         },
         Hyperparameter {
+            key: "warm-rank",
+            doc: "factors that the warm-up starts with, with --reg auto",
+            default: "32",
+            range: "a whole number of at least 1",
+        },
+        Hyperparameter {
             key: "settle",
             doc: "epochs between the first variances and the first learned priors, with --reg auto",
             default: "3",
@@ -94,6 +101,7 @@ const NEAR: f64 = 1e-1;
 struct LineSearch {
     momentum: f32,
     warm_up: u32,
+    warm_rank: u32,
     settle: u32,
     mask_steps: u32,
     learn: Option<Learn>,
@@ -109,6 +117,7 @@ fn build(options: &Options<'_>) -> Result<Box<dyn Optimizer>> {
     Ok(Box::new(LineSearch {
         momentum: options.number("momentum", |x| (0.0..=0.95).contains(&x))? as f32,
         warm_up: options.number("warm-up", whole)? as u32,
+        warm_rank: options.number("warm-rank", whole)? as u32,
         settle: options.number("settle", whole)? as u32,
         mask_steps: options.number("mask-steps", |x| (1.0..=8.0).contains(&x) && x.fract() == 0.0)? as u32,
         learn: None,
@@ -139,6 +148,10 @@ impl Optimizer for LineSearch {
         let statistics = backend.alloc("statistics", Element::F32, blocks * problem.width + sums)?;
         self.state = Some(DeviceState { sides: [users, items], statistics });
         Ok(())
+    }
+
+    fn start_rank(&self, rank: usize, reg: Reg) -> usize {
+        if reg == Reg::Auto { rank.min(self.warm_rank as usize) } else { rank }
     }
 
     fn uses_residuals(&self) -> bool {
@@ -241,6 +254,7 @@ impl Optimizer for LineSearch {
         let mut settings = vec![("momentum", self.momentum.to_string())];
         if self.learn.is_some() {
             settings.push(("warm-up", self.warm_up.to_string()));
+            settings.push(("warm-rank", self.warm_rank.to_string()));
             settings.push(("settle", self.settle.to_string()));
             settings.push(("mask-steps", self.mask_steps.to_string()));
         }

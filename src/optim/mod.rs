@@ -215,6 +215,15 @@ pub trait Optimizer: fmt::Debug + Send {
         self.prepare(problem, objective, ledger)
     }
 
+    /// Latent factors of a model of this rank that start from a draw: 1 to `rank`. The others are 0 on
+    /// both sides, and stay so, until the optimiser fills them.
+    ///
+    /// `reg`: as of [`Objective`].
+    fn start_rank(&self, rank: usize, reg: Reg) -> usize {
+        let _ = reg;
+        rank
+    }
+
     /// Whether an epoch starts from Δ. If so, the caller records Δ of the
     /// factors as they are behind each epoch.
     fn uses_residuals(&self) -> bool {

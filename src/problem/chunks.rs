@@ -33,7 +33,8 @@ pub(super) struct Chunks {
     pub(super) packed: [Buffer; 2],
     /// Σ e² of each user.
     pub(super) squares: Buffer,
-    pub(super) lanes: usize,
+    /// What a rank is rounded up to.
+    pace: usize,
     /// Whether rows are packed as f16.
     half: bool,
 }
@@ -49,7 +50,7 @@ pub(super) fn fused(
     limits: &Limits,
     backend: &dyn Backend,
 ) -> Result<bool> {
-    let lanes = lanes(setup, backend);
+    let lanes = setup.rank.next_multiple_of(pace(setup, backend));
     let packing = |rows| Packing { rows, lanes, spread: setup.spreads, half: setup.half };
     let most = rows.iter().map(|&rows| packing(rows).len().max(rows * width)).max().unwrap_or(0);
     let longest_row = backend.max_row(lanes);
@@ -82,9 +83,9 @@ pub(super) fn fused(
     }
 }
 
-/// The rank, rounded up to what the backend loads at once.
-fn lanes(setup: &Setup<'_>, backend: &dyn Backend) -> usize {
-    setup.rank.next_multiple_of(if setup.half { backend.lanes().max(8) } else { backend.lanes() })
+/// What the rank of packed rows is rounded up to: as much as the backend loads at once.
+fn pace(setup: &Setup<'_>, backend: &dyn Backend) -> usize {
+    if setup.half { backend.lanes().max(8) } else { backend.lanes() }
 }
 
 impl Chunks {
@@ -138,7 +139,8 @@ impl Chunks {
         known: &Known,
         backend: &mut dyn Backend,
     ) -> Result<Self> {
-        let lanes = lanes(setup, backend);
+        let pace = pace(setup, backend);
+        let lanes = setup.rank.next_multiple_of(pace);
         // The unknown's row has no cell.
         let [users, items] = [&known.user_counts, &known.item_counts].map(|counts| counts.len() + 1);
         let mut pack = |rows| {
@@ -147,13 +149,13 @@ impl Chunks {
         };
         let packed = [pack(users)?, pack(items)?];
         let squares = backend.alloc("row losses", Element::F32, users)?;
-        Ok(Self { sides, packed, squares, lanes, half: setup.half })
+        Ok(Self { sides, packed, squares, pace, half: setup.half })
     }
 
-    /// How a side's rows are packed.
-    pub(super) fn packing(&self, role: Side, spread: bool) -> Packing {
+    /// How so many columns of a side's rows are packed.
+    pub(super) fn packing(&self, role: Side, rank: usize, spread: bool) -> Packing {
         let rows = self.sides[role as usize].iter().map(|chunk| chunk.rows.len() / 2).sum();
-        Packing { rows, lanes: self.lanes, spread, half: self.half }
+        Packing { rows, lanes: rank.next_multiple_of(self.pace), spread, half: self.half }
     }
 }
 

@@ -33,20 +33,26 @@ impl Problem {
         Columns { width: self.width, rank: self.rank, bias, unit }
     }
 
-    /// Records the packing of a side's factors as they are, and perhaps of their variances, for the
-    /// other side to gather. Until the side is packed again.
+    /// Those that are not 0 from the start.
+    pub fn start_columns(&self, role: Side) -> Columns {
+        Columns { rank: self.start_rank, ..self.columns(role) }
+    }
+
+    /// Records the packing of columns of a side's factors as they are, and perhaps of their variances,
+    /// for the other side to gather. Until the side is packed again.
     ///
     /// # Errors
     /// As [`PackRows::dispatch`].
     pub fn record_packed(
         &self,
         role: Side,
+        columns: Columns,
         variances: Option<Buffer>,
         recording: &mut Vec<Dispatch>,
     ) -> Result<Option<Packed>> {
         let Some(chunks) = &self.chunks else { return Ok(None) };
         let factors = self.side(role).shards[0].factors;
-        self.pack(chunks, role, factors, self.columns(role), variances, recording).map(Some)
+        self.pack(chunks, role, factors, columns, variances, recording).map(Some)
     }
 
     /// Records `sums[row] = Σ matrix[other]` over the cells of each of a side's rows.
@@ -90,7 +96,7 @@ impl Problem {
         variances: Option<Buffer>,
         recording: &mut Vec<Dispatch>,
     ) -> Result<Packed> {
-        let packing = chunks.packing(role, variances.is_some());
+        let packing = chunks.packing(role, columns.rank, variances.is_some());
         let packed = chunks.packed[role as usize];
         recording.push(PackRows { factors, variances, packed, packing, columns }.dispatch()?);
         Ok(Packed { buffer: packed, packing })

@@ -26,7 +26,7 @@ pub use blocks::Blocks;
 pub use chunks::Chunk;
 pub use fused::Packed;
 pub use gauge::balance;
-pub use init::factors;
+pub use init::{factors, fill};
 pub use loss::{Losses, Part};
 pub use rows::{Row, read_shards};
 pub use standard::Standard;
@@ -55,6 +55,8 @@ pub struct Setup<'a> {
     pub kind: ModelKind,
     /// Number of latent factors.
     pub rank: usize,
+    /// Those that start from a draw, 1 to `rank`; the others are 0 until an optimiser fills them.
+    pub start_rank: usize,
     /// Seed of the initial factors.
     pub seed: u64,
     /// L2 penalty λ.
@@ -165,6 +167,8 @@ pub struct Problem {
     pub width: usize,
     /// Number of latent factors.
     pub rank: usize,
+    /// Those that are not 0 from the start.
+    pub start_rank: usize,
     /// Number N of training ratings.
     pub ratings: u64,
     /// An upper estimate of the largest curvature of `½ Σ e²` near a solution.
@@ -195,7 +199,7 @@ impl Problem {
 
     /// As [`Problem::new`], of training ratings that are sorted already.
     pub(crate) fn laid_out(setup: &Setup<'_>, layout: Layout, backend: &mut dyn Backend) -> Result<Self> {
-        let Setup { kind, rank, train, .. } = *setup;
+        let Setup { kind, rank, start_rank, train, .. } = *setup;
         let stats = layout.stats;
         check_size(kind, &stats)?;
         let standard = Standard::of(kind, &stats);
@@ -226,7 +230,7 @@ impl Problem {
             (shards, tiles)
         };
         let unit = setup.bias_unit();
-        let (u, v) = factors(setup.seed, train.users.len(), train.items.len(), rank);
+        let (u, v) = factors(setup.seed, train.users.len(), train.items.len(), start_rank);
         let sides = [
             (Side::Users, &shards.users, u, &known.user_counts, rank + 1, rank),
             (Side::Items, &shards.items, v, &known.item_counts, rank, rank + 1),
@@ -235,7 +239,7 @@ impl Problem {
             let has_bias = kind.has_bias();
             let frozen = has_bias.then_some(frozen);
             let mut shards = Vec::new();
-            let factors = widen(&factors, rank, frozen, unit as f32);
+            let factors = widen(&factors, start_rank, rank, frozen, unit as f32);
             // The unknown's row has no rating.
             let counts: Vec<u64> = counts.iter().copied().chain([0]).collect();
             for range in ranges {
@@ -276,6 +280,7 @@ impl Problem {
         Ok(Self {
             width,
             rank,
+            start_rank,
             ratings: train.len() as u64,
             curvature,
             standard,

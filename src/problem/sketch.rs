@@ -22,7 +22,7 @@ impl Problem {
     /// # Errors
     /// As [`Problem::new`].
     pub fn sketch(setup: &Setup<'_>, known: &Known, held: [u64; 2], ledger: &mut Ledger<'_>) -> Result<Self> {
-        let Setup { kind, rank, .. } = *setup;
+        let Setup { kind, rank, start_rank, .. } = *setup;
         let width = rank + if kind.has_bias() { 2 } else { 0 };
         let ratings: u64 = known.user_counts.iter().sum();
         let sizes = [known.user_counts.len() + 1, known.item_counts.len() + 1];
@@ -92,6 +92,7 @@ impl Problem {
         Ok(Self {
             width,
             rank,
+            start_rank,
             ratings,
             curvature: 1.0,
             standard: Standard { mean: 0.0, scale: 1.0 },

@@ -38,7 +38,7 @@ pub(super) fn objective<'a>(config: &Checked, data: &'a Dataset) -> Objective<'a
 
 /// Allocates what a run needs, if its plan says that there is room.
 ///
-/// `layout`: of the training ratings.
+/// `layout`: of the training ratings; `filled`: whether a model's factors take the place of those drawn.
 ///
 /// # Errors
 /// As [`Plan::check`], [`Problem::new`] and [`crate::optim::Optimizer::prepare`].
@@ -46,6 +46,7 @@ pub(super) fn place(
     config: &mut Checked,
     data: &Dataset,
     layout: Layout,
+    filled: bool,
     backend: &mut dyn Backend,
     observer: &mut dyn Observer,
 ) -> Result<(Problem, Option<Snapshot>)> {
@@ -57,9 +58,9 @@ pub(super) fn place(
     let first = backend.allocated();
     if let Some(bytes) = plan.page_bytes {
         observer.event(&Event::Notice(streamed(bytes)));
-        return with_pages(config, data, layout, plan.page_bytes, listened, backend);
+        return with_pages(config, data, layout, filled, plan.page_bytes, listened, backend);
     }
-    match with_pages(config, data, layout, None, listened, backend) {
+    match with_pages(config, data, layout, filled, None, listened, backend) {
         // A device that tells nothing of its memory may hold all but the ratings.
         Err(Error::OutOfMemory { .. })
             if plan.fused
@@ -69,7 +70,7 @@ pub(super) fn place(
             backend.release(first);
             let bytes = PAGE_BYTES.min(backend.max_buffer_bytes());
             observer.event(&Event::Notice(streamed(bytes)));
-            with_pages(config, data, Layout::of(&data.train), Some(bytes), listened, backend)
+            with_pages(config, data, Layout::of(&data.train), filled, Some(bytes), listened, backend)
         }
         placed => placed,
     }
@@ -79,11 +80,16 @@ fn with_pages(
     config: &mut Checked,
     data: &Dataset,
     layout: Layout,
+    filled: bool,
     page_bytes: Option<u64>,
     listened: bool,
     backend: &mut dyn Backend,
 ) -> Result<(Problem, Option<Snapshot>)> {
-    let problem = Problem::laid_out(&Setup { page_bytes, ..setup(config, data) }, layout, backend)?;
+    let mut setup = Setup { page_bytes, ..setup(config, data) };
+    if filled {
+        setup.start_rank = setup.rank;
+    }
+    let problem = Problem::laid_out(&setup, layout, backend)?;
     config.optimizer.prepare(&problem, &objective(config, data), backend)?;
     let keeps = keeps_copy(config, data.validates(), listened);
     let snapshot = keeps.then(|| Snapshot::new(&problem, &*config.optimizer, backend)).transpose()?;

@@ -79,7 +79,8 @@ impl<'a, 'b> Run<'a, 'b> {
         let baseline = BiasBaseline::fit_sorted(&layout, BiasBaseline::DAMPING).biases();
         let seen = Compressed::pattern(&layout.by_user, data.train.items.len());
         let stats = layout.stats;
-        let (problem, snapshot) = place(&mut config, data, layout, backend, observer)?;
+        let (problem, snapshot) =
+            place(&mut config, data, layout, saver.initial.is_some(), backend, observer)?;
         if let Some(initial) = saver.initial.filter(|_| checkpoint.is_none()) {
             warm::start(&problem, &data.train, &config, initial, backend)?;
         }

@@ -14,6 +14,7 @@ pub(crate) fn setup<'a>(config: &Checked, data: &'a Dataset) -> Setup<'a> {
     Setup {
         kind: config.model,
         rank: written.rank,
+        start_rank: config.optimizer.start_rank(written.rank, config.reg),
         seed: written.seed,
         reg,
         reg_scaling,

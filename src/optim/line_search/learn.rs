@@ -6,9 +6,10 @@
 //! variances w̃. A row's precision is ρ_f = σ²/p_f, its curvature also has the
 //! other side's variances: `H = Σ x² + Σ x̃ + ρ; w̃ = σ²/H; g = Σ e·x − w·Σ x̃ − ρ(w − M)`.
 //!
-//! After the warm-up the factors are turned into the balanced singular gauge,
-//! so that the signal sits in the leading factors; p_f = 2·mean w², σ² = 1.1 ×
-//! the training mean of e². After each epoch `σ² = E(e²)/N`; from the fourth on
+//! The warm-up has `warm-rank` factors at most. After it they are turned into the
+//! balanced singular gauge, so that the signal sits in the leading factors; factors
+//! beyond them are drawn, with twice the mean square of the weakest. Then p_f = 2·mean w²,
+//! σ² = 1.1 × the training mean of e². After each epoch `σ² = E(e²)/N`; from the fourth on
 //! `p_f = mean((w − M)² + w̃)`.
 //!
 //! Source: Lim & Teh 2007; Raiko, Ilin & Karhunen 2007; Ilin & Raiko, JMLR 11 (2010).
@@ -22,7 +23,10 @@ use crate::kernel::Dispatch;
 use crate::model::posterior::{LEAST_VARIANCE, shrunk_noise};
 use crate::model::{MaskFactors, Posterior};
 use crate::optim::State;
-use crate::problem::{Problem, balance, read_shards};
+use crate::problem::{Problem, balance, fill, read_shards};
+
+/// Mean square of a factor that the warm-up left out, beside that of the weakest that it did not.
+const FRESH: f64 = 2.0;
 
 /// A variance that is not too small; NaN stays NaN, to be found.
 fn at_least(variance: f64) -> f64 {
@@ -139,13 +143,22 @@ impl Learn {
         }
         // Rows without ratings hold nothing but their start: they have no say in
         // the gauge or the priors, and begin at the prior mean.
+        let mut has_ratings = [Vec::new(), Vec::new()];
         for (role, factors) in [(Side::Users, &mut users), (Side::Items, &mut items)] {
             let counts = read_shards(problem.side(role).shards.iter().map(|shard| shard.counts), backend)?;
             let rows = factors.chunks_exact_mut(problem.width).zip(&counts);
             rows.filter(|(_, n)| **n == 0.0).for_each(|(row, _)| row[..problem.rank].fill(0.0));
+            has_ratings[role as usize] = counts.into_iter().map(|n| n > 0.0).collect();
         }
         let rated = Side::BOTH.map(|role| problem.side(role).rated as f64);
-        balance(&mut users, &mut items, problem.width, problem.rank, (rated[0] / rated[1]).powf(0.25));
+        let first = problem.start_rank;
+        balance(&mut users, &mut items, problem.width, first, (rated[0] / rated[1]).powf(0.25));
+        for (role, factors) in [(Side::Users, &mut users), (Side::Items, &mut items)] {
+            let weakest = factors.iter().skip(first - 1).step_by(problem.width);
+            let weakest = weakest.map(|&x| f64::from(x).powi(2)).sum::<f64>() / rated[role as usize];
+            let (columns, rows) = (first..problem.rank, &has_ratings[role as usize]);
+            fill(problem.seed, role, factors, columns, FRESH * weakest, rows);
+        }
         for (role, factors) in [(Side::Users, &users), (Side::Items, &items)] {
             problem.write_factors(role, factors, backend)?;
             self.priors[role as usize] = first_priors(problem, role, factors);

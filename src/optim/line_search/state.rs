@@ -126,9 +126,15 @@ impl DeviceState {
     ) -> Result<()> {
         let (own, other) = (&self.sides[role as usize], &self.sides[role.other() as usize]);
         let shard = &problem.side(role).shards[0];
-        let columns = problem.columns(role);
+        // Before anything is learned, what was 0 stays 0.
+        let columns = |role| match learning {
+            Some(_) => problem.columns(role),
+            None => problem.start_columns(role),
+        };
         let variances = learning.map(|_| other.variances[0]);
-        let Some(packed) = problem.record_packed(role.other(), variances, recording)? else { return Ok(()) };
+        let packed = problem.record_packed(role.other(), columns(role.other()), variances, recording)?;
+        let Some(packed) = packed else { return Ok(()) };
+        let columns = columns(role);
         for chunk in chunks {
             let (rows, cells, first, long) = (chunk.rows, chunk.cells, chunk.first, chunk.long);
             let call = match learning {
