@@ -19,5 +19,6 @@ pub mod output;
 pub(crate) mod panics;
 pub mod problem;
 pub mod train;
+pub mod tune;
 
 pub use error::{Error, Result};

@@ -46,7 +46,10 @@ pub fn fill(
     variance: f64,
     rated: &[bool],
 ) {
-    let width = factors.len() / rated.len().max(1);
+    if columns.is_empty() || rated.is_empty() {
+        return;
+    }
+    let width = factors.len() / rated.len();
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     rng.set_stream(FILL_STREAM + side as u64);
     let scale = variance.sqrt();

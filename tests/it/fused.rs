@@ -21,7 +21,8 @@ fn config(model: ModelKind, optimizer: &str, rank: usize, kernels: Kernels) -> T
     let mut options = Vec::new();
     if learns {
         // Both phases, and priors that are learned.
-        options = vec![("warm-up".to_owned(), "1".to_owned()), ("settle".to_owned(), "1".to_owned())];
+        let phases = [("warm-up", "1"), ("settle", "1"), ("warm-rank", "17")];
+        options = phases.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
     }
     if optimizer == "adam" {
         options = vec![("rate".to_owned(), "0.02".to_owned())];

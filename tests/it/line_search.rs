@@ -4,10 +4,10 @@
 use deltav::backend::Backend;
 use deltav::backend::gpu::GpuOptions;
 use deltav::config::{ModelKind, Reg, TrainConfig};
-use deltav::data::Ratings;
+use deltav::data::{Ratings, Side};
 use deltav::event::{Event, Silent};
 use deltav::model::Model;
-use deltav::problem::factors;
+use deltav::problem::{factors, fill};
 use deltav::train::{Dataset, train};
 
 use crate::support::compare::{FACTORS, assert_close};
@@ -40,9 +40,12 @@ fn run(config: &TrainConfig, ratings: &Ratings, backend: &mut dyn Backend) -> Mo
 }
 
 fn reference(config: &TrainConfig, ratings: &Ratings, model: &Model) -> Search {
-    let k = config.rank;
-    let (u, v) = factors(config.seed, ratings.users.len(), ratings.items.len(), k);
-    let rows = |flat: &[f32]| flat.chunks(k).map(|r| r.iter().copied().map(f64::from).collect()).collect();
+    let (k, m, n) = (config.rank, ratings.users.len(), ratings.items.len());
+    let first = config.options.iter().find(|(key, _)| key == "warm-rank");
+    let first = first.map_or(k, |(_, value)| value.parse().unwrap());
+    let (u, v) = factors(config.seed, m, n, first);
+    let row = |r: &[f32]| r.iter().copied().map(f64::from).chain(vec![0.0; k - first]).collect();
+    let rows = |flat: &[f32]| flat.chunks(first).map(row).collect();
     let dense = problems::dense(ratings, model.mean, model.scale);
     let kind = config.model.unwrap();
     let biased = matches!(kind, ModelKind::Biased | ModelKind::Svdpp);
@@ -54,7 +57,15 @@ fn reference(config: &TrainConfig, ratings: &Ratings, model: &Model) -> Search {
             Reg::Auto => search.variational(epoch - 5),
         }
         if config.reg == Some(Reg::Auto) && epoch == 5 {
-            search.gauge();
+            let known = ratings.known();
+            let drawn = |side, counts: &[u64]| {
+                let rated: Vec<bool> = counts.iter().map(|&n| n > 0).collect();
+                let mut normal = vec![0.0; counts.len() * (k - first)];
+                fill(config.seed, side, &mut normal, 0..k - first, 1.0, &rated);
+                normal
+            };
+            let (u, v) = (drawn(Side::Users, &known.user_counts), drawn(Side::Items, &known.item_counts));
+            search.gauge(first, [&u, &v]);
         }
     }
     search
@@ -139,8 +150,12 @@ fn everything_learned_agrees_in_what_it_predicts() {
     ];
     for Case { name, ratings } in cases {
         for model in [ModelKind::Biased, ModelKind::Svdpp, ModelKind::Centered] {
-            for (rank, epochs) in [(3, 6), (3, 16), (8, 26)] {
-                let config = config(model, Reg::Auto, rank, epochs);
+            // And a warm-up with fewer factors than there are in the end.
+            for (rank, epochs, first) in [(3, 6, 3), (3, 16, 3), (8, 26, 8), (7, 6, 4), (20, 12, 3)] {
+                let mut config = config(model, Reg::Auto, rank, epochs);
+                if first < rank {
+                    config.options = vec![("warm-rank".to_owned(), first.to_string())];
+                }
                 for (device, mut backend) in devices::all() {
                     let trained = run(&config, &ratings, &mut *backend);
                     let expected = reference(&config, &ratings, &trained);

@@ -212,7 +212,10 @@ impl Search {
     }
 
     /// From the warm-up to the variational epochs.
-    pub fn gauge(&mut self) {
+    ///
+    /// Only the `first` factors hold anything; of the others `drawn` has normal numbers for users and
+    /// items, `[rows, others]`: they get twice the mean square of the weakest before them.
+    pub fn gauge(&mut self, first: usize, drawn: [&[f32]; 2]) {
         let count: usize = self.cells[0].iter().map(Vec::len).sum();
         self.noise = 1.1 * self.sum_squares() / count as f64;
         let (m, n, k) = (self.users.w.len(), self.items.w.len(), self.users.w[0].len());
@@ -243,8 +246,15 @@ impl Search {
                     component.map_or(0.0, |&g| bt[(g, j)] * svd.singular_values[g].sqrt() / c);
             }
         }
-        for (side, cells) in [(&mut self.users, &self.cells[0]), (&mut self.items, &self.cells[1])] {
+        let sides = [(&mut self.users, &self.cells[0]), (&mut self.items, &self.cells[1])];
+        for ((side, cells), drawn) in sides.into_iter().zip(drawn) {
             let rated = cells.iter().filter(|row| !row.is_empty()).count() as f64;
+            let weakest = side.w.iter().map(|w| w[first - 1] * w[first - 1]).sum::<f64>() / rated;
+            for (w, normal) in side.w.iter_mut().zip(drawn.chunks((k - first).max(1))) {
+                for (w, &normal) in w[first..].iter_mut().zip(normal) {
+                    *w = (2.0 * weakest).sqrt() * f64::from(normal);
+                }
+            }
             let floor = |x: f64| x.max(1e-8);
             for f in 0..k {
                 side.p[f] = floor(2.0 * side.w.iter().map(|w| w[f] * w[f]).sum::<f64>() / rated);
