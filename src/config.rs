@@ -273,7 +273,7 @@ impl TrainConfig {
             && !(0.0..=MAX_REG).contains(&lambda)
         {
             return Err(Error::usage(
-                format!("regularization {lambda:e} is out of range"),
+                format!("--reg {lambda:e} is out of range"),
                 format!("pass a number from 0 to {MAX_REG:e}, or auto"),
             ));
         }

@@ -5,6 +5,8 @@ mod available;
 use std::cell::Cell;
 
 pub(crate) use available::available;
+#[cfg(feature = "cli")]
+pub(crate) use available::peak;
 
 thread_local! {
     static FALLIBLE: Cell<bool> = const { Cell::new(false) };

@@ -1,8 +1,17 @@
 //! Values of flags: parsers that several commands share.
 
+use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::backend::cpu::MAX_THREADS;
+
+/// How long lists are. Each command says of what.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Length {
+    /// Entries of each list
+    #[arg(short = 'n', long, value_name = "N", allow_negative_numbers = true, default_value_t = 10)]
+    pub(super) count: usize,
+}
 
 /// One of a family's values by name, listed in help and in errors.
 pub(super) fn one_of<T>(all: &'static [T], name: fn(T) -> &'static str) -> impl TypedValueParser<Value = T>

@@ -30,6 +30,10 @@ pub(super) struct Who {
 /// What may be recommended.
 #[derive(Debug, Args)]
 pub(super) struct What {
+    /// Also what the user rated already, in the training part or in RATINGS
+    #[arg(long)]
+    pub(super) include_seen: bool,
+
     /// Only the items of this file, their ids one a line or in a column; - is standard input
     #[arg(long, value_name = "FILE")]
     candidates: Option<PathBuf>,

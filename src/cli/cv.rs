@@ -11,11 +11,12 @@ use super::help;
 use super::input::{TrainingReading, at_most_one_stdin, read_held};
 use super::interrupt;
 use super::method::{Device, Method};
+use super::progress::Standing;
 use super::render::Renderer;
 use super::streams::Streams;
 use super::table::{count, seconds, table};
 use crate::data::text::measured;
-use crate::data::{Held, Ratings};
+use crate::data::{Held, Meter, Ratings};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Stopped};
 use crate::model::{Accuracy, METRICS, Unknown, evaluate};
@@ -113,8 +114,16 @@ impl Cv {
         Ok(())
     }
 
+    /// Whether somebody looks at bars.
+    fn watched(&self, streams: &Streams) -> bool {
+        !self.json && streams.draws()
+    }
+
     fn read(&self, inputs: &[PathBuf], streams: &mut Streams) -> Result<Ratings> {
-        let (ratings, notices) = self.reading.read(inputs, false)?;
+        let meter = Meter::default();
+        let bar = self.watched(streams).then(|| Standing::reading(inputs, &meter));
+        let (ratings, notices) = self.reading.read(inputs, false, &meter)?;
+        drop(bar);
         notices.into_iter().for_each(|notice| streams.note(format!("note: {notice}")));
         Ok(ratings)
     }
@@ -127,7 +136,8 @@ impl Cv {
         let train = self.read(std::slice::from_ref(train), streams)?;
         let test = std::slice::from_ref(test);
         let (options, ids) = (self.reading.options(), [&train.users, &train.items]);
-        let (test, notices) = read_held(test, &options, &self.reading.caching, ids, &train.known())?;
+        let meter = Meter::default();
+        let (test, notices) = read_held(test, &options, &self.reading.caching, ids, &train.known(), &meter)?;
         notices.into_iter().for_each(|notice| streams.note(format!("note: {notice}")));
         Ok((train, test))
     }
@@ -148,6 +158,8 @@ impl Cv {
         };
         for number in 0..folds {
             let (train_part, test_part) = fold(number, streams)?;
+            let what = || format!("fold {} of {folds}: training and measuring", number + 1);
+            let bar = self.watched(streams).then(|| Standing::busy(what()));
             // The test part is measured afterwards: training knows nothing of it.
             let data = Dataset { train: train_part, valid: None, test: None };
             let mut end = End::default();
@@ -156,6 +168,7 @@ impl Cv {
             let config = self.method.config().check()?;
             let model = listening.done(train_with(config, &data, &mut *backend, &mut end, controls))?;
             let accuracy = evaluate(&model.predictor(), test_part.iter(), Unknown::Mean)?;
+            drop(bar);
             let result = result(number, folds, &data.train, &accuracy, &end);
             if self.json {
                 streams.json(&result)?;

@@ -10,8 +10,10 @@ use super::args::one_of;
 use super::events::SCHEMA;
 use super::help;
 use super::input::{Caching, RatingsReading, at_most_one_stdin, far_outside, outside_note, read_held};
+use super::progress::Standing;
 use super::streams::Streams;
 use super::table::{count, table};
+use crate::data::Meter;
 use crate::data::text::measured;
 use crate::error::Result;
 use crate::model::{
@@ -108,7 +110,11 @@ impl Evaluate {
         let model = Model::load(&self.model)?;
         let predictor = model.predictor();
         let (options, ids) = (self.reading.options(), [&model.users, &model.items]);
-        let (held, notices) = read_held(&self.test, &options, &self.caching, ids, predictor.known())?;
+        let meter = Meter::default();
+        let watched = !self.json && streams.draws();
+        let bar = watched.then(|| Standing::reading(&self.test, &meter));
+        let (held, notices) = read_held(&self.test, &options, &self.caching, ids, predictor.known(), &meter)?;
+        drop(bar);
         notices.into_iter().for_each(|notice| streams.note(format!("note: {notice}")));
         let ratings = held.iter();
         let trained = &model.metadata;
@@ -116,9 +122,11 @@ impl Evaluate {
         if let Some(note) = outside_note(held.len() as u64, outside, trained) {
             streams.note(note);
         }
+        let bar = watched.then(|| Standing::busy("ranking every user's items"));
         let accuracy = evaluate(&predictor, ratings.clone(), self.unknown)?;
         let options = RankingOptions { cutoffs: self.k, relevant: self.relevant };
         let report = evaluate_ranking(&predictor, ratings, &options)?;
+        drop(bar);
         let threshold = self.relevant.map_or(Threshold::Mean(report.threshold), Threshold::Given);
         if self.json {
             return streams.json(&json(&accuracy, &report, threshold));

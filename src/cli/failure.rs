@@ -8,6 +8,7 @@ use clap::CommandFactory;
 use clap::error::ErrorKind;
 
 use super::ending::{last_word_or_end, out_of_threads, take_last_word};
+use super::settings::Origin;
 use super::streams::{error_line, is_closed_pipe};
 use crate::error::Error;
 
@@ -59,8 +60,9 @@ pub(super) fn report(error: &Error) -> u8 {
     error.exit_code()
 }
 
-/// Prints what the parser has to say: help as it is, an error on one line.
-pub(super) fn report_usage(error: &clap::Error) -> u8 {
+/// Prints what the parser has to say: help as it is, an error on one line, with the place of what it
+/// is about if that is no flag.
+pub(super) fn report_usage(error: &clap::Error, origin: Option<&Origin>) -> u8 {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match error.print() {
             Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
@@ -74,7 +76,8 @@ pub(super) fn report_usage(error: &clap::Error) -> u8 {
         }
         _ => {
             let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
-            error_line(&flattened(&error.render().to_string(), &asked_for(arguments)));
+            let line = flattened(&error.render().to_string(), &asked_for(arguments));
+            error_line(&origin.map_or(line.clone(), |origin| format!("{origin}: {line}")));
             2
         }
     }

@@ -10,19 +10,21 @@ use rayon::prelude::*;
 
 use self::newcomers::{Newcomer, Tally, grouped, whole};
 use self::write::{Answer, Layout, write};
-use super::args::{one_of, threads};
+use super::args::{Length, one_of, threads};
 use super::choice::What;
 use super::help;
-use super::input::{RatingsReading, at_most_one_stdin, files, named};
+use super::input::{Caching, RatingsReading, at_most_one_stdin, files, metered, named};
+use super::progress::Standing;
 use super::rows::{Form, Rows, To};
 use super::streams::Streams;
 use crate::data::text::quoted;
-use crate::data::{Duplicates, ReadOptions, Side};
+use crate::data::{Duplicates, Meter, ReadOptions, Side};
 use crate::error::{Error, Result};
 use crate::model::{Model, Predictor, TopN, lists_at_once};
 
 /// Answer new users, or place new items, from their ratings alone, without training anew
 #[derive(Debug, Args)]
+#[command(mut_arg("count", |arg| arg.help("Items a user, or users an item")))]
 pub(super) struct FoldIn {
     /// A model that `deltav train` wrote
     #[arg(value_name = "MODEL")]
@@ -36,19 +38,8 @@ pub(super) struct FoldIn {
     #[arg(long, conflicts_with_all = ["candidates", "exclude"])]
     items: bool,
 
-    /// Items a user, or users an item
-    #[arg(
-        short = 'n',
-        long = "count",
-        value_name = "N",
-        allow_negative_numbers = true,
-        default_value_t = 10
-    )]
-    count: usize,
-
-    /// Also what was rated in RATINGS
-    #[arg(long)]
-    include_seen: bool,
+    #[command(flatten)]
+    length: Length,
 
     #[command(flatten)]
     what: What,
@@ -58,7 +49,7 @@ pub(super) struct FoldIn {
     factors: bool,
 
     /// A user's lines stand together: answer each user as soon as the next one begins, in constant memory
-    #[arg(long)]
+    #[arg(long, conflicts_with = "cache")]
     grouped: bool,
 
     /// Where a user rates an item twice
@@ -74,6 +65,9 @@ pub(super) struct FoldIn {
 
     #[command(flatten, next_help_heading = "Data")]
     reading: RatingsReading,
+
+    #[command(flatten, next_help_heading = "Data")]
+    caching: Caching,
 }
 
 impl FoldIn {
@@ -98,10 +92,14 @@ impl FoldIn {
         predictor.fold_in_user(&[])?;
         let mut notes = Vec::new();
         let (candidates, exclude) = self.what.indices(&predictor, &mut notes)?;
-        let query = TopN { n: self.count, include_seen: self.include_seen, candidates, exclude };
+        let query = TopN { n: self.length.count, include_seen: self.what.include_seen, candidates, exclude };
         let layout = Layout { model: &model, side: self.side(), factors: self.factors, form: to.form() };
-        let tally =
-            to.write(streams, layout.columns(), |rows| self.answer(&predictor, &query, &layout, rows))?;
+        let meter = Meter::default();
+        let bar = Standing::reading_beside(streams, &to, &self.ratings, &meter);
+        let tally = to.write(streams, layout.columns(), |rows| {
+            let _gone_before_anything_is_said = bar;
+            self.answer(&predictor, &query, &layout, &meter, rows)
+        })?;
         notes.extend(tally.notes(self.side(), &model.metadata));
         notes.into_iter().for_each(|note| streams.note(note));
         Ok(())
@@ -116,6 +114,7 @@ impl FoldIn {
         predictor: &Predictor<'_>,
         query: &TopN,
         layout: &Layout<'_>,
+        meter: &Meter,
         rows: &mut Rows<'_>,
     ) -> Result<Tally> {
         let side = self.side();
@@ -135,7 +134,7 @@ impl FoldIn {
             Ok(Answer { row, best })
         };
         if self.grouped {
-            grouped(predictor, side, &self.ratings, &options, |newcomer| {
+            grouped(predictor, side, metered(&self.ratings, meter), &options, |newcomer| {
                 let answer = fold(newcomer)?;
                 tally.count(newcomer, &answer.row, &layout.model.metadata);
                 write(layout, newcomer, &answer, rows)?;
@@ -144,8 +143,10 @@ impl FoldIn {
         } else {
             let model = predictor.model();
             let others = if self.items { model.users.len() } else { model.items.len() };
-            let block = lists_at_once(if lists { self.count } else { 1 }, others);
-            whole(predictor, side, &self.ratings, &options, block, |block| {
+            let block = lists_at_once(if lists { self.length.count } else { 1 }, others);
+            let (ratings, notices) = self.caching.ratings(metered(&self.ratings, meter), &options)?;
+            tally.read(notices);
+            whole(predictor, side, &ratings, block, |block| {
                 let answers = block.par_iter().map(fold).collect::<Result<Vec<_>>>()?;
                 for (newcomer, answer) in block.iter().zip(&answers) {
                     tally.count(newcomer, &answer.row, &layout.model.metadata);

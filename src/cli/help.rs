@@ -45,6 +45,22 @@ Examples:
   deltav cv ratings.csv --rank 64
   deltav cv --fold-files u1.base:u1.test --fold-files u2.base:u2.test --optimizer als --json";
 
+/// Variables of the environment that are no settings of deltav's.
+pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
+    ("NO_COLOR", "no colours, if it is set"),
+    ("CLICOLOR_FORCE", "colours even where there is no terminal, if it is set and not 0"),
+    ("XDG_CACHE_HOME", "the folder in which --cache keeps its own; else .cache in HOME"),
+    ("VK_DRIVER_FILES", "of the Vulkan loader: which drivers there are for deltav to find"),
+];
+
+/// Files by their names.
+pub(super) const FILES: &[(&str, &str)] = &[
+    ("NAME.safetensors", "a model, in the folder where train was called"),
+    ("FILE of --config", "settings as TOML, a table a command; see --print-config"),
+    ("FILE of --checkpoint", "the state of a run that train --resume goes on from"),
+    ("~/.cache/deltav", "what --cache keeps of the ratings that were read; may be removed at any time"),
+];
+
 /// Every optimiser with its formula and hyperparameters.
 pub(super) fn optimizers() -> String {
     let mut text = "How the factors are found. Hyperparameters go to --opt key=value.\n".to_owned();

@@ -11,8 +11,8 @@ use super::table::count;
 use crate::data::formats::Format;
 use crate::data::text::quoted;
 use crate::data::{
-    Cache, Columns, Duplicates, Held, IdMap, Ids, Input, Known, RatingRange, Ratings, ReadOptions, Separator,
-    Triples, read_ratings, read_triples,
+    Cache, Columns, Duplicates, Held, IdMap, Ids, Input, Known, Meter, RatingRange, Ratings, ReadOptions,
+    Separator, Triples, read_ratings, read_triples,
 };
 use crate::error::{Error, Result};
 use crate::model::Metadata;
@@ -130,7 +130,11 @@ impl Caching {
     }
 
     /// Reads ratings to train on, with what the user should know of the cache.
-    fn ratings(&self, inputs: &[PathBuf], options: &ReadOptions) -> Result<(Ratings, Vec<String>)> {
+    pub(super) fn ratings(
+        &self,
+        inputs: Vec<Input>,
+        options: &ReadOptions,
+    ) -> Result<(Ratings, Vec<String>)> {
         match self.cache()? {
             Some(cache) => cache.read_ratings(inputs, options),
             None => Ok((read_ratings(inputs, options)?, Vec::new())),
@@ -138,7 +142,7 @@ impl Caching {
     }
 
     /// The same for ratings to test with.
-    fn triples(&self, inputs: &[PathBuf], options: &ReadOptions) -> Result<(Triples, Vec<String>)> {
+    fn triples(&self, inputs: Vec<Input>, options: &ReadOptions) -> Result<(Triples, Vec<String>)> {
         match self.cache()? {
             Some(cache) => cache.read_triples(inputs, options),
             None => Ok((read_triples(inputs, options)?, Vec::new())),
@@ -165,12 +169,33 @@ impl TrainingReading {
         ReadOptions { duplicates: self.duplicates, ..self.ratings.options() }
     }
 
+    /// Whether who has too few ratings is left out.
+    pub(super) fn leaves_out(&self) -> bool {
+        self.min_ratings.is_some()
+    }
+
+    /// Which of the ratings are trained on, where that is not all of them, by flag.
+    pub(super) fn settings(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let twice = (self.duplicates != Duplicates::Error).then(|| self.duplicates.name().to_owned());
+        let least = self.min_ratings.map(|MinRatings { user, item }| format!("{user},{item}"));
+        let range = self.ratings.rating_range.map(|range| range.to_string());
+        [("duplicates", twice), ("min_ratings", least), ("rating_range", range)]
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+    }
+
     /// Reads ratings to train on, and says what was left out.
     ///
     /// # Errors
     /// As [`read_ratings`], and [`Error::Data`] if `--min-ratings` leaves none.
-    pub(super) fn read(&self, inputs: &[PathBuf], time: bool) -> Result<(Ratings, Vec<String>)> {
-        let (all, mut notices) = self.caching.ratings(inputs, &ReadOptions { time, ..self.options() })?;
+    pub(super) fn read(
+        &self,
+        inputs: &[PathBuf],
+        time: bool,
+        meter: &Meter,
+    ) -> Result<(Ratings, Vec<String>)> {
+        let options = ReadOptions { time, ..self.options() };
+        let (all, mut notices) = self.caching.ratings(metered(inputs, meter), &options)?;
         notices.extend(not_read(inputs)?);
         let Some(MinRatings { user, item }) = self.min_ratings else {
             return Ok((all, notices));
@@ -191,6 +216,11 @@ impl TrainingReading {
         ));
         Ok((kept, notices))
     }
+}
+
+/// The inputs, counted as they are read.
+pub(super) fn metered(inputs: &[PathBuf], meter: &Meter) -> Vec<Input> {
+    inputs.iter().map(|input| Input::from(input).metered(meter)).collect()
 }
 
 /// A line for each folder that holds what is not read.
@@ -284,8 +314,9 @@ pub(super) fn read_held(
     caching: &Caching,
     [users, items]: [&Ids; 2],
     known: &Known,
+    meter: &Meter,
 ) -> Result<(Held, Vec<String>)> {
-    let (triples, notices) = caching.triples(inputs, options)?;
+    let (triples, notices) = caching.triples(metered(inputs, meter), options)?;
     let map = |ids: &Ids| IdMap::from(ids.clone());
     let held = Held::from_triples(&triples, &map(users), &map(items));
     some_known(inputs, &held, known, [&triples.users, &triples.items])?;

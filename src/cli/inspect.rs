@@ -1,16 +1,20 @@
 //! `deltav inspect`: what a model is, what it was trained on and how.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, CommandFactory};
 use serde::Serialize;
 
+use super::Cli;
 use super::events::SCHEMA;
+use super::settings::table;
 use super::streams::Streams;
 use super::table::pairs;
 use crate::data::text::measured;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::{Card, Model};
+use crate::optim::OPTIMIZERS;
 
 /// Characters of a curve, at most.
 const WIDTH: usize = 60;
@@ -25,6 +29,10 @@ pub(super) struct Inspect {
     /// JSON instead of text
     #[arg(long)]
     json: bool,
+
+    /// The settings that it was trained with, as TOML for `deltav train --config`; the ratings' files are in no model
+    #[arg(long, conflicts_with = "json")]
+    train_config: bool,
 }
 
 #[derive(Serialize)]
@@ -37,6 +45,9 @@ struct Report {
 impl Inspect {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
         let card = Model::load(&self.model)?.card();
+        if self.train_config {
+            return streams.line(train_config(&card)?.trim_end());
+        }
         if self.json {
             return streams.json(&Report { schema: SCHEMA, card });
         }
@@ -62,6 +73,46 @@ impl Inspect {
         }
         Ok(())
     }
+}
+
+/// The settings of a model's training as the table of `train`.
+fn train_config(card: &Card) -> Result<String> {
+    let training = &card.training;
+    let hyperparameters = OPTIMIZERS.iter().find(|spec| spec.name == training.optimizer);
+    let is_option =
+        |name: &str| hyperparameters.is_some_and(|spec| spec.hyperparameters.iter().any(|h| h.key == name));
+    // Of an average the rank is that of each of its models.
+    let members = training.settings.get("average").and_then(|text| text.parse().ok()).unwrap_or(1).max(1);
+    let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (key, value) in [
+        ("model", card.model.to_owned()),
+        ("rank", (card.rank / members).to_string()),
+        ("epochs", training.epochs.to_string()), // of models that don't know how many were asked for
+        ("seed", training.seed.to_string()),
+        ("optimizer", training.optimizer.clone()),
+        ("no-clip", (!card.clip).to_string()),
+    ] {
+        values.insert(key.to_owned(), vec![value]);
+    }
+    for (name, value) in &training.settings {
+        if is_option(name) {
+            values.entry("opt".to_owned()).or_default().push(format!("{name}={value}"));
+        } else {
+            values.insert(name.replace('_', "-"), vec![value.clone()]);
+        }
+    }
+    let mut program = Cli::command();
+    program.build();
+    let command = program.find_subcommand("train").ok_or_else(|| Error::Internal("no train".to_owned()))?;
+    let data = &card.data;
+    Ok(format!(
+        "# deltav {}: the settings of a model of {} ratings; its files, and how they are laid out, are not among them\n\
+         # ratings' sha256: {}\n\n{}",
+        card.version,
+        data.ratings,
+        data.sha256,
+        table(command, &values)?
+    ))
 }
 
 /// A curve's shape in one line: a block for each of evenly spaced values,

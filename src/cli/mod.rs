@@ -23,6 +23,7 @@ mod args;
 mod bench;
 mod checkpoints;
 mod choice;
+mod completions;
 mod cv;
 mod demo;
 mod devices;
@@ -37,21 +38,29 @@ mod help;
 mod input;
 mod inspect;
 mod interrupt;
+mod man;
 mod method;
 mod plan;
 mod predict;
+mod progress;
 mod recommend;
 mod render;
 mod report;
 mod rows;
+mod settings;
 mod similar;
 mod streams;
+mod summary;
 mod table;
 mod train;
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand};
 
 use crate::error::Result;
+use settings::{Applied, Asked, Refusal};
 use streams::Streams;
 
 pub use ending::{aborted, refused};
@@ -73,6 +82,21 @@ pub struct Cli {
     /// Nothing on stderr but errors
     #[arg(short, long, global = true)]
     quiet: bool,
+
+    /// More on stderr: timings, the device, its memory, which kernels train
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+
+    /// Take from this TOML file what neither a flag nor the environment says; see docs/configuration.md
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+
+    /// Print the settings of this call as such a file, and do nothing else
+    #[arg(long, global = true)]
+    print_config: bool,
+
+    #[arg(skip)]
+    applied: Applied,
 }
 
 #[derive(Debug, Subcommand)]
@@ -92,24 +116,38 @@ enum Command {
     Doctor(doctor::Doctor),
     Bench(bench::Bench),
     Demo(demo::Demo),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
-/// Parses the process's arguments. Help and versions are printed at once.
+/// Parses the process's arguments, with its environment and the file of `--config`. Help, versions
+/// and the settings of `--print-config` are printed at once.
 ///
 /// # Errors
-/// The exit code, after help or an error was printed.
+/// The exit code, after one of these or an error was printed.
 pub fn parse() -> Result<Cli, u8> {
-    Cli::try_parse().map_err(|error| failure::report_usage(&error))
+    let words: Vec<OsString> = std::env::args_os().collect();
+    match settings::parse(&words, &|name| std::env::var_os(name)) {
+        Ok(Asked::Call(cli, applied)) => Ok(Cli { applied, ..*cli }),
+        Ok(Asked::Print(text)) => {
+            let mut streams = Streams::new(false, false);
+            let printed = streams.line(text.trim_end()).and_then(|()| streams.finish());
+            Err(printed.map_or_else(|error| failure::report(&error), |()| 0))
+        }
+        Err(Refusal::Settings(error)) => Err(failure::report(&error)),
+        Err(Refusal::Parser(error, origin)) => Err(failure::report_usage(&error, origin.as_ref())),
+    }
 }
 
 /// Runs a command and returns the exit code.
 pub fn run(cli: Cli) -> u8 {
     interrupt::start(cli.quiet);
-    let mut streams = Streams::new(cli.quiet);
+    let mut streams = Streams::new(cli.quiet, cli.verbose > 0);
+    cli.applied.notes.iter().for_each(|note| streams.note(format!("note: {note}")));
     let done = cli.command.run(&mut streams).and_then(|()| streams.finish());
     match done {
         Ok(()) => 0,
-        Err(error) => failure::report(&error),
+        Err(error) => failure::report(&cli.applied.named(error)),
     }
 }
 
@@ -131,6 +169,8 @@ impl Command {
             Command::Doctor(command) => command.run(streams),
             Command::Bench(command) => command.run(streams),
             Command::Demo(command) => command.run(streams),
+            Command::Completions(command) => command.run(streams),
+            Command::Man(command) => command.run(streams),
         }
     }
 }

@@ -7,12 +7,13 @@ use serde::Serialize;
 
 use super::events::SCHEMA;
 use super::help;
+use super::input::metered;
 use super::render::Renderer;
 use super::streams::Streams;
 use super::table::{bytes, count, table};
 use super::train::Train;
 use crate::backend::Residence;
-use crate::data::{IdMap, Known, ReadOptions, stream_ratings};
+use crate::data::{IdMap, Known, Meter, ReadOptions, stream_ratings};
 use crate::error::{Error, Result};
 use crate::train::{Item, Place, Shape, When};
 
@@ -66,8 +67,8 @@ impl Plan {
         train.at_most_one_stdin()?;
         train.device.limit_threads();
         let mut renderer = Renderer::new(streams, train.json);
-        renderer.reading(&super::input::named(&train.files));
-        let shape = shape(&train)?;
+        let meter = renderer.reading(&train.files);
+        let shape = if train.reading.leaves_out() { left(&train, &meter)? } else { shape(&train, &meter)? };
         let mut backend = train.device.open(&mut renderer)?;
         backend.set_mapping(config.config().kernels.mapping());
         renderer.finish()?;
@@ -86,30 +87,52 @@ impl Plan {
 }
 
 /// Counts users, items and ratings; keeps no rating.
-fn shape(train: &Train) -> Result<Shape> {
+fn shape(train: &Train, meter: &Meter) -> Result<Shape> {
     let mut sides = [(IdMap::new(), Vec::new()), (IdMap::new(), Vec::new())];
     let time = train.times();
-    stream_ratings(&train.files, &ReadOptions { time, ..train.reading.options() }, |rated| {
-        for ((ids, counts), id) in sides.iter_mut().zip([rated.pair.user, rated.pair.item]) {
-            let full = || {
-                Error::data_at(
-                    rated.pair.location(),
-                    "has too many users or items",
-                    "split the file into parts",
-                )
-            };
-            let index = ids.get_or_insert(id).ok_or_else(full)? as usize;
-            if index == counts.len() {
-                counts.push(0u64);
+    stream_ratings(
+        metered(&train.files, meter),
+        &ReadOptions { time, ..train.reading.options() },
+        |rated| {
+            for ((ids, counts), id) in sides.iter_mut().zip([rated.pair.user, rated.pair.item]) {
+                let full = || {
+                    Error::data_at(
+                        rated.pair.location(),
+                        "has too many users or items",
+                        "split the file into parts",
+                    )
+                };
+                let index = ids.get_or_insert(id).ok_or_else(full)? as usize;
+                if index == counts.len() {
+                    counts.push(0u64);
+                }
+                counts.get_mut(index).into_iter().for_each(|count| *count += 1);
             }
-            counts.get_mut(index).into_iter().for_each(|count| *count += 1);
-        }
-        Ok(())
-    })?;
+            Ok(())
+        },
+    )?;
     let [(users, user_counts), (items, item_counts)] = sides;
     let id_bytes = [&users, &items].map(|ids| ids.ids().parts().0.len() as u64).iter().sum();
     let ratings: u64 = user_counts.iter().sum();
-    let options = train.reading.options();
+    shape_of(train, [user_counts, item_counts], id_bytes, ratings)
+}
+
+/// The same with `--min-ratings`: who is left out shows only where all are known.
+fn left(train: &Train, meter: &Meter) -> Result<Shape> {
+    let (ratings, _) = train.reading.read(&train.files, train.times(), meter)?;
+    let id_bytes = [&ratings.users, &ratings.items].map(|ids| ids.parts().0.len() as u64).iter().sum();
+    let counts = [ratings.user_counts(), ratings.item_counts()];
+    shape_of(train, counts, id_bytes, ratings.len() as u64)
+}
+
+/// The shape of so many ratings of each user and of each item, less the hold-out.
+fn shape_of(
+    train: &Train,
+    [user_counts, item_counts]: [Vec<u64>; 2],
+    id_bytes: u64,
+    ratings: u64,
+) -> Result<Shape> {
+    let (options, times) = (train.reading.options(), train.times());
     let held = |inputs: &[PathBuf]| match inputs {
         [] => Ok(0),
         inputs => stream_ratings(inputs, &options, |_| Ok(())),
@@ -120,7 +143,7 @@ fn shape(train: &Train) -> Result<Shape> {
     // Each row keeps about the same part.
     let keep = |counts: Vec<u64>| rest(&counts, ratings, holdout);
     let known = Known { user_counts: keep(user_counts), item_counts: keep(item_counts) };
-    Ok(Shape { known, held: [valid, test], id_bytes, times: time, validates: valid > 0 })
+    Ok(Shape { known, held: [valid, test], id_bytes, times, validates: valid > 0 })
 }
 
 /// What is left of each where `taken` of all are taken away evenly.

@@ -8,12 +8,13 @@ use rayon::prelude::*;
 
 use super::args::one_of;
 use super::help;
-use super::input::{Reading, at_most_one_stdin, files};
+use super::input::{Reading, at_most_one_stdin, files, metered};
+use super::progress::Standing;
 use super::rows::{Cell, Column, Kind, Rows, To};
 use super::streams::Streams;
 use super::table::count;
 use crate::data::text::quoted;
-use crate::data::{Pair, read_pairs};
+use crate::data::{Meter, Pair, read_pairs};
 use crate::error::{Error, Place, Result};
 use crate::model::{Level, Model, Part, Prediction, Predictor, Unknown, UnknownCounts};
 
@@ -61,7 +62,12 @@ impl Predict {
         if self.with_std || self.interval.is_some() {
             model.known_posterior()?;
         }
-        let counts = to.write(streams, self.columns(), |rows| self.write(&model, rows))?;
+        let meter = Meter::default();
+        let bar = Standing::reading_beside(streams, &to, &self.pairs, &meter);
+        let counts = to.write(streams, self.columns(), |rows| {
+            let _gone_before_anything_is_said = bar;
+            self.write(&model, &meter, rows)
+        })?;
         if counts.unknown() > 0 {
             let done = if self.unknown == Unknown::Skip { "left out" } else { "predicted by what is known" };
             let known = [(counts.users, "user"), (counts.items, "item"), (counts.both, "user and item")];
@@ -90,7 +96,7 @@ impl Predict {
     }
 
     /// Reads pairs a block at a time and writes a row for each, in their order.
-    fn write(&self, model: &Model, rows: &mut Rows<'_>) -> Result<UnknownCounts> {
+    fn write(&self, model: &Model, meter: &Meter, rows: &mut Rows<'_>) -> Result<UnknownCounts> {
         let predictor = model.predictor();
         let mut counts = UnknownCounts::default();
         let mut answer = |block: &mut Block| {
@@ -105,7 +111,7 @@ impl Predict {
             Ok(())
         };
         let mut block = Block::default();
-        read_pairs(&self.pairs, &self.reading.options(), |pair| {
+        read_pairs(metered(&self.pairs, meter), &self.reading.options(), |pair| {
             block.push(&pair);
             if block.is_full() { answer(&mut block) } else { Ok(()) }
         })?;

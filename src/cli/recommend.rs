@@ -1,15 +1,14 @@
 //! `deltav recommend`: the best items for users.
 
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::Args;
-use indicatif::ProgressBar;
 
+use super::args::Length;
 use super::choice::{What, Who};
 use super::input::at_most_one_stdin;
 use super::method::Device;
-use super::render::progress;
+use super::progress::Standing;
 use super::rows::{Cell, Column, Rows, To};
 use super::streams::Streams;
 use crate::backend::Backend;
@@ -18,6 +17,7 @@ use crate::model::{Explore, Model, Predictor, TopN};
 
 /// Recommend the items that users would rate highest
 #[derive(Debug, Args)]
+#[command(mut_arg("count", |arg| arg.help("Items a user")))]
 pub(super) struct Recommend {
     /// A model that `deltav train` wrote
     #[arg(value_name = "MODEL")]
@@ -26,19 +26,8 @@ pub(super) struct Recommend {
     #[command(flatten)]
     who: Who,
 
-    /// Items a user
-    #[arg(
-        short = 'n',
-        long = "count",
-        value_name = "N",
-        allow_negative_numbers = true,
-        default_value_t = 10
-    )]
-    count: usize,
-
-    /// Also items that the user rated in the training part
-    #[arg(long)]
-    include_seen: bool,
+    #[command(flatten)]
+    length: Length,
 
     #[command(flatten)]
     what: What,
@@ -100,7 +89,7 @@ impl Recommend {
         let mut notes = Vec::new();
         let users = self.who.indices(&predictor, &mut notes)?;
         let (candidates, exclude) = self.what.indices(&predictor, &mut notes)?;
-        let query = TopN { n: self.count, include_seen: self.include_seen, candidates, exclude };
+        let query = TopN { n: self.length.count, include_seen: self.what.include_seen, candidates, exclude };
         let rank = match explore {
             None => {
                 let side = |ids: usize| ids as u64;
@@ -110,12 +99,12 @@ impl Recommend {
             Some(explore) => Rank::Explore(explore),
         };
         let job = Job { predictor: &predictor, users, query };
-        // Rows that scroll by show progress enough.
-        let watched = to.is_file() || !io::stdout().is_terminal();
-        let bar = if watched { progress(streams, job.users.len(), "users") } else { ProgressBar::hidden() };
-        let done = to.write(streams, columns(&model, &rank), |rows| job.write(rank, &bar, rows));
-        bar.finish_and_clear();
-        done?;
+        let bar = Standing::counted_beside(streams, &to, job.users.len() as u64, "users");
+        // The bar goes before anything is said.
+        to.write(streams, columns(&model, &rank), |rows| {
+            let bar = bar;
+            job.write(rank, &bar, rows)
+        })?;
         notes.into_iter().for_each(|note| streams.note(note));
         Ok(())
     }
@@ -140,7 +129,7 @@ impl Recommend {
 
 impl Job<'_> {
     /// Writes the lists as they come, a block of users at a time.
-    fn write(&self, rank: Rank, bar: &ProgressBar, rows: &mut Rows<'_>) -> Result<()> {
+    fn write(&self, rank: Rank, bar: &Standing, rows: &mut Rows<'_>) -> Result<()> {
         let Job { predictor, users, query } = self;
         let model = predictor.model();
         match rank {

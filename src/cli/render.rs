@@ -1,37 +1,36 @@
 //! Events for people or for scripts: a bar on a terminal, a few lines elsewhere, or JSON.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget};
 
-use super::ending::set_bar;
 use super::events;
+use super::progress::{BAR, HERTZ, Standing, style};
 use super::streams::Streams;
+use super::summary;
 use super::table::{bytes, count, seconds, shell_path, shell_word, short};
+use crate::data::Meter;
 use crate::data::text::measured;
 use crate::error::{Error, Result};
 use crate::event::{Epoch, Event, Loaded, Observer, StopReason, Stopped};
 use crate::model::Model;
 
-/// Times a second that a bar is drawn, at most.
-const HERTZ: u8 = 15;
 /// Epochs that get a line where there is no bar, about.
 const LINES: u32 = 20;
 
+/// By how much of the lowest error a later one is worth a word.
+const WORSE: f64 = 5e-4;
+
 /// Bytes of an id that is shown as an example.
 const LONGEST_ID: usize = 64;
-
-const SPINNER: &str = "{spinner} {wide_msg}";
-/// What comes last is cut off where a terminal is narrow.
-const BAR: &str = "{bar:10.cyan/dim} {pos}/{len}  ETA {eta}  {wide_msg}";
 
 /// Renders the events of a run.
 pub(super) struct Renderer<'a> {
     streams: &'a mut Streams,
     json: bool,
     draws: bool,
-    bar: Option<ProgressBar>,
+    bar: Option<Standing>,
     drawn: Option<Instant>,
     best: Option<(u32, f64)>, // epoch and validation RMSE
     failed: Option<Error>,
@@ -44,24 +43,40 @@ impl<'a> Renderer<'a> {
         Self { streams, json, draws, bar: None, drawn: None, best: None, failed: None }
     }
 
-    /// Says that a file is being read, which may take a while.
-    pub(super) fn reading(&mut self, path: &Path) {
-        let name =
-            if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-        self.busy(&format!("reading {name}"));
+    /// Says that files are being read, and how far, as this meter counts.
+    pub(super) fn reading(&mut self, inputs: &[PathBuf]) -> Meter {
+        let meter = Meter::default();
+        self.clear();
+        if self.draws {
+            self.bar = Some(Standing::reading(inputs, &meter));
+        }
+        meter
     }
 
     /// Says what is being done until the first event. Where nobody watches,
     /// that event says enough.
-    pub(super) fn busy(&mut self, what: &str) {
+    pub(super) fn busy(&mut self, what: &'static str) {
+        self.clear();
         if self.draws {
-            let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(HERTZ));
-            spinner.set_style(style(SPINNER));
-            spinner.set_message(what.to_owned());
-            spinner.enable_steady_tick(Duration::from_millis(120));
-            self.bar = Some(spinner);
-            set_bar(true);
+            self.bar = Some(Standing::busy(what));
         }
+    }
+
+    /// A line for whoever wants to know more.
+    pub(super) fn detail(&mut self, line: impl FnOnce() -> String) {
+        if self.streams.is_verbose() {
+            self.note(&line());
+        }
+    }
+
+    /// Lines for people.
+    pub(super) fn lines(&mut self, lines: &[String]) {
+        lines.iter().for_each(|line| self.note(line));
+    }
+
+    /// Whether details are told.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.streams.is_verbose() && !self.json
     }
 
     /// A command to go on with, for a user that the model knows.
@@ -89,10 +104,7 @@ impl<'a> Renderer<'a> {
     }
 
     fn clear(&mut self) {
-        if let Some(bar) = self.bar.take() {
-            bar.finish_and_clear();
-            set_bar(false);
-        }
+        self.bar = None;
     }
 
     fn note(&mut self, line: &str) {
@@ -100,7 +112,7 @@ impl<'a> Renderer<'a> {
             return;
         }
         match &self.bar {
-            Some(bar) => bar.suspend(|| self.streams.note(line)),
+            Some(bar) => bar.bar().suspend(|| self.streams.note(line)),
             None => self.streams.note(line),
         }
     }
@@ -153,15 +165,13 @@ impl<'a> Renderer<'a> {
         let bar = self.bar.get_or_insert_with(|| {
             let target = ProgressDrawTarget::stderr_with_hz(4 * HERTZ);
             let bar = ProgressBar::with_draw_target(Some(u64::from(epoch.epochs)), target);
-            bar.set_style(style(BAR));
-            set_bar(true);
-            bar
+            Standing::new(bar.with_style(style(BAR)))
         });
         let pause = Duration::from_secs(1) / u32::from(HERTZ);
         if self.drawn.is_none_or(|drawn| drawn.elapsed() >= pause) {
             self.drawn = Some(Instant::now());
-            bar.set_position(u64::from(epoch.epoch));
-            bar.set_message(format!("{}RMSE {}", member(epoch), numbers(epoch)));
+            bar.bar().set_position(u64::from(epoch.epoch));
+            bar.bar().set_message(format!("{}RMSE {}", member(epoch), numbers(epoch)));
         }
     }
 
@@ -180,7 +190,7 @@ impl<'a> Renderer<'a> {
             return;
         }
         if let (Some((epoch, best)), Some(valid)) = (self.best, last.valid_rmse)
-            && valid - best > 5e-4
+            && valid > best * (1.0 + WORSE)
         {
             self.notice(&format!(
                 "the validation RMSE was lowest, {}, after {epoch} epochs: try --keep best or --epochs {epoch}",
@@ -232,25 +242,9 @@ fn unknown_notice(loaded: &Loaded) -> String {
     )
 }
 
-/// A bar for work whose steps are counted. Nothing where nobody watches.
-pub(super) fn progress(streams: &Streams, steps: usize, what: &'static str) -> ProgressBar {
-    if !streams.draws() {
-        return ProgressBar::hidden();
-    }
-    let target = ProgressDrawTarget::stderr_with_hz(HERTZ);
-    let bar = ProgressBar::with_draw_target(Some(steps as u64), target);
-    bar.set_style(style(BAR));
-    bar.set_message(what);
-    set_bar(true);
-    bar
-}
-
 /// `train 0.6213  valid 0.8812`.
 fn errors(epoch: &Epoch) -> String {
-    let parts = [("train", epoch.train_rmse), ("valid", epoch.valid_rmse), ("test", epoch.test_rmse)];
-    let shown: Vec<String> =
-        parts.into_iter().filter_map(|(name, rmse)| Some(format!("{name} {}", measured(rmse?)))).collect();
-    shown.join("  ")
+    summary::errors([("train", epoch.train_rmse), ("valid", epoch.valid_rmse), ("test", epoch.test_rmse)])
 }
 
 /// The errors and the speed of an epoch.
@@ -258,37 +252,7 @@ fn numbers(epoch: &Epoch) -> String {
     format!("{}  {} ratings/s", errors(epoch), short(epoch.ratings_per_second))
 }
 
-/// indicatif leaves colours out where `NO_COLOR` asks for that.
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
 /// `model 2: ` where an average is trained.
 fn member(epoch: &Epoch) -> String {
     epoch.member.map_or(String::new(), |member| format!("model {member}: "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_was_computed_is_shown() {
-        let epoch = Epoch {
-            member: None,
-            epoch: 1,
-            epochs: 1,
-            train_rmse: Some(0.51239),
-            valid_rmse: None,
-            test_rmse: Some(1.0),
-            seconds: 0.0,
-            ratings_per_second: 0.0,
-        };
-        assert_eq!(errors(&epoch), "train 0.5124  test 1.0000");
-    }
-
-    #[test]
-    fn the_templates_are_well_formed() {
-        assert!([SPINNER, BAR].into_iter().all(|template| ProgressStyle::with_template(template).is_ok()));
-    }
 }

@@ -10,10 +10,11 @@ use super::input::{
     TrainingReading, at_most_one_stdin, far_outside, files, outside_note, read_held, some_known,
 };
 use super::method::Device;
+use super::progress::Standing;
 use super::streams::Streams;
 use super::table::{bytes, shell_word};
 use crate::backend::Backend;
-use crate::data::Held;
+use crate::data::{Held, Meter};
 use crate::error::Result;
 use crate::event::{Epoch, Saved};
 use crate::model::{Model, Predictor};
@@ -75,8 +76,10 @@ impl Report {
         let mut backend = self.device.open_for(pairs.saturating_mul(rank))?;
         let measured = held.as_ref().map(|(held, part)| (held, *part));
         let about = About { measured, file_bytes, notes, ..About::default() };
+        let bar = streams.draws().then(|| Standing::busy("drawing"));
         let page = Page::new(title(&self.model), &predictor, about, &mut *backend)?;
         let Saved { path, bytes: size } = write(&page, output)?;
+        drop(bar);
         streams.note(format!("saved {}, {}", path.display(), bytes(size)));
         if held.is_none() {
             streams
@@ -95,7 +98,10 @@ impl Report {
         if self.ratings.is_empty() {
             return Ok(None);
         }
-        let (ratings, told) = self.reading.read(&self.ratings, false)?;
+        let meter = Meter::default();
+        let bar = streams.draws().then(|| Standing::reading(&self.ratings, &meter));
+        let (ratings, told) = self.reading.read(&self.ratings, false, &meter)?;
+        drop(bar);
         told.into_iter().for_each(|notice| streams.note(format!("note: {notice}")));
         let Repeated { same, held, part } = Repeated::of(predictor, &ratings);
         if !same {
@@ -117,7 +123,11 @@ impl Report {
         }
         let model = predictor.model();
         let (options, ids) = (self.reading.options(), [&model.users, &model.items]);
-        let (held, told) = read_held(&self.test, &options, &self.reading.caching, ids, predictor.known())?;
+        let meter = Meter::default();
+        let bar = streams.draws().then(|| Standing::reading(&self.test, &meter));
+        let caching = &self.reading.caching;
+        let (held, told) = read_held(&self.test, &options, caching, ids, predictor.known(), &meter)?;
+        drop(bar);
         told.into_iter().for_each(|notice| streams.note(format!("note: {notice}")));
         let outside = far_outside(&held.value, &model.metadata);
         if let Some(note) = outside_note(held.len() as u64, outside, &model.metadata) {

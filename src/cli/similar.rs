@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::Args;
 use rayon::prelude::*;
 
-use super::args::one_of;
+use super::args::{Length, one_of};
+use super::progress::Standing;
 use super::rows::{Cell, Column, Rows, To};
 use super::streams::Streams;
 use super::table::count;
@@ -15,6 +16,7 @@ use crate::model::{Model, Neighbor, Neighborhood, Predictor, Similarity, lists_a
 
 /// Find the items, or the users, that are most alike
 #[derive(Debug, Args)]
+#[command(mut_arg("count", |arg| arg.help("Neighbors of each")))]
 pub(super) struct Similar {
     /// A model that `deltav train` wrote
     #[arg(value_name = "MODEL")]
@@ -23,15 +25,8 @@ pub(super) struct Similar {
     #[command(flatten)]
     of: Of,
 
-    /// Neighbors of each
-    #[arg(
-        short = 'n',
-        long = "count",
-        value_name = "N",
-        allow_negative_numbers = true,
-        default_value_t = 10
-    )]
-    count: usize,
+    #[command(flatten)]
+    length: Length,
 
     /// How alike two rows of factors are: the cosine of their angle, or their product
     #[arg(long, value_name = "METRIC", default_value = "cosine", value_parser = one_of(&Similarity::ALL, Similarity::name))]
@@ -71,7 +66,8 @@ impl Similar {
         let to = self.to.open([&*self.model])?;
         let model = Model::load(&self.model)?;
         let predictor = model.predictor();
-        let wanted = Neighborhood { n: self.count, similarity: self.metric, min_ratings: self.min_ratings };
+        let wanted =
+            Neighborhood { n: self.length.count, similarity: self.metric, min_ratings: self.min_ratings };
         let users = self.of.all_users || !self.of.users.is_empty();
         let (of, unknown) = self.rows_of(&predictor)?;
         let nearest = |&row: &u32| match users {
@@ -85,12 +81,15 @@ impl Similar {
         columns.extend([Column::count("rank"), Column::number("similarity")]);
         columns.extend(named.then(|| Column::text("name")));
         let rows = if users { model.users.len() } else { model.items.len() };
+        let bar = Standing::counted_beside(streams, &to, of.len() as u64, "lists");
         to.write(streams, columns, |out| {
-            for block in of.chunks(lists_at_once(self.count, rows)) {
+            let bar = bar; // gone before anything is said
+            for block in of.chunks(lists_at_once(self.length.count, rows)) {
                 let lists = block.par_iter().map(nearest).collect::<Result<Vec<Vec<Neighbor>>>>()?;
                 for (&row, list) in block.iter().zip(&lists) {
                     write(&model, (row, users), list, out)?;
                 }
+                bar.inc(block.len() as u64);
             }
             Ok(())
         })?;

@@ -16,12 +16,19 @@ pub(super) const STDOUT: &str = "standard output";
 pub(super) struct Streams {
     out: BufWriter<Told>,
     quiet: bool,
+    verbose: bool,
 }
 
 impl Streams {
-    /// `quiet`: nothing on stderr.
-    pub(super) fn new(quiet: bool) -> Self {
-        Self { out: BufWriter::with_capacity(1 << 16, Told(io::stdout())), quiet }
+    /// `quiet`: nothing on stderr; `verbose`: more than what everybody should know.
+    pub(super) fn new(quiet: bool, verbose: bool) -> Self {
+        let verbose = verbose && !quiet;
+        Self { out: BufWriter::with_capacity(1 << 16, Told(io::stdout())), quiet, verbose }
+    }
+
+    /// Whether details are told.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.verbose
     }
 
     /// Whether a bar can be drawn on stderr.

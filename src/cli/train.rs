@@ -1,6 +1,7 @@
 //! `deltav train`: ratings in, a model out.
 
 use std::cell::LazyCell;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -8,16 +9,18 @@ use clap::Args;
 use super::args::{fraction, one_of};
 use super::checkpoints::Checkpoints;
 use super::help;
-use super::input::{self, TrainingReading, at_most_one_stdin, named, not_read, read_held};
+use super::input::{self, TrainingReading, at_most_one_stdin, not_read, read_held};
 use super::interrupt;
 use super::method::{Device, Method};
 use super::render::Renderer;
 use super::report;
 use super::streams::Streams;
-use super::table::count;
+use super::summary::{self, Clock};
+use super::table::{bytes, count, seconds};
+use crate::backend::{Backend, Residence};
 use crate::config::{Checked, Keep, TrainConfig};
 use crate::data::formats::is_known_extension;
-use crate::data::{Column, HoldoutBy, Ids, ItemNames, Ratings, read_item_names};
+use crate::data::{Column, HoldoutBy, Ids, ItemNames, Meter, Ratings, read_item_names};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Saved};
 use crate::model::Model;
@@ -121,11 +124,20 @@ impl Train {
         self.device.limit_threads();
 
         let mut renderer = Renderer::new(streams, self.json);
-        renderer.reading(&named(&self.files));
-        let (data, mut notices) = self.data()?;
+        let mut clock = Clock::start();
+        let read = [&self.files[..], &self.valid, &self.test].concat();
+        let meter = renderer.reading(&read);
+        let (data, mut notices) = self.data(&meter)?;
+        let took = clock.mark("reading");
+        renderer.detail(|| format!("read {} in {}", bytes(meter.bytes()), seconds(took)));
+        renderer.busy("preparing");
         let names = self.names(&data.train.items, &mut notices)?;
         output.reserve(Model::estimate_bytes(&config, &data.train, names.as_ref()))?;
         let mut backend = self.device.open(&mut renderer)?;
+        if renderer.is_verbose() {
+            backend.set_mapping(config.config().kernels.mapping());
+            renderer.lines(&decisions(&config, &data, &*backend)?);
+        }
         notices.extend(self.checkpoints.notice(resume.is_some()));
         for notice in notices {
             renderer.event(&Event::Notice(notice));
@@ -135,32 +147,38 @@ impl Train {
         let interrupt = Some(listening.interrupt());
         let controls = Controls { interrupt, checkpoint, resume, initial: initial.as_ref() };
         let mut epochs = Vec::new();
+        let mut end = None;
         let mut observer = |event: &Event| {
             match event {
                 Event::Epoch(epoch) if report.is_some() => epochs.push(*epoch),
+                Event::Checkpointed(saved) => last = Some((saved.path.clone(), saved.reached)),
+                Event::Loaded(_) => drop(clock.mark("preparing")),
+                Event::Stopped(stopped) => end = Some(stopped.clone()),
                 _ => {}
-            }
-            if let Event::Checkpointed(saved) = event {
-                last = Some((saved.path.clone(), saved.reached));
             }
             renderer.event(event);
         };
         let trained = train_with(config, &data, &mut *backend, &mut observer, controls);
         drop(listening);
+        clock.mark("training");
         let (mut model, diverged) = match trained {
             Ok(model) => (model, None),
             Err(error) => self.rescued(error)?,
         };
         model.item_names = names;
+        self.record(&mut model.metadata.settings);
         let path = output.path().to_owned();
-        let bytes = model.save_to(output).map_err(|error| error.resumable(last))?;
-        renderer.event(&Event::Saved(Saved { path: path.clone(), bytes }));
+        let size = model.save_to(output).map_err(|error| error.resumable(last))?;
+        clock.mark("saving");
+        renderer.lines(&summary::lines(&model, &data, end.as_ref(), &clock));
+        renderer.event(&Event::Saved(Saved { path: path.clone(), bytes: size }));
         if let Some(error) = diverged {
             return Err(error);
         }
         if let Some(output) = report {
+            renderer.busy("drawing the report");
             let plan = Plan::new(&self.config()?, &Shape::of(&data, model.kind), true, &*backend)?;
-            let run = report::Run { epochs, plan, file_bytes: bytes };
+            let run = report::Run { epochs, plan, file_bytes: size };
             let saved = report::of_run(&path, &model, &data, run, &mut *backend, output)?;
             renderer.event(&Event::Saved(saved));
         }
@@ -176,6 +194,15 @@ impl Train {
             config.check_without_validation()?;
         }
         config.check()
+    }
+
+    /// Which ratings are trained on, as the model keeps it: without paths, so that equal runs write
+    /// equal bytes.
+    fn record(&self, settings: &mut BTreeMap<String, String>) {
+        let holdout = self.holdout.map(|fraction| ("holdout", fraction.to_string()));
+        let by = self.holdout_by.map(|by| ("holdout_by", by.name().to_owned()));
+        let pairs = [holdout, by].into_iter().flatten().chain(self.reading.settings());
+        settings.extend(pairs.map(|(key, value)| (key.to_owned(), value)));
     }
 
     /// Every file to read, of which standard input is one at most.
@@ -233,9 +260,9 @@ impl Train {
     }
 
     /// Reads and splits; the second part is what the user should know of it.
-    fn data(&self) -> Result<(Dataset, Vec<String>)> {
+    fn data(&self, meter: &Meter) -> Result<(Dataset, Vec<String>)> {
         let by = self.holdout_by.unwrap_or_default();
-        let (ratings, mut notices) = self.reading.read(&self.files, self.times())?;
+        let (ratings, mut notices) = self.reading.read(&self.files, self.times(), meter)?;
         let (train, valid) = match self.holdout {
             None => (ratings, None),
             Some(fraction) => {
@@ -251,7 +278,7 @@ impl Train {
             if inputs.is_empty() {
                 return Ok(None);
             }
-            let (held, notes) = read_held(inputs, &options, &self.reading.caching, ids, &known)?;
+            let (held, notes) = read_held(inputs, &options, &self.reading.caching, ids, &known, meter)?;
             notices.extend(notes);
             Ok(Some(held))
         };
@@ -264,6 +291,22 @@ impl Train {
         notices.extend(not_read(&self.test)?);
         Ok((Dataset { train, valid, test }, notices))
     }
+}
+
+/// What was decided before training: the device, what its memory holds, which kernels train.
+fn decisions(config: &Checked, data: &Dataset, backend: &dyn Backend) -> Result<Vec<String>> {
+    let plan = Plan::new(config, &Shape::of(data, config.model), true, backend)?;
+    let kernels = if plan.fused { "fused" } else { "textbook" };
+    let place = match (plan.memory.residence, plan.page_bytes) {
+        (_, Some(page)) => format!("ratings streamed to the device, {} at a time", bytes(page)),
+        (Residence::Device, None) => "all on the device".to_owned(),
+        (Residence::Process | Residence::Computer, None) => "in the computer's memory".to_owned(),
+    };
+    Ok(vec![
+        format!("device: {}", plan.device),
+        format!("kernels: {kernels}, {} for what is gathered", config.config().precision.name()),
+        format!("memory: {} for the training, {place}", bytes(plan.device())),
+    ])
 }
 
 /// Users and items that the hold-out left without a training rating.

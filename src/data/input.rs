@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::formats::{FORMATS, is_known_extension};
+use super::meter::Meter;
 use crate::error::{Error, Result};
 
 /// One input of ratings: a file, a folder of files, standard input (`-`), or bytes in memory.
@@ -28,13 +29,25 @@ use crate::error::{Error, Result};
 pub struct Input {
     path: PathBuf,
     bytes: Option<Arc<[u8]>>,
+    meter: Option<Meter>,
 }
 
 impl Input {
     /// Bytes as they would stand in a file, packed or not; `name` is for messages, and its
     /// extension tells as much as a file's.
     pub fn bytes(name: impl Into<PathBuf>, bytes: impl Into<Arc<[u8]>>) -> Self {
-        Self { path: name.into(), bytes: Some(bytes.into()) }
+        Self { path: name.into(), bytes: Some(bytes.into()), meter: None }
+    }
+
+    /// The same, with its bytes counted as they are read.
+    #[must_use]
+    pub fn metered(self, meter: &Meter) -> Self {
+        Self { meter: Some(meter.clone()), ..self }
+    }
+
+    /// What counts its bytes.
+    pub(super) fn meter(&self) -> Option<&Meter> {
+        self.meter.as_ref()
     }
 
     /// The file or folder as it was named; `-` is standard input.
@@ -67,7 +80,8 @@ impl Input {
             let what = format!("is a folder without a file named .{}", extensions.join(", ."));
             return Err(self.missing(io::Error::new(io::ErrorKind::IsADirectory, what)));
         }
-        Ok(files.into_iter().map(Input::from).collect())
+        let file = |path| Self { meter: self.meter.clone(), ..Input::from(path) };
+        Ok(files.into_iter().map(file).collect())
     }
 
     /// The files and folders in a folder that are not read, by their names: those with the extension
@@ -116,7 +130,7 @@ struct Folder {
 
 impl From<PathBuf> for Input {
     fn from(path: PathBuf) -> Self {
-        Self { path, bytes: None }
+        Self { path, bytes: None, meter: None }
     }
 }
 

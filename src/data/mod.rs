@@ -29,6 +29,7 @@ mod input;
 mod item_names;
 mod k_core;
 mod memory;
+mod meter;
 mod names;
 pub mod planted;
 mod range;
@@ -54,6 +55,7 @@ pub use id_list::{read_item_ids, read_user_ids};
 pub use ids::{IdMap, Ids, MAX_IDS};
 pub use input::Input;
 pub use item_names::{ItemNames, read_item_names};
+pub use meter::Meter;
 pub use range::RatingRange;
 pub use ratings::{Ratings, Stats};
 pub use read::{

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, Write};
 use std::path::Path;
 
 use super::input::Input;
+use super::meter::Metered;
 use super::unpack::{self, Packing};
 use crate::error::{Error, Result};
 
@@ -55,10 +56,10 @@ impl<'a> Source<'a> {
         let path = input.path();
         let missing = |source| Error::NoInput { path: path.to_owned(), source };
         if let Some(bytes) = input.in_memory() {
-            return Self::new(path, Box::new(bytes));
+            return Self::new(path, metered(input, bytes));
         }
         if input.is_stdin() {
-            return Self::begun(path, Box::new(io::stdin()), live);
+            return Self::begun(path, metered(input, io::stdin()), live);
         }
         // Unix opens a directory without complaint and fails at the first read.
         if fs::metadata(path).map_err(missing)?.is_dir() {
@@ -69,7 +70,7 @@ impl<'a> Source<'a> {
         // Not every path is a file: a shell's <(…) is a pipe.
         let regular = file.metadata().map_err(failed)?.is_file();
         let again = if regular { Some(file.try_clone().map_err(failed)?) } else { None };
-        Ok(Self { file: again, ..Self::new(path, Box::new(file))? })
+        Ok(Self { file: again, ..Self::new(path, metered(input, file))? })
     }
 
     /// Nothing to read; `path` is for messages.
@@ -199,6 +200,14 @@ impl<'a> Source<'a> {
     /// The crate's error for a read that failed.
     pub(super) fn failure(&self, error: io::Error) -> Error {
         unpack::failure(self.path, self.packing, error)
+    }
+}
+
+/// The reader, counted where somebody wants to know.
+fn metered<'a>(input: &Input, reader: impl Read + Send + 'a) -> Box<dyn Read + Send + 'a> {
+    match input.meter() {
+        Some(meter) => Box::new(Metered { reader, meter: meter.clone() }),
+        None => Box::new(reader),
     }
 }
 

@@ -9,6 +9,13 @@ pub(crate) fn available() -> Option<u64> {
     available_under(Path::new("/"))
 }
 
+/// The most bytes that this process had in memory at a time. `None` where nobody tells: everywhere
+/// but on Linux.
+#[cfg(feature = "cli")]
+pub(crate) fn peak() -> Option<u64> {
+    kib(&std::fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
+}
+
 /// The same on a system with this root.
 fn available_under(root: &Path) -> Option<u64> {
     let read = |path: &str| std::fs::read_to_string(root.join(path)).ok();

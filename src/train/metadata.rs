@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::run::Run;
-use crate::config::Reg;
+use crate::config::{Kernels, Precision, Reg};
 use crate::event::Epoch;
 use crate::model::Metadata;
 
@@ -23,6 +23,19 @@ impl Run<'_, '_> {
         }
         if let Some(lambda) = config.reg_bias {
             settings.insert("reg_bias".to_owned(), lambda.to_string());
+        }
+        // Those that ran may be fewer.
+        settings.insert("epochs".to_owned(), self.config.epochs.to_string());
+        for (key, name, usual) in [
+            ("kernels", config.kernels.name(), Kernels::default().name()),
+            ("precision", config.precision.name(), Precision::default().name()),
+        ] {
+            if name != usual {
+                settings.insert(key.to_owned(), name.to_owned());
+            }
+        }
+        if let Some(keep) = config.keep {
+            settings.insert("keep".to_owned(), keep.name().to_owned());
         }
         if let Some(patience) = config.patience {
             settings.insert("patience".to_owned(), patience.to_string());

@@ -44,7 +44,9 @@ pub(super) fn notices(config: &Checked, data: &Dataset) -> Vec<String> {
     let mut notices = Vec::new();
     if rank > users.min(items) {
         notices.push(format!(
-            "rank {rank} exceeds the {users} users or the {items} items: {} would do",
+            "rank {rank} exceeds the {users} {} or the {items} {}: {} would do",
+            if users == 1 { "user" } else { "users" },
+            if items == 1 { "item" } else { "items" },
             users.min(items)
         ));
     }

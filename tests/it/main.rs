@@ -21,6 +21,7 @@ mod cli;
 mod corpus;
 #[cfg(target_os = "linux")]
 mod disk_faults;
+mod docs;
 mod doctor;
 mod endings;
 mod epochs;

@@ -7,7 +7,7 @@ use indicatif::HumanCount;
 use super::super::input::{far_outside, outside_note};
 use super::super::table::count;
 use crate::data::{
-    Duplicates, Rated, ReadOptions, Side, counting, rated_twice, read_ratings, stream_ratings,
+    Duplicates, Input, Rated, Ratings, ReadOptions, Side, counting, rated_twice, stream_ratings,
 };
 use crate::error::{Error, Location, Place, Result};
 use crate::model::{FoldedIn, Metadata, Predictor};
@@ -35,9 +35,15 @@ pub(super) struct Tally {
     known: u64,
     /// Ratings of another scale, it seems.
     outside: u64,
+    /// What the user should know of how they were read.
+    read: Vec<String>,
 }
 
 impl Tally {
+    pub(super) fn read(&mut self, notices: Vec<String>) {
+        self.read = notices;
+    }
+
     pub(super) fn count(&mut self, newcomer: &Newcomer, row: &FoldedIn, trained: &Metadata) {
         self.outside += far_outside(newcomer.ratings.iter().map(|(_, rating)| rating), trained);
         self.ratings += newcomer.ratings.len() as u64;
@@ -49,7 +55,7 @@ impl Tally {
     pub(super) fn notes(&self, side: Side, trained: &Metadata) -> Vec<String> {
         let (own, other) = words(side);
         let is = |number: u64| if number == 1 { "is" } else { "are" };
-        let mut notes = Vec::new();
+        let mut notes: Vec<String> = self.read.iter().map(|notice| format!("note: {notice}")).collect();
         if self.known > 0 {
             notes.push(format!(
                 "note: {} {} in the model already: answered from these ratings alone",
@@ -96,16 +102,14 @@ fn other(predictor: &Predictor<'_>, side: Side, id: &[u8]) -> u32 {
     index.unwrap_or(UNKNOWN)
 }
 
-/// Reads all ratings and hands out the rows in the order of their first ratings, a block at a time.
+/// Hands out the rows of all ratings in the order of their first ratings, a block at a time.
 pub(super) fn whole(
     predictor: &Predictor<'_>,
     side: Side,
-    inputs: &[PathBuf],
-    options: &ReadOptions,
+    ratings: &Ratings,
     block: usize,
     mut each: impl FnMut(&[Newcomer]) -> Result<()>,
 ) -> Result<()> {
-    let ratings = read_ratings(inputs, options)?;
     let ((rows, order), ids, others) = match side {
         Side::Users => (ratings.by_user(), &ratings.users, &ratings.items),
         Side::Items => (ratings.by_item(), &ratings.items, &ratings.users),
@@ -133,7 +137,7 @@ pub(super) fn whole(
 pub(super) fn grouped(
     predictor: &Predictor<'_>,
     side: Side,
-    inputs: &[PathBuf],
+    inputs: Vec<Input>,
     options: &ReadOptions,
     mut each: impl FnMut(&Newcomer) -> Result<()>,
 ) -> Result<()> {

@@ -226,3 +226,19 @@ fn what_can_t_be_folded_in_is_refused_in_one_line() {
     folder.succeed(&[&train[..], &["--optimizer", "sgd", "--out", "sgd"]].concat());
     assert_eq!(rows(&folder.succeed(&["fold-in", "sgd", "new.csv"])).len(), 30);
 }
+
+#[test]
+fn what_was_read_is_kept_for_the_next_time() {
+    let folder = Folder::trained();
+    let call = ["fold-in", "ratings.safetensors", "test.csv", "-n", "3"];
+    let plain = folder.succeed(&call);
+    let cached = [&call[..], &["--cache=kept"]].concat();
+    let first = folder.run(&cached);
+    assert_eq!((first.code, &first.stdout), (Some(0), &plain));
+    assert!(first.stderr.contains("what was read is kept in kept"), "{}", first.stderr);
+    let second = folder.run(&cached);
+    assert_eq!((second.code, &second.stdout), (Some(0), &plain));
+    assert!(!second.stderr.contains("kept"), "{}", second.stderr);
+    let line = folder.fail(&[&cached[..], &["--grouped"]].concat(), 2);
+    assert!(line.contains("--grouped") && line.contains("--cache"), "{line}");
+}

@@ -13,17 +13,21 @@ mod endings;
 mod evaluate;
 mod fold_in;
 mod inputs;
+mod manual;
 #[cfg(target_os = "linux")]
 mod memory;
 mod names;
 mod plan;
 mod recommend;
 mod report;
+mod settings;
 #[cfg(unix)]
 mod signals;
 mod similar;
 #[cfg(target_os = "linux")]
 mod surroundings;
+#[cfg(unix)]
+mod terminal;
 mod training;
 mod uncertainty;
 mod units;

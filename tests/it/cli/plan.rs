@@ -70,3 +70,16 @@ fn train_streams_or_refuses_by_the_numbers_of_the_plan() {
     assert!(outcome.stdout.contains("verdict: too much"), "{outcome:?}");
     assert!(outcome.stderr.ends_with(&format!("{refusal}\n")), "{outcome:?} and {refusal}");
 }
+
+#[test]
+fn a_plan_counts_those_that_min_ratings_leaves() {
+    let folder = Folder::planted();
+    let flags = ["--device", "cpu", "--min-ratings", "15,15"];
+    let (_, whole) = plan(&folder, &flags);
+    let told = folder.json(&[&["train", "ratings.csv", "--epochs", "6", "--json"][..], &flags].concat());
+    let loaded = events(&told, "loaded")[0];
+    for count in ["users", "items", "ratings"] {
+        assert_eq!(whole[count], loaded[count], "{count}");
+    }
+    assert!(whole["ratings"].as_u64().unwrap() < 2_700, "{whole}");
+}
