@@ -105,8 +105,14 @@ fn nothing_to_rank_is_said_and_what_can_t_be_meant_refused() {
     let ranking = &evaluate(&folder, &["--relevant", "6"])["ranking"];
     assert!(ranking["users"] == 0 && ranking["model"]["auc"].is_null(), "{ranking}");
     // Whatever was trained on is no candidate.
-    let text = folder.succeed(&["evaluate", MODEL, "ratings.csv"]);
-    assert!(text.contains("of what was rated in training"), "{text}");
+    let outcome = folder.run(&["evaluate", MODEL, "ratings.csv"]);
+    assert!(outcome.stdout.contains("of what was rated in training"), "{}", outcome.stdout);
+    assert!(
+        outcome.stderr.starts_with("note: of 2,700 ratings, 2,700 of pairs that were trained on: "),
+        "{}",
+        outcome.stderr
+    );
+    assert_eq!(folder.run(&["evaluate", MODEL, "test.csv"]).stderr, "");
     for flags in [["-k", "0"], ["-k", "5,x"], ["-k", "-1"], ["--relevant", "nan"], ["--relevant", "x"]] {
         folder.fail(&[&["evaluate", MODEL, "test.csv"][..], &flags].concat(), 2);
     }
