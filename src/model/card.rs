@@ -210,9 +210,14 @@ impl Card {
             row("range", range),
             row("sha256", &data.sha256),
         ];
+        let ran = training.epochs.to_string();
+        let ran = match training.settings.get("epochs").filter(|asked| **asked != ran) {
+            Some(asked) => format!("{ran} of {asked}"),
+            None => ran,
+        };
         let epochs = match training.best_epoch {
-            Some(best) => format!("{}, the best of them, {best}, kept", training.epochs),
-            None => training.epochs.to_string(),
+            Some(best) => format!("{ran}, the best of them, {best}, kept"),
+            None => ran,
         };
         let mut settings = vec![
             row("optimizer", &training.optimizer),
@@ -220,7 +225,8 @@ impl Card {
             row("seed", training.seed.to_string()),
             row("device", &training.device),
         ];
-        settings.extend(training.settings.iter().map(|(name, value)| row(name, value)));
+        let others = training.settings.iter().filter(|(name, _)| *name != "epochs");
+        settings.extend(others.map(|(name, value)| row(name, value)));
         let uncertainty = self.uncertainty.iter().flat_map(|uncertainty| {
             let calibration = match uncertainty.calibration {
                 Some(Calibration { factor, ratings }) => {
