@@ -320,6 +320,7 @@ impl Tune {
         }
         let mut words = vec!["deltav train".to_owned()];
         words.extend(self.files.iter().map(|file| shell_path(file)));
+        let with_file = words.join(" ");
         for (key, value) in self.best(tuned, base) {
             words.push(format!("--{key} {}", shell_word(&value)));
         }
@@ -341,7 +342,7 @@ impl Tune {
             streams.note("note: the time was up before all candidates were measured: the best so far");
         }
         streams.line(&command)?;
-        streams.note(format!("saved {}: deltav train --config {}", path.display(), shell_path(&path)));
+        streams.note(format!("saved {}: {with_file} --config {}", path.display(), shell_path(&path)));
         Ok(())
     }
 }

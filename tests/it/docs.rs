@@ -66,18 +66,20 @@ fn fences(text: &str) -> Vec<(&str, &str)> {
 fn planted() -> Folder {
     let folder = Folder::planted();
     for (name, source) in STAND_INS {
-        let content = folder.read(source);
+        let content = String::from_utf8(folder.read(source)).unwrap();
+        // MovieLens' ids are numbers.
+        let (head, ids) = content.split_once('\n').unwrap();
+        let content = format!("{head}\n{}", ids.replace(['u', 'i'], ""));
         std::fs::create_dir_all(folder.path().join(name).parent().unwrap()).unwrap();
         folder.write(name, content);
     }
     let titles = (1..=80).map(|item| match item {
-        1 => "i1,Toy Story (1995)\n".to_owned(),
-        _ => format!("i{item},Film {item} (1999)\n"),
+        1 => "1,Toy Story (1995)\n".to_owned(),
+        _ => format!("{item},Film {item} (1999)\n"),
     });
     let names = format!("movieId,title\n{}", titles.collect::<String>());
     folder.write("ml-latest-small/movies.csv", &names);
     folder.write("u.item", names);
-    folder.write("new.csv", "user,item,rating\nzoe,i1,5\nzoe,i2,3\nmax,i3,4\n");
     folder
 }
 
@@ -219,7 +221,8 @@ fn parsed(text: &str) -> Result<usize, String> {
     }
     let prose: String = text.split("```").step_by(2).collect();
     for code in prose.split('`').skip(1).step_by(2).filter(|code| code.starts_with("deltav ")) {
-        for call in calls(&code.replace('\n', " ")) {
+        // A table's cells have their pipes escaped.
+        for call in calls(&code.replace('\n', " ").replace("\\|", "|")) {
             parses(&call, true)?;
             count += 1;
         }
@@ -229,10 +232,14 @@ fn parsed(text: &str) -> Result<usize, String> {
 
 #[test]
 fn every_call_that_the_documentation_names_is_one() {
-    let mut count = 0;
+    let (mut count, mut wrong) = (0, String::new());
     for (name, text) in pages() {
-        count += parsed(&text).unwrap_or_else(|why| panic!("{name}: {why}"));
+        match parsed(&text) {
+            Ok(calls) => count += calls,
+            Err(why) => wrong.push_str(&format!("{name}: {why}\n")),
+        }
     }
+    assert!(wrong.is_empty(), "{wrong}");
     assert!(count > 80, "{count} calls");
 }
 
