@@ -127,8 +127,10 @@ fn a_model_from_before_baselines_says_that_it_has_none() {
         "user,item,rating\nBao Moreau,The Golden Letter,5\nAda Abara,The Early Mountain,1\n",
     );
     let outcome = folder.run(&["evaluate", golden, "test.csv"]);
-    assert_eq!((outcome.code, outcome.stderr.lines().count()), (Some(0), 1), "{}", outcome.stderr);
-    assert!(outcome.stderr.starts_with("note: no bias baseline"), "{}", outcome.stderr);
+    assert_eq!((outcome.code, outcome.stderr.lines().count()), (Some(0), 2), "{}", outcome.stderr);
+    let (trained, baseline) = outcome.stderr.split_once('\n').unwrap();
+    assert!(trained.starts_with("note: of 2 ratings, 2 of pairs that were trained on"), "{trained}");
+    assert!(baseline.starts_with("note: no bias baseline"), "{baseline}");
     let measured = &folder.json(&["evaluate", golden, "test.csv", "--json"])[0];
     assert!(measured["bias_baseline"].is_null() && measured["ranking"]["bias"].is_null(), "{measured}");
 }
