@@ -143,7 +143,10 @@ pub fn parse() -> Result<Cli, u8> {
 }
 
 /// Runs a command and returns the exit code.
-pub fn run(cli: Cli) -> u8 {
+pub fn run(mut cli: Cli) -> u8 {
+    if let Command::Tune(tune) = &mut cli.command {
+        tune.read_as = std::mem::take(&mut cli.applied.reading);
+    }
     interrupt::start(cli.quiet);
     let mut streams = Streams::new(cli.quiet, cli.verbose > 0);
     cli.applied.notes.iter().for_each(|note| streams.note(format!("note: {note}")));

@@ -104,6 +104,10 @@ pub(super) struct Tune {
 
     #[command(flatten, next_help_heading = "Device")]
     device: Device,
+
+    /// How the ratings are read, as flags and values: what is found holds for them so.
+    #[arg(skip)]
+    pub(super) read_as: Vec<(String, String)>,
 }
 
 /// One run.
@@ -264,7 +268,8 @@ impl Tune {
         let command =
             program.find_subcommand("train").ok_or_else(|| Error::Internal("no train".to_owned()))?;
         let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (key, value) in self.best(tuned, base) {
+        let read_as = self.read_as.iter().map(|(key, value)| (&**key, value.clone()));
+        for (key, value) in read_as.chain(self.best(tuned, base)) {
             values.entry(key.to_owned()).or_default().push(value);
         }
         let found = tuned
@@ -312,6 +317,7 @@ impl Tune {
         let mut words = vec!["deltav train".to_owned()];
         words.extend(self.files.iter().map(|file| shell_path(file)));
         let with_file = words.join(" ");
+        words.extend(self.read_as.iter().map(|(key, value)| format!("--{key} {}", shell_word(value))));
         for (key, value) in self.best(tuned, base) {
             words.push(format!("--{key} {}", shell_word(&value)));
         }

@@ -64,6 +64,8 @@ pub(super) struct Applied {
     origins: Vec<(String, Origin)>,
     /// What the user should know of them.
     pub(super) notes: Vec<String>,
+    /// How the call's ratings are read, wherever that was said: flags without dashes and their values.
+    pub(super) reading: Vec<(String, String)>,
 }
 
 /// What a command line asks for.
@@ -128,7 +130,19 @@ pub(super) fn parse(words: &[OsString], variables: Variables<'_>) -> Result<Aske
     }
     let matches = parsed.map_err(|error| with_origin(error, &settings))?;
     let origins = settings.into_iter().map(|setting| (setting.key, setting.origin)).collect();
-    call(&matches, Applied { origins, notes })
+    let reading = matches.subcommand().map_or_else(Vec::new, |(_, matches)| reading(command, matches));
+    call(&matches, Applied { origins, notes, reading })
+}
+
+/// The flags that decide what files mean. Whether it is kept (`--cache`) is none of them.
+fn reading(command: &Command, matches: &ArgMatches) -> Vec<(String, String)> {
+    let decides = |arg: &&Arg| arg.get_help_heading() == Some("Data") && arg.get_id() != "cache";
+    let given = command.get_arguments().filter(decides).filter(|arg| is_given(matches, arg));
+    let values = |arg: &Arg| {
+        let (key, raw) = (keys::key(arg)?, matches.get_raw(arg.get_id().as_str())?);
+        Some(raw.filter_map(|value| Some((key.clone(), value.to_str()?.to_owned()))).collect::<Vec<_>>())
+    };
+    given.filter_map(values).flatten().collect()
 }
 
 fn call(matches: &ArgMatches, applied: Applied) -> Result<Asked, Refusal> {

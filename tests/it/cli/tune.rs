@@ -37,6 +37,26 @@ fn what_it_finds_is_what_train_takes() {
 }
 
 #[test]
+fn ratings_are_read_as_they_were_when_it_was_found() {
+    let folder = Folder::planted();
+    let text = String::from_utf8(folder.read("ratings.csv")).unwrap();
+    let other = text.lines().map(|line| line.split(',').rev().collect::<Vec<_>>().join(";") + "\n");
+    folder.write("ratings.csv", other.collect::<String>().replacen("rating;item;user", "stars;thing;who", 1));
+    let read = ["--columns", "who,thing,stars", "--min-ratings", "2,3"];
+    let told = folder.succeed(&[&FEW[..], &read].concat());
+    let call = told.lines().last().unwrap();
+    assert!(
+        call.starts_with("deltav train ratings.csv --min-ratings 2,3 --columns who,thing,stars "),
+        "{call}"
+    );
+    let words: Vec<&str> = call.split(' ').skip(1).collect();
+    folder.succeed(&[&words[..], &["--device", "cpu", "--out", "by-flags"]].concat());
+    let by_file = ["train", "ratings.csv", "--config", "ratings.toml", "--device", "cpu", "--out", "by-file"];
+    folder.succeed(&by_file);
+    assert_eq!(folder.read("by-flags"), folder.read("by-file"));
+}
+
+#[test]
 fn every_run_and_every_candidate_is_told_as_json() {
     let folder = Folder::planted();
     let told = folder.json(&[&FEW[..], &["--json"]].concat());
