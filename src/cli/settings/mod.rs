@@ -64,6 +64,8 @@ pub(super) struct Applied {
     origins: Vec<(String, Origin)>,
     /// What the user should know of them.
     pub(super) notes: Vec<String>,
+    /// The call with all of them as flags.
+    pub(super) words: Vec<OsString>,
 }
 
 /// What a command line asks for.
@@ -115,10 +117,10 @@ pub(super) fn parse(words: &[OsString], variables: Variables<'_>) -> Result<Aske
     let path = given.get_one::<PathBuf>("config").cloned().or_else(of_variables);
     let file = path.map(|path| File::read(&path, &program)).transpose()?;
     let Merged { settings, notes } = merge(&program, command, given, file.as_ref(), variables)?;
-    let with = |settings: &[Setting]| merge::words(words, command, &program, given, settings);
-    let parsed = strict(&with(&settings));
+    let whole = merge::words(words, command, &program, given, &settings);
+    let parsed = strict(&whole);
     if given.get_flag("print_config") {
-        let lenient = || Cli::command().ignore_errors(true).try_get_matches_from(with(&settings));
+        let lenient = || Cli::command().ignore_errors(true).try_get_matches_from(&whole);
         let matches = match parsed {
             Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => lenient().map_err(parser)?,
             parsed => parsed.map_err(|error| with_origin(error, &settings))?,
@@ -128,7 +130,7 @@ pub(super) fn parse(words: &[OsString], variables: Variables<'_>) -> Result<Aske
     }
     let matches = parsed.map_err(|error| with_origin(error, &settings))?;
     let origins = settings.into_iter().map(|setting| (setting.key, setting.origin)).collect();
-    call(&matches, Applied { origins, notes })
+    call(&matches, Applied { origins, notes, words: whole })
 }
 
 fn call(matches: &ArgMatches, applied: Applied) -> Result<Asked, Refusal> {
