@@ -265,8 +265,8 @@ impl Card {
 }
 
 /// A row on one line, whatever stands in the file.
-fn row(name: impl ToString, value: impl ToString) -> (String, String) {
-    (one_line(&name), one_line(&value))
+fn row(name: impl Into<String>, value: impl Into<String>) -> (String, String) {
+    (one_line(&name.into()), one_line(&value.into()))
 }
 
 #[cfg(test)]
