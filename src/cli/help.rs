@@ -45,6 +45,17 @@ Examples:
   deltav cv ratings.csv --rank 64
   deltav cv --fold-files u1.base:u1.test --fold-files u2.base:u2.test --optimizer als --json";
 
+pub(super) const TUNE_EXAMPLES: &str = "\
+Examples:
+  deltav tune ratings.csv
+  deltav tune ratings.csv --try rank=16,64,256 --max-seconds 600
+  deltav tune ratings.csv --optimizer sgd --try reg=0.5,1,2 --try opt.rate=0.05,0.1
+  deltav tune ratings.csv --journal tune.json --resume
+
+Every candidate is measured on one split, the better half on as many more, and so on; the defaults
+are among them to the end. gain is the RMSE below that of the defaults on the same splits, with its
+standard error: what is not twice as large as that may be chance.";
+
 /// Variables of the environment that are no settings of deltav's.
 pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
     ("NO_COLOR", "no colours, if it is set"),

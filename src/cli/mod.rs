@@ -53,6 +53,7 @@ mod streams;
 mod summary;
 mod table;
 mod train;
+mod tune;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -106,6 +107,7 @@ enum Command {
     Predict(predict::Predict),
     Evaluate(evaluate::Evaluate),
     Cv(Box<cv::Cv>),
+    Tune(Box<tune::Tune>),
     Recommend(Box<recommend::Recommend>),
     Similar(similar::Similar),
     FoldIn(fold_in::FoldIn),
@@ -162,6 +164,7 @@ impl Command {
             Command::Predict(command) => command.run(streams),
             Command::Evaluate(command) => command.run(streams),
             Command::Cv(command) => command.run(streams),
+            Command::Tune(command) => command.run(streams),
             Command::Recommend(command) => command.run(streams),
             Command::Similar(command) => command.run(streams),
             Command::FoldIn(command) => command.run(streams),

@@ -97,6 +97,18 @@ impl Standing {
         Self::new(bar)
     }
 
+    /// A bar for work whose steps tell of themselves, on a terminal that is known to be there.
+    pub(super) fn counted_here(steps: u64) -> Self {
+        let target = ProgressDrawTarget::stderr_with_hz(HERTZ);
+        Self::new(ProgressBar::with_draw_target(Some(steps), target).with_style(style(BAR)))
+    }
+
+    /// So many steps are done; this was the last.
+    pub(super) fn at(&self, steps: u64, what: impl Into<Cow<'static, str>>) {
+        self.0.set_position(steps);
+        self.0.set_message(what);
+    }
+
     pub(super) fn inc(&self, steps: u64) {
         self.0.inc(steps);
     }

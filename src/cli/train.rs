@@ -331,8 +331,15 @@ fn left_without(train: &Ratings) -> Option<String> {
     })
 }
 
-/// The model's file if none is named: the stem of the ratings' only file, in this folder.
+/// The model's file if none is named.
 fn default_out(files: &[PathBuf]) -> PathBuf {
+    let mut out = stem_of(files);
+    out.as_mut_os_string().push(".safetensors");
+    out
+}
+
+/// What a file made of ratings is called in this folder, without its extension: the stem of their only file.
+pub(super) fn stem_of(files: &[PathBuf]) -> PathBuf {
     let only = match files {
         [file] if file != Path::new("-") => file.file_name(),
         _ => None,
@@ -341,7 +348,6 @@ fn default_out(files: &[PathBuf]) -> PathBuf {
     while stem.extension().is_some_and(|extension| is_known_extension(&extension.to_string_lossy())) {
         stem.set_extension("");
     }
-    stem.as_mut_os_string().push(".safetensors");
     stem
 }
 

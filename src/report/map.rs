@@ -109,7 +109,9 @@ fn labels(dots: &[(f64, f64)], names: &[String]) -> Vec<Option<Label>> {
                 HPos::Center => px - width / 2.0,
             };
             let frame = [left, py - half, left + width, py + half];
-            let inside = left >= 2.0 && left + width <= f64::from(WIDTH) - 2.0 && frame[1] >= 0.0;
+            // A reader's font may be wider.
+            let spare = 2.0 + 0.1 * width;
+            let inside = left >= spare && left + width <= f64::from(WIDTH) - spare && frame[1] >= 0.0;
             let free = dots_taken.iter().enumerate().all(|(other, dot)| other == at || apart(dot, &frame))
                 && taken.iter().all(|other| apart(other, &frame));
             (inside && free && !text.is_empty()).then(|| Label {

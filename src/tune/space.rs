@@ -191,7 +191,7 @@ impl Space {
     /// isn't just that.
     ///
     /// # Errors
-    /// [`Error::Usage`] of the last one, if there is none beside the defaults.
+    /// [`Error::Usage`] if there is a value that can be trained in no combination.
     pub(super) fn candidates(&self, base: &TrainConfig) -> Result<Vec<Settings>> {
         let plain = |settings: &Settings| {
             settings.config(base).and_then(|config| {
@@ -208,20 +208,24 @@ impl Space {
         let defaults = Settings::default();
         let mut seen = vec![plain(&defaults)?];
         let mut candidates = vec![defaults];
-        let mut refused = None;
+        // A value that can't be combined with some others is left out there; one that fits none is wrong.
+        let (mut fit, mut refused) = (Vec::new(), Vec::new());
         for settings in self.parts.iter().flat_map(|axes| combinations(axes)) {
             match plain(&settings) {
-                Ok(text) if seen.contains(&text) => {}
                 Ok(text) => {
-                    seen.push(text);
-                    candidates.push(settings);
+                    fit.extend(settings.0.iter().cloned());
+                    if !seen.contains(&text) {
+                        seen.push(text);
+                        candidates.push(settings);
+                    }
                 }
-                Err(error) => refused = Some(error),
+                Err(error) => refused.push((settings, error)),
             }
         }
-        match refused {
-            Some(error) if candidates.len() == 1 => Err(error),
-            _ => Ok(candidates),
+        let wrong = |(settings, _): &(Settings, Error)| settings.0.iter().any(|value| !fit.contains(value));
+        match refused.into_iter().find(wrong) {
+            Some((_, error)) => Err(error),
+            None => Ok(candidates),
         }
     }
 }

@@ -79,7 +79,17 @@ fn candidates_are_all_that_can_be_combined_and_the_defaults_once() {
         ]
     );
     assert_eq!(texts(&space(&["opt.momentum=0.5,0.7"]), &base), ["defaults", "--opt momentum=0.5"]);
-    for wrong in ["rank=x", "rank=0", "model=nice", "reg=much", "opt.rate=1", "optimizer=magic"] {
+    for wrong in [
+        "rank=8,x",
+        "rank=8,0",
+        "reg=1,nan",
+        "rank=x",
+        "rank=0",
+        "model=nice",
+        "reg=much",
+        "opt.rate=1",
+        "optimizer=magic",
+    ] {
         assert_eq!(space(&[wrong]).candidates(&base).unwrap_err().exit_code(), 2, "{wrong}");
     }
     for spec in crate::optim::OPTIMIZERS {

@@ -78,19 +78,14 @@ fn every_command_has_a_page_with_every_flag() {
     folder.succeed(&["man", "--out", "pages/man1", "--force"]);
     assert!(folder.fail(&["man", "trian"], 2).contains("trian"));
 
-    // Where there is a formatter it finds nothing to complain of.
-    let linted = |page: &str| {
+    // The formatter finds nothing to complain of. macOS' has other flags, Windows has none.
+    if cfg!(target_os = "linux") {
         let mut man = Command::new("man");
-        man.args(["--warnings", "-l", page]).env("MANWIDTH", "80").env("LC_ALL", "C.UTF-8");
-        man.current_dir(folder.path()).output().ok()
-    };
-    match linted("pages/man1/deltav-train.1") {
-        Some(output) if output.status.success() => {
-            assert_eq!(String::from_utf8_lossy(&output.stderr), "");
-            let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert!(text.contains("DELTAV_TRAIN_FLAG") && text.contains("--max-memory-bytes"), "{text}");
-        }
-        _ => std::io::Write::write_all(&mut std::io::stderr(), b"no man(1) here: pages are not formatted\n")
-            .unwrap(),
+        man.args(["--warnings", "-l", "pages/man1/deltav-train.1"]).env("MANWIDTH", "80");
+        let output = man.env("LC_ALL", "C.UTF-8").current_dir(folder.path()).output().expect("man, of man-db");
+        assert!(output.status.success(), "{output:?}");
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(text.contains("DELTAV_TRAIN_FLAG") && text.contains("--max-memory-bytes"), "{text}");
     }
 }

@@ -29,6 +29,7 @@ mod surroundings;
 #[cfg(unix)]
 mod terminal;
 mod training;
+mod tune;
 mod uncertainty;
 mod units;
 
