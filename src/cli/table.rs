@@ -4,7 +4,7 @@ use std::path::Path;
 
 use indicatif::{HumanBytes, HumanCount};
 
-use crate::data::text::shell_word;
+pub(super) use crate::data::text::shell_word;
 
 /// Rows of cells in columns: the first to the left, the others to the right.
 pub(super) fn table(rows: &[Vec<String>]) -> Vec<String> {

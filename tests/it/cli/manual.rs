@@ -82,7 +82,8 @@ fn every_command_has_a_page_with_every_flag() {
     if cfg!(target_os = "linux") {
         let mut man = Command::new("man");
         man.args(["--warnings", "-l", "pages/man1/deltav-train.1"]).env("MANWIDTH", "80");
-        let output = man.env("LC_ALL", "C.UTF-8").current_dir(folder.path()).output().expect("man, of man-db");
+        let output =
+            man.env("LC_ALL", "C.UTF-8").current_dir(folder.path()).output().expect("man, of man-db");
         assert!(output.status.success(), "{output:?}");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
