@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use indicatif::HumanCount;
 use serde::Serialize;
 
 use super::args::one_of;
@@ -121,6 +122,16 @@ impl Evaluate {
         let outside = far_outside(&held.value, trained);
         if let Some(note) = outside_note(held.len() as u64, outside, trained) {
             streams.note(note);
+        }
+        let pairs = held.iter().filter_map(|(user, item, _)| user.zip(item));
+        let trained_on = pairs.filter(|&(user, item)| predictor.has_seen(user, item)).count() as u64;
+        if trained_on > 0 {
+            let all = count(held.len() as u64, "rating");
+            let trained_on = HumanCount(trained_on);
+            streams.note(format!(
+                "note: of {all}, {trained_on} of pairs that were trained on: errors there say nothing of new ratings; \
+                 `deltav report MODEL --ratings FILE` measures on those that were held out"
+            ));
         }
         let bar = watched.then(|| Standing::busy("ranking every user's items"));
         let accuracy = evaluate(&predictor, ratings.clone(), self.unknown)?;

@@ -107,7 +107,9 @@ const NUMBERS: [(&str, &str); 5] = [
 fn flattened(text: &str, command: &str) -> String {
     let mut message = String::new();
     let end = |line: &&str| line.starts_with("Usage: ") || line.starts_with("For more information");
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()).take_while(|line| !end(line)) {
+    // A flag that there is not was hardly meant as a value.
+    let said = |line: &&str| !line.is_empty() && !line.starts_with("tip: to pass ");
+    for line in text.lines().map(str::trim).filter(said).take_while(|line| !end(line)) {
         let line = line.strip_prefix("error: ").unwrap_or(line);
         message.push_str(match line.chars().next() {
             _ if message.is_empty() => "",
@@ -140,6 +142,8 @@ mod tests {
         let line = refused(&["deltav", "train", "--rnk", "3", "f"]);
         assert!(line.starts_with("unexpected argument '--rnk' found; tip: "), "{line}");
         assert!(line.ends_with("; see deltav train --help"), "{line}");
+        let line = refused(&["deltav", "train", "f", "-n", "5"]);
+        assert_eq!(line, "unexpected argument '-n' found; see deltav train --help");
         let line = refused(&["deltav", "train", "f", "--loss", "x"]);
         assert!(
             line.starts_with("invalid value 'x' for '--loss <LOSS>' [possible values: mean, sum]; "),

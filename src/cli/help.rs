@@ -1,5 +1,6 @@
 //! Help that is made from the registries, so that it can't fall behind them.
 
+use std::ffi::OsString;
 use std::fmt::Write;
 
 use crate::config::{MAX_RANK, ModelKind};
@@ -11,9 +12,19 @@ use crate::optim::OPTIMIZERS;
 pub(super) const FIRST_STEPS: &str = "\
 First steps:
   deltav demo                                  see it work on planted ratings
-  deltav train ratings.csv --holdout 0.1       writes ratings.safetensors
+  deltav train ratings.csv --holdout 0.1 --report report.html
+                                               writes ratings.safetensors, and its pictures
   deltav recommend ratings.safetensors --user 42 -n 10
   deltav train --help                          every setting";
+
+/// Turns `help` and `help COMMAND`, which people type, into the flag that is the same.
+pub(super) fn instead(words: &mut Vec<OsString>) {
+    if words.get(1).is_some_and(|word| word == "help") {
+        words.remove(1);
+        words.truncate(2);
+        words.push("--help".into());
+    }
+}
 
 /// Below the flags of `train`.
 pub(super) const TRAIN_EXAMPLES: &str = "\

@@ -128,7 +128,8 @@ enum Command {
 /// # Errors
 /// The exit code, after one of these or an error was printed.
 pub fn parse() -> Result<Cli, u8> {
-    let words: Vec<OsString> = std::env::args_os().collect();
+    let mut words: Vec<OsString> = std::env::args_os().collect();
+    help::instead(&mut words);
     match settings::parse(&words, &|name| std::env::var_os(name)) {
         Ok(Asked::Call(cli, applied)) => Ok(Cli { applied, ..*cli }),
         Ok(Asked::Print(text)) => {

@@ -1,5 +1,7 @@
 //! `deltav tune`: settings chosen by hold-out.
 
+mod places;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
@@ -7,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory};
 use serde::Serialize;
 
+use self::places::{Place, lines, places};
 use super::Cli;
 use super::args::{fraction, one_of};
 use super::events::SCHEMA;
@@ -18,7 +21,7 @@ use super::progress::Standing;
 use super::render::Renderer;
 use super::settings;
 use super::streams::Streams;
-use super::table::{seconds, shell_path, shell_word, table};
+use super::table::{shell_path, shell_word};
 use super::train::stem_of;
 use crate::config::TrainConfig;
 use crate::data::text::measured;
@@ -117,18 +120,6 @@ struct Run<'a> {
     epochs: Option<u32>,
     seconds: f64,
     known: bool,
-}
-
-/// One candidate's place.
-#[derive(Debug, Serialize)]
-struct Place {
-    settings: String,
-    splits: usize,
-    valid_rmse: Option<f64>,
-    epochs: Option<u32>,
-    gain: Option<f64>,
-    gain_error: Option<f64>,
-    seconds: f64,
 }
 
 /// All of it.
@@ -320,6 +311,7 @@ impl Tune {
         }
         let mut words = vec!["deltav train".to_owned()];
         words.extend(self.files.iter().map(|file| shell_path(file)));
+        let with_file = words.join(" ");
         for (key, value) in self.best(tuned, base) {
             words.push(format!("--{key} {}", shell_word(&value)));
         }
@@ -341,7 +333,7 @@ impl Tune {
             streams.note("note: the time was up before all candidates were measured: the best so far");
         }
         streams.line(&command)?;
-        streams.note(format!("saved {}: deltav train --config {}", path.display(), shell_path(&path)));
+        streams.note(format!("saved {}: {with_file} --config {}", path.display(), shell_path(&path)));
         Ok(())
     }
 }
@@ -356,65 +348,4 @@ fn line(progress: &Progress<'_>, base: &TrainConfig) -> String {
 
 fn on(splits: usize) -> String {
     format!("{splits} split{}", if splits == 1 { "" } else { "s" })
-}
-
-/// The candidates in their order, with what each gains over the defaults.
-fn places(tuned: &Tuned, base: &TrainConfig) -> Vec<Place> {
-    let place = |trial: &Trial| {
-        let best = trial.best(base);
-        let gain = tuned.defaults().filter(|_| !trial.settings.is_empty());
-        let gain = gain.and_then(|defaults| trial.gain(defaults, base));
-        Place {
-            settings: trial.settings.to_string(),
-            splits: trial.outcomes.len(),
-            valid_rmse: best.map(|best| best.1),
-            epochs: best.map(|best| best.0),
-            gain: gain.map(|gain| gain.0),
-            gain_error: gain.filter(|_| trial.outcomes.len() > 1).map(|gain| gain.1),
-            seconds: trial.seconds(),
-        }
-    };
-    tuned.trials.iter().filter(|trial| !trial.outcomes.is_empty()).map(place).collect()
-}
-
-/// A table: what is gained over the defaults on the same splits stands with its standard error.
-fn lines(places: &[Place]) -> Vec<String> {
-    let head = ["settings", "splits", "epochs", "RMSE", "gain", "±", "time"];
-    let mut rows = vec![head.map(str::to_owned).to_vec()];
-    for place in places {
-        let number = |x: Option<f64>| x.map_or("–".to_owned(), |x| format!("{x:.4}"));
-        let gain = place.gain.map_or("–".to_owned(), |gain| format!("{gain:+.4}"));
-        rows.push(vec![
-            place.settings.clone(),
-            place.splits.to_string(),
-            place.epochs.map_or("–".to_owned(), |epochs| epochs.to_string()),
-            place.valid_rmse.map_or("diverged".to_owned(), measured),
-            gain,
-            number(place.gain_error),
-            seconds(place.seconds),
-        ]);
-    }
-    table(&rows)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_has_a_line_a_candidate() {
-        let place = |settings: &str, gain: Option<f64>| Place {
-            settings: settings.to_owned(),
-            splits: 2,
-            valid_rmse: gain.map(|gain| 0.9 - gain),
-            epochs: Some(26),
-            gain,
-            gain_error: gain.map(|_| 0.001),
-            seconds: 1.5,
-        };
-        let lines = lines(&[place("--rank 64", Some(0.0123)), place("--opt rate=9", None)]);
-        assert_eq!(lines.len(), 3);
-        assert!(lines[1].contains("+0.0123  0.0010  1.5 s"), "{}", lines[1]);
-        assert!(lines[2].contains("diverged  "), "{}", lines[2]);
-    }
 }

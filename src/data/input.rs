@@ -30,13 +30,15 @@ pub struct Input {
     path: PathBuf,
     bytes: Option<Arc<[u8]>>,
     meter: Option<Meter>,
+    /// Whether it was found in a folder, rather than named.
+    in_folder: bool,
 }
 
 impl Input {
     /// Bytes as they would stand in a file, packed or not; `name` is for messages, and its
     /// extension tells as much as a file's.
     pub fn bytes(name: impl Into<PathBuf>, bytes: impl Into<Arc<[u8]>>) -> Self {
-        Self { path: name.into(), bytes: Some(bytes.into()), meter: None }
+        Self { path: name.into(), bytes: Some(bytes.into()), meter: None, in_folder: false }
     }
 
     /// The same, with its bytes counted as they are read.
@@ -80,7 +82,7 @@ impl Input {
             let what = format!("is a folder without a file named .{}", extensions.join(", ."));
             return Err(self.missing(io::Error::new(io::ErrorKind::IsADirectory, what)));
         }
-        let file = |path| Self { meter: self.meter.clone(), ..Input::from(path) };
+        let file = |path| Self { meter: self.meter.clone(), in_folder: true, ..Input::from(path) };
         Ok(files.into_iter().map(file).collect())
     }
 
@@ -116,6 +118,17 @@ impl Input {
         Ok(Some(folder))
     }
 
+    /// An error in this file, which may be none that was meant.
+    pub(super) fn meant(&self, error: Error) -> Error {
+        match error {
+            Error::Data { at, what, remedy } if self.in_folder => {
+                let remedy = format!("{remedy}; if it holds no ratings, name the folder's files that do");
+                Error::Data { at, what, remedy }
+            }
+            error => error,
+        }
+    }
+
     fn missing(&self, source: io::Error) -> Error {
         Error::NoInput { path: self.path.clone(), source }
     }
@@ -130,7 +143,7 @@ struct Folder {
 
 impl From<PathBuf> for Input {
     fn from(path: PathBuf) -> Self {
-        Self { path, bytes: None, meter: None }
+        Self { path, bytes: None, meter: None, in_folder: false }
     }
 }
 
@@ -223,6 +236,19 @@ mod tests {
         let file = Input::from(folder.path().join("README"));
         assert!(file.left_out().unwrap().is_empty());
         assert_eq!(file.files().unwrap(), [file], "a file that is named is read, whatever its name");
+    }
+
+    #[test]
+    fn a_file_of_a_folder_that_is_wrong_may_be_none_that_was_meant() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("LICENSE.txt"), "Anyone may.\n").unwrap();
+        let wrong = |input: Input| {
+            crate::data::read_ratings([input], &crate::data::ReadOptions::default()).unwrap_err().to_string()
+        };
+        let told = wrong(Input::from(folder.path()));
+        assert!(told.ends_with("; if it holds no ratings, name the folder's files that do"), "{told}");
+        let told = wrong(Input::from(folder.path().join("LICENSE.txt")));
+        assert!(told.ends_with("pass --columns or --separator"), "{told}");
     }
 
     #[test]

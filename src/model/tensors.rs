@@ -46,6 +46,7 @@ const MAX_HEADER_BYTES: u64 = 100_000_000;
 /// What the parser makes a hundred bytes of: far more than any model or checkpoint has.
 pub(crate) const MAX_HEADER_VALUES: usize = 100_000;
 const REMEDY: &str = "pass a file that deltav wrote";
+const REMEDY_FOR_TEXT: &str = "pass what `deltav train` saved";
 const COPY_AGAIN: &str = "it is cut short or damaged: copy it again";
 /// The tensor that holds the checksum.
 pub(crate) const CHECKSUM: &str = "checksum";
@@ -139,6 +140,10 @@ impl<'a> TensorFile<'a> {
         }
         let mut size = [0; 8];
         fill(path, &mut file, &mut size)?;
+        // Ratings in the place of a model: a header of so many bytes would be longer than any file.
+        if size.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~')) {
+            return Err(Error::data(path, "is text, not a safetensors file", REMEDY_FOR_TEXT));
+        }
         let size = u64::from_le_bytes(size);
         if size > length - 8 || size > MAX_HEADER_BYTES {
             return Err(

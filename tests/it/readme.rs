@@ -49,6 +49,16 @@ fn tables() -> Vec<Generated> {
         let options = options.collect::<Vec<_>>().join(" ");
         [format!("`{}`", spec.name), spec.summary.to_owned(), options, spec.epochs.to_string()]
     });
+    let formulas = OPTIMIZERS.iter().map(|spec| {
+        let reg = if spec.learns { "learned, or fixed" } else { "fixed" };
+        [format!("`{}`", spec.name), spec.formula.to_owned(), reg.to_owned(), spec.source.to_owned()]
+    });
+    let hyperparameters = OPTIMIZERS.iter().flat_map(|spec| {
+        spec.hyperparameters.iter().map(|h| {
+            let (key, default) = (format!("`{}`", h.key), format!("`{}`", h.default));
+            [format!("`{}`", spec.name), key, default, h.range.to_owned(), h.doc.to_owned()]
+        })
+    });
     let exports = EXPORTS.iter().map(|format| [format!("`{}`", format.name), format.summary.to_owned()]);
     let readme = |marker, table| Generated { file: "README.md", marker, table };
     vec![
@@ -63,6 +73,16 @@ fn tables() -> Vec<Generated> {
                 ["what happens", "what deltav does", "exit code"],
                 days().map(|day| [day.case, day.behaviour, day.codes].map(str::to_owned)),
             ),
+        },
+        Generated {
+            file: "docs/optimizers.md",
+            marker: "formulas:",
+            table: table(["`--optimizer`", "a step", "λ", "source"], formulas),
+        },
+        Generated {
+            file: "docs/optimizers.md",
+            marker: "hyperparameters:",
+            table: table(["`--optimizer`", "key", "default", "range", "what it is"], hyperparameters),
         },
         Generated {
             file: "docs/export.md",

@@ -115,6 +115,10 @@ fn what_is_no_checkpoint_is_refused_and_stays() {
         line
     };
     assert!(resume(b"").contains("is not a safetensors file"));
+    assert!(
+        resume(b"user,item,rating\n1,1,5\n")
+            .contains("is text, not a safetensors file; pass what `deltav train`")
+    );
     assert!(resume(&sound[..sound.len() - 1]).contains("cut short or damaged"));
     assert!(resume(&folder.read("model")).contains("is a model, not a checkpoint; pass it as --init-model"));
     folder.write("run.ckpt", &sound);

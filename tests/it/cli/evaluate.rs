@@ -105,8 +105,14 @@ fn nothing_to_rank_is_said_and_what_can_t_be_meant_refused() {
     let ranking = &evaluate(&folder, &["--relevant", "6"])["ranking"];
     assert!(ranking["users"] == 0 && ranking["model"]["auc"].is_null(), "{ranking}");
     // Whatever was trained on is no candidate.
-    let text = folder.succeed(&["evaluate", MODEL, "ratings.csv"]);
-    assert!(text.contains("of what was rated in training"), "{text}");
+    let outcome = folder.run(&["evaluate", MODEL, "ratings.csv"]);
+    assert!(outcome.stdout.contains("of what was rated in training"), "{}", outcome.stdout);
+    assert!(
+        outcome.stderr.starts_with("note: of 2,700 ratings, 2,700 of pairs that were trained on: "),
+        "{}",
+        outcome.stderr
+    );
+    assert_eq!(folder.run(&["evaluate", MODEL, "test.csv"]).stderr, "");
     for flags in [["-k", "0"], ["-k", "5,x"], ["-k", "-1"], ["--relevant", "nan"], ["--relevant", "x"]] {
         folder.fail(&[&["evaluate", MODEL, "test.csv"][..], &flags].concat(), 2);
     }
@@ -121,8 +127,10 @@ fn a_model_from_before_baselines_says_that_it_has_none() {
         "user,item,rating\nBao Moreau,The Golden Letter,5\nAda Abara,The Early Mountain,1\n",
     );
     let outcome = folder.run(&["evaluate", golden, "test.csv"]);
-    assert_eq!((outcome.code, outcome.stderr.lines().count()), (Some(0), 1), "{}", outcome.stderr);
-    assert!(outcome.stderr.starts_with("note: no bias baseline"), "{}", outcome.stderr);
+    assert_eq!((outcome.code, outcome.stderr.lines().count()), (Some(0), 2), "{}", outcome.stderr);
+    let (trained, baseline) = outcome.stderr.split_once('\n').unwrap();
+    assert!(trained.starts_with("note: of 2 ratings, 2 of pairs that were trained on"), "{trained}");
+    assert!(baseline.starts_with("note: no bias baseline"), "{baseline}");
     let measured = &folder.json(&["evaluate", golden, "test.csv", "--json"])[0];
     assert!(measured["bias_baseline"].is_null() && measured["ranking"]["bias"].is_null(), "{measured}");
 }

@@ -20,6 +20,14 @@ fn every_shell_is_told_every_command_and_flag() {
     assert!(folder.fail(&["completions", "cmd"], 2).contains("[possible values: bash, "));
 }
 
+#[test]
+fn the_word_help_is_the_flag() {
+    let folder = Folder::new();
+    assert_eq!(folder.succeed(&["help"]), folder.succeed(&["--help"]));
+    assert_eq!(folder.succeed(&["help", "fold-in"]), folder.succeed(&["fold-in", "--help"]));
+    assert!(folder.fail(&["help", "trian"], 2).contains("'train'"));
+}
+
 #[cfg(unix)]
 #[test]
 fn bash_completes_with_it() {

@@ -14,7 +14,7 @@ fn what_it_finds_is_what_train_takes() {
     let lines: Vec<&str> = outcome.stdout.lines().collect();
     assert!(lines[0].starts_with("settings ") && lines[0].ends_with("time"), "{}", outcome.stdout);
     assert!(lines.iter().any(|line| line.starts_with("defaults ")), "{}", outcome.stdout);
-    assert!(outcome.stderr.contains("saved ratings.toml: deltav train --config ratings.toml"));
+    assert!(outcome.stderr.contains("saved ratings.toml: deltav train ratings.csv --config ratings.toml"));
     assert!(outcome.stderr.lines().filter(|line| line.contains("round 1: ")).count() == 4);
 
     // The command line and the file are the same run.
