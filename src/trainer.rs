@@ -117,6 +117,10 @@ impl<'a> Trainer<'a> {
             observer.event(&Event::Notice(notice));
         }
         let controls = Controls { initial: self.initial, ..Controls::default() };
-        train_with(config, &data, &mut *opened.backend, &mut observer, controls)
+        let mut model = train_with(config, &data, &mut *opened.backend, &mut observer, controls)?;
+        // As the program does: the model knows how its ratings were split.
+        let holdout = self.holdout.map(|fraction| ("holdout".to_owned(), fraction.to_string()));
+        model.metadata.settings.extend(holdout);
+        Ok(model)
     }
 }

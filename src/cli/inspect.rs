@@ -11,10 +11,9 @@ use super::events::SCHEMA;
 use super::settings::table;
 use super::streams::Streams;
 use super::table::pairs;
-use crate::data::text::measured;
+use crate::data::text::{measured, one_line};
 use crate::error::{Error, Result};
 use crate::model::{Card, Model};
-use crate::optim::OPTIMIZERS;
 
 /// Characters of a curve, at most.
 const WIDTH: usize = 60;
@@ -44,10 +43,11 @@ struct Report {
 
 impl Inspect {
     pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
-        let card = Model::load(&self.model)?.card();
+        let model = Model::load(&self.model)?;
         if self.train_config {
-            return streams.line(train_config(&card)?.trim_end());
+            return streams.line(train_config(&model)?.trim_end());
         }
+        let card = model.card();
         if self.json {
             return streams.json(&Report { schema: SCHEMA, card });
         }
@@ -76,41 +76,21 @@ impl Inspect {
 }
 
 /// The settings of a model's training as the table of `train`.
-fn train_config(card: &Card) -> Result<String> {
-    let training = &card.training;
-    let hyperparameters = OPTIMIZERS.iter().find(|spec| spec.name == training.optimizer);
-    let is_option =
-        |name: &str| hyperparameters.is_some_and(|spec| spec.hyperparameters.iter().any(|h| h.key == name));
-    // Of an average the rank is that of each of its models.
-    let members = training.settings.get("average").and_then(|text| text.parse().ok()).unwrap_or(1).max(1);
+fn train_config(model: &Model) -> Result<String> {
     let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (key, value) in [
-        ("model", card.model.to_owned()),
-        ("rank", (card.rank / members).to_string()),
-        ("epochs", training.epochs.to_string()), // of models that don't know how many were asked for
-        ("seed", training.seed.to_string()),
-        ("optimizer", training.optimizer.clone()),
-        ("no-clip", (!card.clip).to_string()),
-    ] {
-        values.insert(key.to_owned(), vec![value]);
-    }
-    for (name, value) in &training.settings {
-        if is_option(name) {
-            values.entry("opt".to_owned()).or_default().push(format!("{name}={value}"));
-        } else {
-            values.insert(name.replace('_', "-"), vec![value.clone()]);
-        }
+    for (flag, value) in model.training_flags() {
+        values.entry(flag).or_default().push(value);
     }
     let mut program = Cli::command();
     program.build();
     let command = program.find_subcommand("train").ok_or_else(|| Error::Internal("no train".to_owned()))?;
-    let data = &card.data;
+    let metadata = &model.metadata;
     Ok(format!(
         "# deltav {}: the settings of a model of {} ratings; its files, and how they are laid out, are not among them\n\
          # ratings' sha256: {}\n\n{}",
-        card.version,
-        data.ratings,
-        data.sha256,
+        one_line(&metadata.version),
+        metadata.ratings,
+        one_line(&metadata.data_hash),
         table(command, &values)?
     ))
 }

@@ -150,6 +150,9 @@ pub fn run(mut cli: Cli) -> u8 {
     interrupt::start(cli.quiet);
     let mut streams = Streams::new(cli.quiet, cli.verbose > 0);
     cli.applied.notes.iter().for_each(|note| streams.note(format!("note: {note}")));
+    if let Command::Train(train) = &mut cli.command {
+        train.call = std::mem::take(&mut cli.applied.words);
+    }
     let done = cli.command.run(&mut streams).and_then(|()| streams.finish());
     match done {
         Ok(()) => 0,

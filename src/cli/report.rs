@@ -1,5 +1,6 @@
 //! `deltav report`: a model in pictures, one HTML file.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -12,8 +13,9 @@ use super::input::{
 use super::method::Device;
 use super::progress::Standing;
 use super::streams::Streams;
-use super::table::{bytes, shell_word};
+use super::table::bytes;
 use crate::backend::Backend;
+use crate::data::text::shell_word;
 use crate::data::{Held, Meter};
 use crate::error::Result;
 use crate::event::{Epoch, Saved};
@@ -138,7 +140,9 @@ impl Report {
 }
 
 /// What a run knows that its model's file does not.
-pub(super) struct Run {
+pub(super) struct Run<'a> {
+    /// The words of the call, the program's first.
+    pub(super) call: &'a [OsString],
     pub(super) epochs: Vec<Epoch>,
     pub(super) plan: Plan,
     pub(super) file_bytes: u64,
@@ -150,7 +154,7 @@ pub(super) fn of_run(
     path: &Path,
     model: &Model,
     data: &Dataset,
-    run: Run,
+    run: Run<'_>,
     backend: &mut dyn Backend,
     output: Output,
 ) -> Result<Saved> {
@@ -166,9 +170,8 @@ pub(super) fn of_run(
             (&trained, Part::Training)
         }
     };
-    let words: Vec<String> =
-        std::env::args_os().skip(1).map(|word| shell_word(&word.to_string_lossy())).collect();
-    let Run { epochs, plan, file_bytes } = run;
+    let Run { call, epochs, plan, file_bytes } = run;
+    let words: Vec<String> = call.iter().skip(1).map(|word| shell_word(&word.to_string_lossy())).collect();
     let about = About {
         measured: Some(measured),
         epochs,

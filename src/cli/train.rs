@@ -2,6 +2,7 @@
 
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -89,6 +90,10 @@ pub(super) struct Train {
 
     #[command(flatten, next_help_heading = "Device")]
     pub(super) device: Device,
+
+    /// The whole call, with what the environment and a file say as flags.
+    #[arg(skip)]
+    pub(super) call: Vec<OsString>,
 }
 
 /// When training ends.
@@ -178,7 +183,7 @@ impl Train {
         if let Some(output) = report {
             renderer.busy("drawing the report");
             let plan = Plan::new(&self.config()?, &Shape::of(&data, model.kind), true, &*backend)?;
-            let run = report::Run { epochs, plan, file_bytes: size };
+            let run = report::Run { call: &self.call, epochs, plan, file_bytes: size };
             let saved = report::of_run(&path, &model, &data, run, &mut *backend, output)?;
             renderer.event(&Event::Saved(saved));
         }

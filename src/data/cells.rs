@@ -60,7 +60,7 @@ impl Cells {
     /// If there is a row beyond `rows`.
     #[expect(clippy::indexing_slicing, reason = "documented, and every place is below the entries' number")]
     pub(crate) fn build(rows: usize, row_of: &[u32], column_of: &[u32], values: &[f32]) -> Self {
-        let blocks = rayon::current_num_threads().min(row_of.len() / MIN_BLOCK).max(1);
+        let blocks = blocks(rows, row_of.len(), rayon::current_num_threads());
         let length = row_of.len().div_ceil(blocks).max(1);
         let count = |row_of: &[u32]| {
             let mut counts = vec![0_u64; rows];
@@ -119,5 +119,27 @@ impl Cells {
             *bits = value(f32::from_bits(*bits)).to_bits();
         });
         cells
+    }
+}
+
+/// Blocks of entries: each counts all rows, and all counts together are no more than the entries.
+fn blocks(rows: usize, entries: usize, threads: usize) -> usize {
+    threads.min(entries / MIN_BLOCK).min(entries / rows.max(1)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counting_takes_no_more_memory_than_what_is_counted() {
+        assert_eq!(blocks(6_000, 1_000_000, 4), 4);
+        assert_eq!(blocks(6_000, 1_000_000, 64), 30);
+        for (rows, entries) in [(0, 0), (1, 1), (10_000_000, 40_000_000), (50_000_000, 40_000_000)] {
+            for threads in [1, 2, 8, 256] {
+                let blocks = blocks(rows, entries, threads);
+                assert!((1..=threads).contains(&blocks) && (blocks == 1 || blocks * rows <= entries));
+            }
+        }
     }
 }

@@ -32,6 +32,17 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// A word of a command that can be pasted into a shell.
+#[cfg(feature = "report")]
+pub(crate) fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:@%+=,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
 /// What may quote the file, such as another crate's error, without line breaks and other controls,
 /// and not too long.
 pub(crate) fn one_line(text: &impl ToString) -> String {
@@ -97,6 +108,15 @@ mod tests {
         assert_eq!(quoted(b""), "\"\"");
         assert_eq!(quoted(&[b'x'; 40]).chars().count(), 42);
         assert_eq!(quoted(&[b'x'; 5_000]), format!("\"{}…\"", "x".repeat(40)));
+    }
+
+    #[cfg(feature = "report")]
+    #[test]
+    fn words_survive_a_shell() {
+        assert_eq!(shell_word("user_1"), "user_1");
+        assert_eq!(shell_word("Ada O'Neil"), r"'Ada O'\''Neil'");
+        assert_eq!(shell_word(""), "''");
+        assert_eq!(shell_word("a;b"), "'a;b'");
     }
 
     #[test]

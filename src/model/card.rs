@@ -6,10 +6,13 @@ use serde::Serialize;
 
 use super::file::FORMAT;
 use super::{Calibration, Model};
-use crate::data::text::measured;
+use crate::data::text::{measured, one_line};
 
 /// Epochs of the curve that the text shows, from the end.
 const CURVE_ROWS: usize = 5;
+
+/// The setting that has the epochs which were asked for.
+const EPOCHS: &str = "epochs";
 
 /// Everything that a model says about itself. Serialises to JSON as it stands.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -211,7 +214,8 @@ impl Card {
             row("sha256", &data.sha256),
         ];
         let ran = training.epochs.to_string();
-        let ran = match training.settings.get("epochs").filter(|asked| **asked != ran) {
+        // How many were asked for, where that is known.
+        let ran = match training.settings.get(EPOCHS).filter(|asked| **asked != ran) {
             Some(asked) => format!("{ran} of {asked}"),
             None => ran,
         };
@@ -225,8 +229,13 @@ impl Card {
             row("seed", training.seed.to_string()),
             row("device", &training.device),
         ];
-        let others = training.settings.iter().filter(|(name, _)| *name != "epochs");
-        settings.extend(others.map(|(name, value)| row(name, value)));
+        settings.extend(
+            training
+                .settings
+                .iter()
+                .filter(|(name, _)| *name != EPOCHS)
+                .map(|(name, value)| row(name, value)),
+        );
         let uncertainty = self.uncertainty.iter().flat_map(|uncertainty| {
             let calibration = match uncertainty.calibration {
                 Some(Calibration { factor, ratings }) => {
@@ -255,8 +264,9 @@ impl Card {
     }
 }
 
+/// A row on one line, whatever stands in the file.
 fn row(name: impl Into<String>, value: impl Into<String>) -> (String, String) {
-    (name.into(), value.into())
+    (one_line(&name.into()), one_line(&value.into()))
 }
 
 #[cfg(test)]
@@ -300,6 +310,21 @@ mod tests {
         model.metadata.metrics.clear();
         model.metadata.curve.clear();
         assert_eq!(model.card().sections().len(), 3);
+
+        // Epochs are told once, and what a stranger wrote into the file stays on its line.
+        for (asked, told) in [("4", "4"), ("9", "4 of 9")] {
+            model.metadata.settings.insert(EPOCHS.to_owned(), asked.to_owned());
+            let rows: Vec<_> = model.card().sections().into_iter().flat_map(|section| section.rows).collect();
+            let epochs: Vec<&str> =
+                rows.iter().filter(|row| row.0 == "epochs").map(|row| row.1.as_str()).collect();
+            assert_eq!(epochs, [told]);
+        }
+        model.metadata.version = "1\n[train]".to_owned();
+        model.metadata.settings.insert("a\u{1b}[31m".to_owned(), "b\nc".to_owned());
+        let rows: Vec<_> = model.card().sections().into_iter().flat_map(|section| section.rows).collect();
+        assert!(
+            rows.contains(&row("a [31m", "b c")) && rows.contains(&row("trained by", "deltav 1 [train]"))
+        );
     }
 
     #[test]

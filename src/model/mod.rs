@@ -6,6 +6,8 @@
 //! the formats that other programs read.
 
 mod baseline;
+#[cfg(feature = "report")]
+mod call;
 mod card;
 mod curve;
 mod explore;

@@ -3,18 +3,8 @@
 use super::html::{Figure, Section, Table, paragraph};
 use super::text::{bytes, escape, grouped};
 use super::{Report, section};
+use crate::data::text::shell_word;
 use crate::model::Model;
-
-/// Settings of the file that are no hyperparameters of the optimiser, with their flags.
-const FLAGS: [(&str, &str); 7] = [
-    ("average", "--average"),
-    ("loss", "--loss"),
-    ("reg", "--reg"),
-    ("reg_scaling", "--reg-scaling"),
-    ("reg_bias", "--reg-bias"),
-    ("patience", "--patience"),
-    ("max_seconds", "--max-seconds"),
-];
 
 /// The last section: tables, and the command.
 pub(super) fn making(report: &Report<'_>) -> Section {
@@ -83,8 +73,8 @@ fn reproduce(report: &Report<'_>) -> String {
     let mut html = format!("<pre>{}</pre>", escape(&command));
     if report.command.is_none() {
         html += &paragraph(
-            "RATINGS are the files that it was trained on, with the flags by which they were read. The file does not \
-             tell how ratings were held out: pass the same `--holdout`, `--holdout-by` or `--valid`.",
+            "RATINGS are the files that it was trained on, with the flags by which they were read. Files, and so those \
+             of `--valid`, `--test` and `--init-model`, are in no model: pass the same.",
         );
     }
     let hash = &metadata.data_hash;
@@ -96,28 +86,18 @@ fn reproduce(report: &Report<'_>) -> String {
     html
 }
 
-/// The call of `train` that the file's settings come from, as far as it knows them.
+/// The call of `train` that the file's settings come from, as far as it knows them: a line for a shell,
+/// whatever stands in the file.
 fn command(model: &Model) -> String {
-    let metadata = &model.metadata;
-    let settings = &metadata.settings;
-    let average = settings.get("average").and_then(|text| text.parse::<usize>().ok()).unwrap_or(1).max(1);
-    let mut words = vec![
-        "deltav train RATINGS".to_owned(),
-        format!("--model {}", model.kind.name()),
-        format!("--rank {}", model.rank / average),
-        format!("--epochs {}", metadata.epochs),
-        format!("--seed {}", metadata.seed),
-        format!("--optimizer {}", metadata.optimizer),
-    ];
-    for (name, flag) in FLAGS {
-        // svdpp learns its regularisation, and takes no --reg.
-        let implied = name == "reg" && settings.get(name).is_some_and(|value| value == "auto");
-        words.extend(settings.get(name).filter(|_| !implied).map(|value| format!("{flag} {value}")));
+    let mut words = "deltav train RATINGS".to_owned();
+    for (flag, value) in model.training_flags() {
+        match (&*flag, &*value) {
+            ("no-clip", "false") => {}
+            ("no-clip", _) => words += " --no-clip",
+            _ => words += &format!(" --{flag} {}", shell_word(&value)),
+        }
     }
-    let options = settings.iter().filter(|(name, _)| FLAGS.iter().all(|(known, _)| known != name));
-    words.extend(options.map(|(name, value)| format!("--opt {name}={value}")));
-    words.extend((!model.clip).then(|| "--no-clip".to_owned()));
-    words.join(" ")
+    words
 }
 
 #[cfg(test)]
@@ -133,9 +113,17 @@ mod tests {
         model.metadata.settings.insert("average".to_owned(), "2".to_owned());
         assert_eq!(
             command(&model),
-            "deltav train RATINGS --model biased --rank 1 --epochs 4 --seed 18446744073709551615 --optimizer gd \
+            "deltav train RATINGS --model biased --rank 1 --seed 18446744073709551615 --optimizer gd --epochs 4 \
              --average 2 --reg 0.5 --opt rate=0.1 --no-clip"
         );
+        // Whoever pastes it runs nothing else.
+        model.metadata.settings.insert("rate".to_owned(), "1; reboot".to_owned());
+        model.metadata.optimizer = "x'; reboot #".to_owned();
+        let quoted = command(&model);
+        assert!(quoted.contains(r"--optimizer 'x'\''; reboot #' "), "{quoted}");
+        assert!(!quoted.contains("--opt "), "no hyperparameter is known: {quoted}");
+        model.metadata.optimizer = "gd".to_owned();
+        assert!(command(&model).contains("--opt 'rate=1; reboot' "));
     }
 
     #[test]

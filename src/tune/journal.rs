@@ -1,13 +1,14 @@
 //! What was tried, in a file: a tuning that was broken off goes on from it.
 
 use std::fs;
-use std::io::Write;
+use std::io::{Read, Write};
 
 use serde::{Deserialize, Serialize};
 
 use super::Tuning;
 use super::space::Settings;
 use super::trial::Outcome;
+use crate::config::{Keep, ModelKind, RegScaling, TrainConfig};
 use crate::data::Ratings;
 use crate::data::text::one_line;
 use crate::error::{Error, Result};
@@ -65,10 +66,12 @@ impl Journal {
         let no_input = |source| Error::NoInput { path: path.to_owned(), source };
         let bad =
             |what: String| Error::data(path, what, "pass another --journal, or start anew without --resume");
-        if fs::metadata(path).map_err(no_input)?.len() > MOST_BYTES {
+        let mut text = Vec::new();
+        let file = fs::File::open(path).map_err(no_input)?;
+        file.take(MOST_BYTES + 1).read_to_end(&mut text).map_err(no_input)?;
+        if text.len() as u64 > MOST_BYTES {
             return Err(bad("is too large for a journal of `deltav tune`".to_owned()));
         }
-        let text = fs::read(path).map_err(no_input)?;
         let document: Document = serde_json::from_slice(&text)
             .map_err(|error| bad(format!("is no journal of `deltav tune`: {}", one_line(&error))))?;
         if document.tuning != FORMAT {
@@ -117,17 +120,54 @@ impl Journal {
 
 /// What the results depend on.
 fn identity(tuning: &Tuning, ratings: &Ratings) -> Vec<(String, String)> {
-    let base = &tuning.base;
-    // Where and how long the runs are is free.
+    // All fields, so that no new one is forgotten.
+    let TrainConfig {
+        model,
+        rank,
+        epochs,
+        seed,
+        optimizer,
+        options,
+        loss,
+        reg,
+        reg_scaling,
+        reg_bias,
+        clip,
+        keep,
+        patience,
+        average,
+        max_seconds,
+        kernels,
+        precision,
+    } = &tuning.base;
+    let options: Vec<String> = options.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    // How many splits there are, how long that takes and on what device is free.
     let of = [
         ("ratings", ratings.hash()),
         ("version of deltav", env!("CARGO_PKG_VERSION").to_owned()),
         ("--holdout", tuning.holdout.to_string()),
         ("--holdout-by", tuning.holdout_by.name().to_owned()),
-        ("--seed", base.seed.to_string()),
-        ("--optimizer", base.optimizer.clone()),
-        ("--epochs", base.epochs.map_or("auto".to_owned(), |epochs| epochs.to_string())),
-        ("--no-clip", (!base.clip).to_string()),
+        ("--model", or_auto(model.map(ModelKind::name))),
+        ("--rank", rank.to_string()),
+        ("--epochs", or_auto(*epochs)),
+        ("--seed", seed.to_string()),
+        ("--optimizer", optimizer.clone()),
+        ("--opt", options.join(" ")),
+        ("--loss", loss.name().to_owned()),
+        ("--reg", or_auto(*reg)),
+        ("--reg-scaling", or_auto(reg_scaling.map(RegScaling::name))),
+        ("--reg-bias", or_auto(*reg_bias)),
+        ("--no-clip", (!clip).to_string()),
+        ("--keep", or_auto(keep.map(Keep::name))),
+        ("--patience", or_auto(*patience)),
+        ("--average", average.to_string()),
+        ("--max-seconds of a run", or_auto(*max_seconds)),
+        ("--kernels", kernels.name().to_owned()),
+        ("--precision", precision.name().to_owned()),
     ];
     of.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+fn or_auto(value: Option<impl ToString>) -> String {
+    value.map_or("auto".to_owned(), |value| value.to_string())
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::backend::{DeviceChoice, OpenOptions, open};
+use crate::config::ModelKind;
 use crate::data::planted::Planted;
 use crate::output::Claim;
 
@@ -167,6 +168,11 @@ fn a_journal_goes_on_with_the_same_result() {
     let other = Tuning { base: TrainConfig { seed: 5, ..tuning(2).base }, ..tuning(2) };
     let error = journal(true, &other).unwrap_err();
     assert!(error.to_string().contains("--seed is 0 there and 5 here"), "{error}");
+    // Candidates change the base: what it is counts, though none of them names it.
+    let other =
+        Tuning { base: TrainConfig { model: Some(ModelKind::Biased), ..tuning(2).base }, ..tuning(2) };
+    let error = journal(true, &other).unwrap_err();
+    assert!(error.to_string().contains("--model is auto there and biased here"), "{error}");
     std::fs::write(&path, "{\"tuning\": 1").unwrap();
     assert_eq!(journal(true, &tuning(2)).unwrap_err().exit_code(), 65);
 }

@@ -84,9 +84,19 @@ impl File {
             match value.get_ref() {
                 DeValue::Table(table) => file.table(name, line, table, text, program)?,
                 value => {
+                    let value = Value::of(value);
                     let all = program.get_subcommands().chain([program]);
                     let keys: Vec<String> =
                         all.flat_map(Command::get_arguments).filter_map(keys::flag).collect();
+                    if is_command(program, name) && !keys.iter().any(|key| key == name) {
+                        let what = format!("{name}: is {}", value.kind());
+                        return Err(refused(
+                            path,
+                            line,
+                            &what,
+                            &format!("write a table, which begins with [{name}]"),
+                        ));
+                    }
                     file.known(name, line, "no command has this flag", &keys, program)?;
                     file.add(None, name, line, value);
                 }
@@ -111,7 +121,7 @@ impl File {
         for (key, value) in in_order(table) {
             let (name, line) = (key.get_ref().as_ref(), line_of(text, key.span().start));
             self.known(name, line, "no such flag", &keys, command)?;
-            self.add(Some(command.get_name()), name, line, value.get_ref());
+            self.add(Some(command.get_name()), name, line, Value::of(value.get_ref()));
         }
         // A type is told at once, though another command is called.
         let args: Vec<&Arg> = command.get_arguments().collect();
@@ -123,9 +133,9 @@ impl File {
         Ok(())
     }
 
-    fn add(&mut self, command: Option<&str>, key: &str, line: u64, value: &DeValue<'_>) {
+    fn add(&mut self, command: Option<&str>, key: &str, line: u64, value: Value) {
         let (command, key) = (command.map(str::to_owned), key.to_owned());
-        self.entries.push(Entry { command, key, value: Value::of(value), line });
+        self.entries.push(Entry { command, key, value, line });
     }
 
     /// An error unless the name is one of these.
@@ -166,6 +176,10 @@ impl File {
             refused(&self.path, entry.line, &format!("{}: {what}", entry.key), &remedy)
         })
     }
+}
+
+fn is_command(program: &Command, name: &str) -> bool {
+    program.find_subcommand(name).is_some_and(|command| command.get_name() == name)
 }
 
 /// The value as the flag takes it, or what is wrong with it and what to do.

@@ -59,8 +59,14 @@ pub(super) fn is_switch(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::Count)
 }
 
+/// Bytes of what may be meant for a name: comparing takes time, and a file may hold any key.
+const LONGEST: usize = 100;
+
 /// The name that was meant, if one is near.
 pub(super) fn nearest<'n>(name: &str, names: &'n [String]) -> Option<&'n str> {
+    if name.len() > LONGEST {
+        return None;
+    }
     let folded = name.replace('_', "-").to_lowercase();
     let mut near: Vec<(f64, &str)> =
         names.iter().map(|known| (strsim::jaro(&folded, known), known.as_str())).collect();
@@ -96,5 +102,6 @@ mod tests {
         assert_eq!(nearest("rnk", &names), Some("rank"));
         assert_eq!(nearest("reg_scaling", &names), Some("reg-scaling"));
         assert_eq!(nearest("zebra", &names), None);
+        assert_eq!(nearest(&"rank".repeat(LONGEST), &names), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::file::{File, Said};
 use super::{Origin, Setting, Variables, is_given, keys, tables};
@@ -113,6 +113,11 @@ fn of_variable(arg: &Arg, name: &str, value: OsString) -> Result<Said> {
         Some("false" | "0" | "no" | "off") => Some(false),
         _ => None,
     };
+    // Such as DELTAV_VERBOSE=2.
+    let times = value.to_str().and_then(|text| text.parse().ok());
+    if let (ArgAction::Count, Some(times)) = (arg.get_action(), times) {
+        return Ok(Said::Switch(times));
+    }
     match on {
         Some(on) if keys::is_switch(arg) => Ok(Said::Switch(u8::from(on))),
         Some(true) if keys::is_optional(arg) => Ok(Said::Values(Vec::new())),

@@ -66,6 +66,8 @@ pub(super) struct Applied {
     pub(super) notes: Vec<String>,
     /// How the call's ratings are read, wherever that was said: flags without dashes and their values.
     pub(super) reading: Vec<(String, String)>,
+    /// The call with all of them as flags.
+    pub(super) words: Vec<OsString>,
 }
 
 /// What a command line asks for.
@@ -117,10 +119,10 @@ pub(super) fn parse(words: &[OsString], variables: Variables<'_>) -> Result<Aske
     let path = given.get_one::<PathBuf>("config").cloned().or_else(of_variables);
     let file = path.map(|path| File::read(&path, &program)).transpose()?;
     let Merged { settings, notes } = merge(&program, command, given, file.as_ref(), variables)?;
-    let with = |settings: &[Setting]| merge::words(words, command, &program, given, settings);
-    let parsed = strict(&with(&settings));
+    let whole = merge::words(words, command, &program, given, &settings);
+    let parsed = strict(&whole);
     if given.get_flag("print_config") {
-        let lenient = || Cli::command().ignore_errors(true).try_get_matches_from(with(&settings));
+        let lenient = || Cli::command().ignore_errors(true).try_get_matches_from(&whole);
         let matches = match parsed {
             Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => lenient().map_err(parser)?,
             parsed => parsed.map_err(|error| with_origin(error, &settings))?,
@@ -131,7 +133,7 @@ pub(super) fn parse(words: &[OsString], variables: Variables<'_>) -> Result<Aske
     let matches = parsed.map_err(|error| with_origin(error, &settings))?;
     let origins = settings.into_iter().map(|setting| (setting.key, setting.origin)).collect();
     let reading = matches.subcommand().map_or_else(Vec::new, |(_, matches)| reading(command, matches));
-    call(&matches, Applied { origins, notes, reading })
+    call(&matches, Applied { origins, notes, reading, words: whole })
 }
 
 /// The flags that decide what files mean. Whether it is kept (`--cache`) is none of them.

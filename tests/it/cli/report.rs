@@ -1,6 +1,6 @@
 //! A model's report: from its file, from a run, and refused.
 
-use super::{Folder, events};
+use super::{Folder, Outcome, events};
 
 const MODEL: &str = "ratings.safetensors";
 const TRAIN: [&str; 8] = ["train", "ratings.csv", "--rank", "4", "--epochs", "12", "--device", "cpu"];
@@ -88,6 +88,42 @@ fn a_run_has_its_report_and_its_model_the_same_bytes() {
     assert!(page(&folder, "u.html").contains("\ntest\n</text>"), "a name in the legend");
     let card = &folder.json(&["inspect", MODEL, "--json"])[0];
     assert!(card["curve"].as_array().unwrap().iter().all(|epoch| epoch["test_rmse"].is_f64()));
+}
+
+/// The command that a page says made the model, as words.
+fn command(html: &str) -> Vec<String> {
+    let from = html.find("<pre>").unwrap() + "<pre>".len();
+    let text = &html[from..from + html[from..].find("</pre>").unwrap()];
+    assert!(!text.contains(['\'', '&']), "no word of these needs quotes: {text}");
+    text.split(' ').skip(1).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_command_of_a_report_makes_the_same_model() {
+    let folder = Folder::planted();
+    folder.write("run.toml", "device = 'cpu'\n[train]\nepochs = 12\nkernels = 'textbook'\n");
+    let settings = ["--holdout", "0.1", "--patience", "3", "--min-ratings", "2"];
+    let call = [&["train", "ratings.csv", "--config", "run.toml", "-q"][..], &settings].concat();
+    let mut train = folder.command(&[&call[..], &["--report", "r.html"]].concat());
+    let outcome = Outcome::of(train.env("DELTAV_TRAIN_RANK", "4"));
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let model = folder.read(MODEL);
+
+    // Of the run itself: with what a file and the environment said.
+    let words = command(&page(&folder, "r.html"));
+    assert!(words.contains(&"--rank=4".to_owned()), "{words:?}");
+    std::fs::remove_file(folder.path().join("r.html")).unwrap();
+    let words: Vec<&str> = words.iter().map(String::as_str).chain(["--force"]).collect();
+    folder.succeed(&words);
+    assert!(folder.read(MODEL) == model, "{words:?}");
+
+    // Of the model's file, which has no paths and no device.
+    folder.succeed(&["report", MODEL, "-o", "m.html"]);
+    let words = command(&page(&folder, "m.html"));
+    let words = words.iter().map(|word| if word == "RATINGS" { "ratings.csv" } else { word });
+    let words: Vec<&str> = words.chain(["--device", "cpu", "-q", "-o", "again"]).collect();
+    folder.succeed(&words);
+    assert!(folder.read("again") == folder.read(MODEL), "{words:?}");
 }
 
 #[test]

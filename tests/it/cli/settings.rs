@@ -199,6 +199,8 @@ fn every_mistake_in_a_file_is_one_line_with_its_place() {
             "c.toml:2: reg_bias: no such flag; did you mean reg-bias? see deltav train --help",
         ),
         ("[trian]\n", "c.toml:1: trian: there is no such command; did you mean train? see deltav --help"),
+        ("train = 3\n", "c.toml:1: train: is a number; write a table, which begins with [train]"),
+        ("[[train]]\nrank = 4\n", "c.toml:1: train: is a list; write a table, which begins with [train]"),
         ("zzz = 1\n", "c.toml:1: zzz: no command has this flag; see deltav --help"),
         ("files = ['a']\n", "c.toml:1: files: no command has this flag; "),
         ("config = 'a'\n", "c.toml:1: config: no command has this flag; "),
@@ -268,6 +270,10 @@ fn a_mistake_in_the_environment_names_its_variable() {
         let outcome = with(&folder, &[(name, value)], &["train", "missing.csv"]);
         assert_eq!(outcome.code, Some(2));
         assert!(outcome.stderr.starts_with(&format!("error: {expected}")), "{}", outcome.stderr);
+    }
+    for (value, times) in [("true", 1), ("0", 0), ("2", 2)] {
+        let outcome = with(&folder, &[("DELTAV_VERBOSE", value)], &["train", "--print-config"]);
+        assert!(outcome.stdout.contains(&format!("\nverbose = {times} ")), "{value}: {}", outcome.stdout);
     }
     // Variables of no flag are somebody else's.
     let unknown = [("DELTAV_TRAIN_RNK", "x"), ("DELTAV_WRITE_README", "1"), ("DELTAV_FILES", "a")];
