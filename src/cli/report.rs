@@ -148,6 +148,10 @@ pub(super) struct Run<'a> {
     pub(super) file_bytes: u64,
 }
 
+/// The most training ratings that a run is measured on: of all of them, memory would be taken that no
+/// plan knows.
+const MOST_TRAINED: usize = 1 << 18;
+
 /// Writes the report of a model that was trained just now: measured on the test ratings, or else
 /// on the validation part, or else on the training ratings.
 pub(super) fn of_run(
@@ -159,14 +163,20 @@ pub(super) fn of_run(
     output: Output,
 ) -> Result<Saved> {
     let given = |held: &'_ Option<Held>| held.as_ref().is_some_and(|held| !held.is_empty());
+    let mut notes = Vec::new();
     let trained;
     let measured = match (&data.test, &data.valid) {
         (Some(test), _) if given(&data.test) => (test, Part::Test),
         (_, Some(valid)) if given(&data.valid) => (valid, Part::Validation),
         _ => {
-            let some = |indices: &[u32]| indices.iter().copied().map(Some).collect();
             let of = &data.train;
-            trained = Held { user: some(&of.user), item: some(&of.item), value: of.value.clone() };
+            let step = of.len().div_ceil(MOST_TRAINED).max(1);
+            let some = |indices: &[u32]| indices.iter().step_by(step).copied().map(Some).collect();
+            let value = of.value.iter().step_by(step).copied().collect();
+            trained = Held { user: some(&of.user), item: some(&of.item), value };
+            if step > 1 {
+                notes.push(format!("Measured on one of {step} training ratings, evenly spaced."));
+            }
             (&trained, Part::Training)
         }
     };
@@ -181,7 +191,7 @@ pub(super) fn of_run(
             ("training, planned, of the device".to_owned(), plan.device()),
         ],
         file_bytes: Some(file_bytes),
-        notes: Vec::new(),
+        notes,
     };
     let predictor = model.predictor();
     write(&Page::new(title(path), &predictor, about, backend)?, output)

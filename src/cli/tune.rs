@@ -86,7 +86,7 @@ pub(super) struct Tune {
     #[arg(long, value_name = "WHICH", value_parser = one_of(&HoldoutBy::ALL, HoldoutBy::name), help_heading = "Search")]
     holdout_by: Option<HoldoutBy>,
 
-    /// The most splits that a candidate is measured on
+    /// The most splits that a candidate is measured on; by time there is one
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), allow_negative_numbers = true, default_value_t = SPLITS, help_heading = "Search")]
     splits: u32,
 

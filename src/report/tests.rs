@@ -127,7 +127,7 @@ fn a_whole_report_has_every_picture_and_is_the_same_every_time() {
     for part in [
         "mind this",
         "deltav train &#39;a b&#39;",
-        "12.3 MB",
+        "11.77 MiB",
         &model.metadata.data_hash,
         "bias of user and item",
         "ndcg@10",

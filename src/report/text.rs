@@ -63,14 +63,15 @@ pub(super) fn percent(share: f64) -> String {
     format!("{:.1}%", 100.0 * share)
 }
 
-/// `1.2 MB`.
+/// `1.2 MiB`, in the units of the command line.
 pub(super) fn bytes(number: u64) -> String {
     let n = number as f64;
+    let [kibi, mebi, gibi] = [10, 20, 30].map(|power| 1_u64 << power);
     match number {
-        0..1_000 => format!("{number} bytes"),
-        1_000..1_000_000 => format!("{:.1} kB", n / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", n / 1e6),
-        _ => format!("{:.1} GB", n / 1e9),
+        n if n < kibi => format!("{n} bytes"),
+        _ if number < mebi => format!("{:.2} KiB", n / kibi as f64),
+        _ if number < gibi => format!("{:.2} MiB", n / mebi as f64),
+        _ => format!("{:.2} GiB", n / gibi as f64),
     }
 }
 
@@ -96,7 +97,7 @@ mod tests {
     #[test]
     fn numbers_read_well() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([12, 1_234, 4_593_123].map(bytes), ["12 bytes", "1.2 kB", "4.6 MB"]);
+        assert_eq!([12, 1_234, 4_593_123].map(bytes), ["12 bytes", "1.21 KiB", "4.38 MiB"]);
         assert_eq!(percent(0.1234), "12.3%");
     }
 

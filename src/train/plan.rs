@@ -260,7 +260,7 @@ impl Plan {
         host("ratings", When::Always, TRIPLE * ratings + time);
         host("ids", When::Always, ids);
         host("ratings held out", When::Always, HELD * held);
-        // While pairs are searched that occur twice; then for the bias baseline, both sides' cells.
+        // While pairs are searched that occur twice; or both sides' cells, where no kernel takes them over.
         let reading = ((PATTERN + ORDER) * (ratings + held) + 3 * ids).max(2 * 8 * ratings + 32 * rows);
         host("reading", When::Reading, reading);
         host("layout", When::Preparing, layout + factors);

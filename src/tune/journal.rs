@@ -4,13 +4,14 @@ use std::fs;
 use std::io::{Read, Write};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::Tuning;
 use super::space::Settings;
 use super::trial::Outcome;
 use crate::config::{Keep, ModelKind, RegScaling, TrainConfig};
-use crate::data::Ratings;
-use crate::data::text::one_line;
+use crate::data::text::{hex, one_line};
+use crate::data::{HoldoutBy, Ratings};
 use crate::error::{Error, Result};
 use crate::output::Claim;
 
@@ -114,8 +115,20 @@ impl Journal {
         self.document.runs.push(Run { settings: settings.clone(), outcome: outcome.clone() });
         let text = serde_json::to_vec(&self.document)
             .map_err(|error| Error::Internal(format!("a journal that is no JSON: {error}")))?;
+        if text.len() as u64 > MOST_BYTES {
+            let what =
+                format!("{}: no journal may be larger than {MOST_BYTES} bytes", self.file.path().display());
+            return Err(Error::usage(what, "pass fewer --epochs, or try fewer values"));
+        }
         self.file.write(|draft| draft.write_all(&text)).map(drop)
     }
+}
+
+/// SHA-256 of timestamps, in hex: the ratings' own hash leaves them out.
+fn times_hash(times: &[i64]) -> String {
+    let mut hash = Sha256::new();
+    times.iter().for_each(|time| hash.update(time.to_le_bytes()));
+    hex(&hash.finalize())
 }
 
 /// What the results depend on.
@@ -141,9 +154,11 @@ fn identity(tuning: &Tuning, ratings: &Ratings) -> Vec<(String, String)> {
         precision,
     } = &tuning.base;
     let options: Vec<String> = options.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let times = ratings.time.as_deref().filter(|_| tuning.holdout_by == HoldoutBy::Time);
     // How many splits there are, how long that takes and on what device is free.
     let of = [
         ("ratings", ratings.hash()),
+        ("timestamps", times.map_or("none".to_owned(), times_hash)),
         ("version of deltav", env!("CARGO_PKG_VERSION").to_owned()),
         ("--holdout", tuning.holdout.to_string()),
         ("--holdout-by", tuning.holdout_by.name().to_owned()),

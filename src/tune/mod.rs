@@ -39,7 +39,7 @@ pub struct Tuning {
     pub holdout: f64,
     /// Which part.
     pub holdout_by: HoldoutBy,
-    /// The most splits that a candidate is measured on.
+    /// The most splits that a candidate is measured on. By time there is only one.
     pub splits: u32,
     /// Start no run after so many seconds.
     pub max_seconds: Option<f64>,
@@ -115,7 +115,9 @@ pub fn tune(
 ) -> Result<Tuned> {
     let began = Instant::now();
     let mut trials: Vec<Trial> = space.candidates(&tuning.base)?.into_iter().map(Trial::new).collect();
-    let rounds = rounds(trials.len(), tuning.splits);
+    // The newest ratings are the same by any seed.
+    let splits = if tuning.holdout_by == HoldoutBy::Time { 1 } else { tuning.splits };
+    let rounds = rounds(trials.len(), splits);
     let total = runs(&rounds);
     let (mut done, mut complete) = (0, true);
     'rounds: for (round, &(left, splits)) in rounds.iter().enumerate() {
@@ -133,6 +135,10 @@ pub fn tune(
                     None => {
                         if tuning.max_seconds.is_some_and(|most| began.elapsed().as_secs_f64() >= most) {
                             complete = false;
+                            // Who came before has had this split, and the others have not.
+                            trials
+                                .iter_mut()
+                                .for_each(|trial| trial.outcomes.retain(|run| run.split != split));
                             break 'rounds;
                         }
                         let data = match &data {

@@ -109,7 +109,7 @@ pub fn growth(name: Name<'_>, options: &Options) -> Result<Figure, Failure> {
     let job = ours(name, options);
     let turns = Turns::take(
         options.turns,
-        || per_epoch(&mut large, &job, FEW, FEW + 3),
+        || per_epoch(&mut large, &job, FEW, FEW + 12),
         || per_epoch(&mut small, &job, FEW, MANY),
     )?;
     let what = "our epoch, 9M ratings / 0.9M ratings".to_owned();
