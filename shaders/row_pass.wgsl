@@ -46,20 +46,6 @@ fn direction(g: vec4<f32>, h: vec4<f32>, w: vec4<f32>, sums: ptr<function, Sums>
     return d;
 }
 
-fn store(row: u32, f: u32, x: f32) {
-    if f < params.rank {
-        factors[row * params.width + f] = x;
-    }
-}
-
-fn store_block(row: u32, block: u32, x: vec4<f32>) {
-    let f = 4u * block;
-    store(row, f, x.x);
-    store(row, f + 1u, x.y);
-    store(row, f + 2u, x.z);
-    store(row, f + 3u, x.w);
-}
-
 fn work(group: u32, lane: u32) {
     if first_place(group) >= params.count {
         return;

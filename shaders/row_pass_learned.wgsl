@@ -62,24 +62,10 @@ fn mean_block(row: u32, f: u32) -> vec4<f32> {
     return vec4<f32>(mean(row, f), mean(row, f + 1u), mean(row, f + 2u), mean(row, f + 3u));
 }
 
-fn store(row: u32, f: u32, w: f32) {
-    if f < params.rank {
-        factors[row * params.width + f] = w;
-    }
-}
-
 fn store_variance(row: u32, f: u32, variance: f32) {
     if f < params.rank {
         variances[row * params.width + f] = variance;
     }
-}
-
-fn store_block(row: u32, block: u32, w: vec4<f32>) {
-    let f = 4u * block;
-    store(row, f, w.x);
-    store(row, f + 1u, w.y);
-    store(row, f + 2u, w.z);
-    store(row, f + 3u, w.w);
 }
 
 fn store_variances(row: u32, block: u32, x: vec4<f32>) {

@@ -22,20 +22,6 @@ struct Params {
 @group(1) @binding(2) var<storage, read> packed: array<vec4<u32>>;  // see pack_rows
 @group(1) @binding(3) var<storage, read_write> sums: array<f32>;  // [rows, width]
 
-fn store(row: u32, f: u32, x: f32) {
-    if f < params.rank {
-        sums[row * params.width + f] = x;
-    }
-}
-
-fn store_block(row: u32, block: u32, x: vec4<f32>) {
-    let f = 4u * block;
-    store(row, f, x.x);
-    store(row, f + 1u, x.y);
-    store(row, f + 2u, x.z);
-    store(row, f + 3u, x.w);
-}
-
 fn work(group: u32, lane: u32) {
     if first_place(group) >= params.count {
         return;

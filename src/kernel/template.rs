@@ -7,7 +7,7 @@
 //! one in `// each cell` for every cell whose loads are in flight at a time.
 //! In the i-th copy `b0` reads `bi`, and `0u` reads `iu`.
 
-use super::Kernel;
+use super::{Access, Kernel};
 
 /// The most lanes of a group: no subgroup that is used has fewer, and shuffles stay within.
 pub const GROUP: u32 = 8;
@@ -164,7 +164,12 @@ impl Variant {
             [include_str!("../../shaders/lib/row.wgsl"), packed, include_str!("../../shaders/lib/rows.wgsl")];
         // A kernel without own factors has no use for them.
         let own = kernel.bindings.iter().any(|binding| binding.name == "factors").then_some(own);
-        for part in shared.into_iter().chain(own).chain([kernel.wgsl, mapping]) {
+        // What it writes of a row goes to the first buffer that it writes.
+        let result = kernel.bindings.iter().find(|binding| binding.access == Access::ReadWrite);
+        let store = result.filter(|_| kernel.wgsl.contains("store_block("));
+        let store =
+            store.map(|result| include_str!("../../shaders/lib/store.wgsl").replace("RESULT", result.name));
+        for part in shared.into_iter().chain(own).chain(store.as_deref()).chain([kernel.wgsl, mapping]) {
             self.fill_in(part, &mut text);
         }
         text
