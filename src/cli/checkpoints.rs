@@ -58,15 +58,7 @@ impl Checkpoints {
         let Some(path) = &self.checkpoint else { return Ok((None, None)) };
         // Once it is ours, nobody else puts one there.
         let file = Claim::acquire(path, true)?;
-        let there = std::fs::symlink_metadata(path).is_ok();
-        if there && !self.resume && !force {
-            return Err(Error::CantCreate {
-                path: path.clone(),
-                what: "exists".to_owned(),
-                remedy: "pass --resume to go on from it, or --force to start anew".to_owned(),
-            });
-        }
-        let resume = if self.resume && there { Some(Checkpoint::load(path)?) } else { None };
+        let resume = goes_on(path, self.resume, force)?.then(|| Checkpoint::load(path)).transpose()?;
         let every = self.checkpoint_every.unwrap_or_default();
         Ok((Some(Checkpointing { file, every }), resume))
     }
@@ -84,4 +76,20 @@ impl Checkpoints {
     pub(super) fn initial(&self) -> Result<Option<Model>> {
         self.init_model.as_ref().map(Model::load).transpose()
     }
+}
+
+/// Whether there is something to go on from, in a file that is ours.
+///
+/// # Errors
+/// [`Error::CantCreate`] if there is and nothing says what to do with it.
+pub(super) fn goes_on(path: &Path, resume: bool, force: bool) -> Result<bool> {
+    let there = std::fs::symlink_metadata(path).is_ok();
+    if there && !resume && !force {
+        return Err(Error::CantCreate {
+            path: path.to_owned(),
+            what: "exists".to_owned(),
+            remedy: "pass --resume to go on from it, or --force to start anew".to_owned(),
+        });
+    }
+    Ok(there && resume)
 }

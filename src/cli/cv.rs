@@ -11,8 +11,7 @@ use super::help;
 use super::input::{TrainingReading, at_most_one_stdin, read_held};
 use super::interrupt;
 use super::method::{Device, Method};
-use super::progress::Standing;
-use super::render::Renderer;
+use super::progress::{Standing, read_shown};
 use super::streams::Streams;
 use super::table::{count, seconds, table};
 use crate::data::text::measured;
@@ -120,12 +119,7 @@ impl Cv {
     }
 
     fn read(&self, inputs: &[PathBuf], streams: &mut Streams) -> Result<Ratings> {
-        let meter = Meter::default();
-        let bar = self.watched(streams).then(|| Standing::reading(inputs, &meter));
-        let (ratings, notices) = self.reading.read(inputs, false, &meter)?;
-        drop(bar);
-        notices.into_iter().for_each(|notice| streams.note(format!("note: {notice}")));
-        Ok(ratings)
+        read_shown(inputs, self.watched(streams), streams, |meter| self.reading.read(inputs, false, meter))
     }
 
     fn read_fold(
@@ -136,9 +130,9 @@ impl Cv {
         let train = self.read(std::slice::from_ref(train), streams)?;
         let test = std::slice::from_ref(test);
         let (options, ids) = (self.reading.options(), [&train.users, &train.items]);
-        let meter = Meter::default();
-        let (test, notices) = read_held(test, &options, &self.reading.caching, ids, &train.known(), &meter)?;
-        notices.into_iter().for_each(|notice| streams.note(format!("note: {notice}")));
+        let (caching, known) = (&self.reading.caching, train.known());
+        let read = |meter: &Meter| read_held(test, &options, caching, ids, &known, meter);
+        let test = read_shown(test, false, streams, read)?;
         Ok((train, test))
     }
 
@@ -150,12 +144,7 @@ impl Cv {
         results: &mut Vec<Fold>,
         streams: &mut Streams,
     ) -> Result<()> {
-        let mut backend = {
-            let mut renderer = Renderer::new(streams, self.json);
-            let backend = self.device.open(&mut renderer)?;
-            renderer.finish()?;
-            backend
-        };
+        let mut backend = self.device.open_alone(streams, self.json)?;
         for number in 0..folds {
             let (train_part, test_part) = fold(number, streams)?;
             let what = || format!("fold {} of {folds}: training and measuring", number + 1);

@@ -1,18 +1,16 @@
 //! `deltav inspect`: what a model is, what it was trained on and how.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use serde::Serialize;
 
-use super::Cli;
 use super::events::SCHEMA;
-use super::settings::table;
+use super::settings::train_table;
 use super::streams::Streams;
 use super::table::pairs;
 use crate::data::text::{measured, one_line};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Card, Model};
 
 /// Characters of a curve, at most.
@@ -77,13 +75,6 @@ impl Inspect {
 
 /// The settings of a model's training as the table of `train`.
 fn train_config(model: &Model) -> Result<String> {
-    let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (flag, value) in model.training_flags() {
-        values.entry(flag).or_default().push(value);
-    }
-    let mut program = Cli::command();
-    program.build();
-    let command = program.find_subcommand("train").ok_or_else(|| Error::Internal("no train".to_owned()))?;
     let metadata = &model.metadata;
     Ok(format!(
         "# deltav {}: the settings of a model of {} ratings; its files, and how they are laid out, are not among them\n\
@@ -91,7 +82,7 @@ fn train_config(model: &Model) -> Result<String> {
         one_line(&metadata.version),
         metadata.ratings,
         one_line(&metadata.data_hash),
-        table(command, &values)?
+        train_table(model.training_flags())?
     ))
 }
 

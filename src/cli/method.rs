@@ -5,6 +5,7 @@ use clap::Args;
 use super::args::{key_value, one_of, threads};
 use super::help;
 use super::render::Renderer;
+use super::streams::Streams;
 use crate::backend::{Backend, DeviceChoice, OpenOptions, open};
 use crate::config::{Kernels, Loss, ModelKind, Precision, Reg, RegScaling, TrainConfig};
 use crate::error::Result;
@@ -127,6 +128,14 @@ impl Device {
             renderer.event(&Event::Notice(notice));
         }
         Ok(opened.backend)
+    }
+
+    /// Opens the device for a command that renders nothing else of it.
+    pub(super) fn open_alone(&self, streams: &mut Streams, json: bool) -> Result<Box<dyn Backend>> {
+        let mut renderer = Renderer::new(streams, json);
+        let backend = self.open(&mut renderer)?;
+        renderer.finish()?;
+        Ok(backend)
     }
 
     /// Opens the device for so many products, about. A GPU is not worth its start for a few, so

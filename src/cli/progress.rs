@@ -14,6 +14,7 @@ use super::rows::Opened;
 use super::streams::Streams;
 use super::table::{seconds, short};
 use crate::data::Meter;
+use crate::error::Result;
 
 /// Times a second that a bar is drawn, at most.
 pub(super) const HERTZ: u8 = 15;
@@ -116,6 +117,21 @@ impl Standing {
     pub(super) fn bar(&self) -> &ProgressBar {
         &self.0
     }
+}
+
+/// Reads inputs, beside a bar where it `draws`, and tells what should be known of them.
+pub(super) fn read_shown<T>(
+    inputs: &[PathBuf],
+    draws: bool,
+    streams: &mut Streams,
+    read: impl FnOnce(&Meter) -> Result<(T, Vec<String>)>,
+) -> Result<T> {
+    let meter = Meter::default();
+    let bar = draws.then(|| Standing::reading(inputs, &meter));
+    let (read, notices) = read(&meter)?;
+    drop(bar);
+    notices.into_iter().for_each(|notice| streams.note(format!("note: {notice}")));
+    Ok(read)
 }
 
 impl Drop for Standing {

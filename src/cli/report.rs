@@ -11,12 +11,12 @@ use super::input::{
     TrainingReading, at_most_one_stdin, far_outside, files, outside_note, read_held, some_known,
 };
 use super::method::Device;
-use super::progress::Standing;
+use super::progress::{Standing, read_shown};
 use super::streams::Streams;
 use super::table::bytes;
 use crate::backend::Backend;
+use crate::data::Held;
 use crate::data::text::shell_word;
-use crate::data::{Held, Meter};
 use crate::error::Result;
 use crate::event::{Epoch, Saved};
 use crate::model::{Model, Predictor};
@@ -100,11 +100,9 @@ impl Report {
         if self.ratings.is_empty() {
             return Ok(None);
         }
-        let meter = Meter::default();
-        let bar = streams.draws().then(|| Standing::reading(&self.ratings, &meter));
-        let (ratings, told) = self.reading.read(&self.ratings, false, &meter)?;
-        drop(bar);
-        told.into_iter().for_each(|notice| streams.note(format!("note: {notice}")));
+        let ratings = read_shown(&self.ratings, streams.draws(), streams, |meter| {
+            self.reading.read(&self.ratings, false, meter)
+        })?;
         let Repeated { same, held, part } = Repeated::of(predictor, &ratings);
         if !same {
             some_known(&self.ratings, &held, predictor.known(), [&ratings.users, &ratings.items])?;
@@ -125,12 +123,10 @@ impl Report {
         }
         let model = predictor.model();
         let (options, ids) = (self.reading.options(), [&model.users, &model.items]);
-        let meter = Meter::default();
-        let bar = streams.draws().then(|| Standing::reading(&self.test, &meter));
         let caching = &self.reading.caching;
-        let (held, told) = read_held(&self.test, &options, caching, ids, predictor.known(), &meter)?;
-        drop(bar);
-        told.into_iter().for_each(|notice| streams.note(format!("note: {notice}")));
+        let held = read_shown(&self.test, streams.draws(), streams, |meter| {
+            read_held(&self.test, &options, caching, ids, predictor.known(), meter)
+        })?;
         let outside = far_outside(&held.value, &model.metadata);
         if let Some(note) = outside_note(held.len() as u64, outside, &model.metadata) {
             streams.note(note);

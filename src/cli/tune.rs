@@ -2,30 +2,28 @@
 
 mod places;
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use serde::Serialize;
 
 use self::places::{Place, lines, places};
-use super::Cli;
 use super::args::{fraction, one_of};
+use super::checkpoints::goes_on;
 use super::events::SCHEMA;
 use super::help;
 use super::input::{TrainingReading, at_most_one_stdin, files};
 use super::interrupt;
 use super::method::Device;
-use super::progress::Standing;
-use super::render::Renderer;
+use super::progress::{Standing, read_shown};
 use super::settings;
 use super::streams::Streams;
 use super::table::{shell_path, shell_word};
 use super::train::stem_of;
 use crate::config::TrainConfig;
 use crate::data::text::measured;
-use crate::data::{HoldoutBy, Meter, Ratings};
+use crate::data::{HoldoutBy, Ratings};
 use crate::error::{Error, Result};
 use crate::output::{Claim, Output};
 use crate::tune::{Axis, Journal, Progress, Space, Trial, Tuned, Tuning, tune};
@@ -167,12 +165,7 @@ impl Tune {
         let journal = self.claim(&inputs)?;
         self.device.limit_threads();
         let ratings = self.read(streams)?;
-        let mut backend = {
-            let mut renderer = Renderer::new(streams, self.json);
-            let backend = self.device.open(&mut renderer)?;
-            renderer.finish()?;
-            backend
-        };
+        let mut backend = self.device.open_alone(streams, self.json)?;
         let listening = interrupt::listening();
         let tuning = Tuning {
             base,
@@ -206,24 +199,14 @@ impl Tune {
     fn claim(&self, inputs: &[PathBuf]) -> Result<Option<Claim>> {
         let Some(path) = &self.journal else { return Ok(None) };
         let file = Claim::acquire(path, true)?.apart_from(inputs.iter().map(|input| &**input))?;
-        if std::fs::symlink_metadata(path).is_ok() && !self.resume && !self.force {
-            return Err(Error::CantCreate {
-                path: path.clone(),
-                what: "exists".to_owned(),
-                remedy: "pass --resume to go on from it, or --force to start anew".to_owned(),
-            });
-        }
+        goes_on(path, self.resume, self.force)?;
         Ok(Some(file))
     }
 
     fn read(&self, streams: &mut Streams) -> Result<Ratings> {
-        let meter = Meter::default();
-        let bar = (!self.json && streams.draws()).then(|| Standing::reading(&self.files, &meter));
         let times = self.holdout_by == Some(HoldoutBy::Time);
-        let (ratings, notices) = self.reading.read(&self.files, times, &meter)?;
-        drop(bar);
-        notices.into_iter().for_each(|notice| streams.note(format!("note: {notice}")));
-        Ok(ratings)
+        let draws = !self.json && streams.draws();
+        read_shown(&self.files, draws, streams, |meter| self.reading.read(&self.files, times, meter))
     }
 
     /// Tells of a run where no bar does.
@@ -263,15 +246,8 @@ impl Tune {
 
     /// The best settings as the table of `train`.
     fn settings(&self, tuned: &Tuned, base: &TrainConfig) -> Result<String> {
-        let mut program = Cli::command();
-        program.build();
-        let command =
-            program.find_subcommand("train").ok_or_else(|| Error::Internal("no train".to_owned()))?;
-        let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let read_as = self.read_as.iter().map(|(key, value)| (&**key, value.clone()));
-        for (key, value) in read_as.chain(self.best(tuned, base)) {
-            values.entry(key.to_owned()).or_default().push(value);
-        }
+        let best = self.best(tuned, base).into_iter().map(|(key, value)| (key.to_owned(), value));
+        let flags = self.read_as.iter().cloned().chain(best);
         let found = tuned
             .best()
             .and_then(|best| best.best(base))
@@ -279,7 +255,7 @@ impl Tune {
         Ok(format!(
             "# deltav {}: settings found by `deltav tune`{found}\n# for `deltav train FILE --config` this file\n\n{}",
             env!("CARGO_PKG_VERSION"),
-            settings::table(command, &values)?
+            settings::train_table(flags)?
         ))
     }
 

@@ -23,7 +23,7 @@ use super::Cli;
 use crate::error::{Error, Result};
 
 pub(super) use self::keys::variable;
-pub(super) use self::print::table;
+pub(super) use self::print::train_table;
 
 /// Names a configuration file, as `--config` does.
 pub(super) const CONFIG: &str = "DELTAV_CONFIG";

@@ -7,8 +7,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory};
 
+use super::super::Cli;
 use super::merge::conflict;
 use super::{Setting, is_given, keys};
 use crate::error::{Error, Result};
@@ -55,11 +56,26 @@ pub(super) fn toml(
     Ok(text)
 }
 
+/// The table of `train` with these flags, by key, and their values.
+///
+/// # Errors
+/// As [`table`].
+pub(in crate::cli) fn train_table(flags: impl IntoIterator<Item = (String, String)>) -> Result<String> {
+    let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (key, value) in flags {
+        values.entry(key).or_default().push(value);
+    }
+    let mut program = Cli::command();
+    program.build();
+    let command = program.find_subcommand("train").ok_or_else(|| Error::Internal("no train".to_owned()))?;
+    table(command, &values)
+}
+
 /// A table of these values of flags, by key, in the order of the flags. Keys of no flag are comments.
 ///
 /// # Errors
 /// None for values in UTF-8, which these are.
-pub(in crate::cli) fn table(command: &Command, values: &BTreeMap<String, Vec<String>>) -> Result<String> {
+fn table(command: &Command, values: &BTreeMap<String, Vec<String>>) -> Result<String> {
     let mut text = format!("[{}]\n", command.get_name());
     let mut left: BTreeMap<&String, &Vec<String>> = values.iter().collect();
     for arg in command.get_arguments() {
