@@ -2,12 +2,16 @@
 //!
 //! In this crate *rank* is the number of factors; what MPI calls a rank is a process here.
 
+mod local;
 mod share;
+pub mod threads;
+pub mod together;
 
 use std::fmt;
 
 use crate::error::{Error, Result};
 
+pub use local::Local;
 pub use share::{BLOCK_ROWS, Share, blocks};
 
 /// Bytes of one message at most: no count exceeds 32 bits, and long arrays flow from process to
@@ -26,10 +30,18 @@ pub trait World: fmt::Debug {
     /// Processes in all, at least 1.
     fn processes(&self) -> usize;
 
+    /// Its place among the processes of its computer.
+    fn local(&self) -> Local {
+        Local::default()
+    }
+
+    /// Says that this process gets on, to whoever ends those that don't.
+    fn beat(&self) {}
+
     /// Sends bytes to another process, in pieces of [`PIECE`] at most. May return before they arrive.
     ///
     /// # Errors
-    /// [`Error::Internal`] if that process can't be reached.
+    /// [`Error::Apart`] if that process is gone.
     fn send(&self, to: usize, bytes: &[u8]) -> Result<()>;
 
     /// Receives as many bytes as `bytes` holds from another process, which sends as many at once.
@@ -56,7 +68,8 @@ pub trait World: fmt::Debug {
     /// As [`World::send`].
     fn exchange(&self, parts: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>>;
 
-    /// Bytes that this process has sent so far; to itself, none.
+    /// Bytes that this process has sent so far; to itself, none. What all are told is counted once for
+    /// each who hears it, however it travels; lengths that are sent ahead are not counted.
     fn sent(&self) -> u64;
 }
 
@@ -100,4 +113,9 @@ impl World for Alone {
 
 fn nobody(process: usize) -> Error {
     Error::Internal(format!("there is no process {process}"))
+}
+
+/// The error of who waits for one that has ended.
+fn apart(process: usize) -> Error {
+    Error::apart(format!("process {process} is gone"), "see what it said, then run again")
 }
