@@ -1,6 +1,7 @@
 //! `deltav train`: ratings in, a model out.
 
-use std::cell::LazyCell;
+mod reading;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use clap::Args;
 use super::args::{fraction, one_of};
 use super::checkpoints::Checkpoints;
 use super::help;
-use super::input::{self, TrainingReading, at_most_one_stdin, not_read, read_held};
+use super::input::{self, TrainingReading, at_most_one_stdin};
 use super::interrupt;
 use super::method::{Device, Method};
 use super::processes::Processes;
@@ -22,7 +23,7 @@ use super::table::{bytes, count, seconds};
 use crate::backend::{Backend, Residence};
 use crate::config::{Checked, Keep, TrainConfig};
 use crate::data::formats::is_known_extension;
-use crate::data::{Column, HoldoutBy, Ids, ItemNames, Meter, Ratings, read_item_names};
+use crate::data::{Column, HoldoutBy, Ids, ItemNames, read_item_names};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Saved};
 use crate::model::Model;
@@ -139,7 +140,10 @@ impl Train {
         let read = [&self.files[..], &self.valid, &self.test].concat();
         let meter = renderer.reading(&read);
         world.beats().also(&meter);
-        let (data, mut notices) = self.data(&meter, world)?;
+        let (data, share, mut notices) = self.data(&meter, world)?;
+        if share.is_some() {
+            return Err(Error::usage("training takes one process", "start one"));
+        }
         let took = clock.mark("reading");
         renderer.detail(|| format!("read {} in {}", bytes(meter.bytes()), seconds(took)));
         renderer.busy("preparing");
@@ -275,42 +279,6 @@ impl Train {
         }
         Ok(Some(names))
     }
-
-    /// Reads and splits; the second part is what the user should know of it.
-    fn data(&self, meter: &Meter, world: &dyn World) -> Result<(Dataset, Vec<String>)> {
-        if world.processes() > 1 {
-            return Err(Error::usage("training takes one process", "start one"));
-        }
-        let by = self.holdout_by.unwrap_or_default();
-        let (ratings, mut notices) = self.reading.read(&self.files, self.times(), meter)?;
-        let (train, valid) = match self.holdout {
-            None => (ratings, None),
-            Some(fraction) => {
-                let (train, valid) = ratings.split_by(by, fraction, self.method.seed)?;
-                notices.extend(left_without(&train));
-                (train, Some(valid))
-            }
-        };
-        let options = self.reading.options();
-        let known = LazyCell::new(|| train.known());
-        let ids = [&train.users, &train.items];
-        let mut read = |inputs: &[PathBuf]| {
-            if inputs.is_empty() {
-                return Ok(None);
-            }
-            let (held, notes) = read_held(inputs, &options, &self.reading.caching, ids, &known, meter)?;
-            notices.extend(notes);
-            Ok(Some(held))
-        };
-        let valid = match valid {
-            Some(valid) => Some(valid),
-            None => read(&self.valid)?,
-        };
-        let test = read(&self.test)?;
-        notices.extend(not_read(&self.valid)?);
-        notices.extend(not_read(&self.test)?);
-        Ok((Dataset { train, valid, test }, notices))
-    }
 }
 
 /// What was decided before training: the device, what its memory holds, which kernels train.
@@ -327,23 +295,6 @@ fn decisions(config: &Checked, data: &Dataset, backend: &dyn Backend) -> Result<
         format!("kernels: {kernels}, {} for what is gathered", config.config().precision.name()),
         format!("memory: {} for the training, {place}", bytes(plan.device())),
     ])
-}
-
-/// Users and items that the hold-out left without a training rating.
-fn left_without(train: &Ratings) -> Option<String> {
-    let without = |counts: Vec<u64>| counts.into_iter().filter(|&count| count == 0).count() as u64;
-    let (users, items) = (without(train.user_counts()), without(train.item_counts()));
-    let parts: Vec<String> = [(users, "user"), (items, "item")]
-        .into_iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, one)| count(n, one))
-        .collect();
-    (!parts.is_empty()).then(|| {
-        format!(
-            "the hold-out leaves {} without a training rating, to be predicted as unknown",
-            parts.join(" and ")
-        )
-    })
 }
 
 /// The model's file if none is named.
