@@ -47,6 +47,8 @@ params! {
         pub long: u32,
         /// 1: packed rows are f16.
         pub half: u32,
+        /// Rows of the other side whose cells the CPU adds up apart; 0: all.
+        pub block: u32,
     }
 }
 
@@ -67,6 +69,9 @@ pub struct RowGradient {
     pub first: usize,
     /// Rows that have a workgroup each, the first by length.
     pub long: usize,
+    /// Rows of the other side whose cells are added up apart, on a CPU, where each row's cells are
+    /// sorted by them; 0: all.
+    pub block: usize,
     /// How the other side is packed.
     pub packing: Packing,
     /// The columns of both sides.
@@ -98,6 +103,7 @@ impl RowGradient {
             unit: self.columns.unit,
             long: dimension(&KERNEL, self.long)?,
             half: u32::from(self.packing.half),
+            block: dimension(&KERNEL, self.block)?,
         };
         let work = gathered(self.cells.len() / 2, self.packing.lanes);
         let buffers = [self.rows, self.cells, self.packed, self.factors, self.gradient];
@@ -165,13 +171,13 @@ impl WithSimd for Piece<'_, '_> {
             let own = &factors[row * width..(row + 1) * width];
             w[..rank].copy_from_slice(&own[..rank]);
             let b = own.get(params.bias as usize).copied().unwrap_or(0.0);
-            let walk = Walk { x, cells, w: &w, bias: params.unit * b };
+            let walk = Walk { x, cells, block: params.block, w: &w, bias: params.unit * b };
             row_sums::<S, true, false, false>(simd, &walk, &mut sums);
             let gradient = self.gradient.row(local);
             gradient[rank..].fill(0.0);
             gradient[..rank].copy_from_slice(&sums.lanes[..rank]);
             if let Some(place) = gradient.get_mut(params.bias as usize) {
-                *place = params.unit * sums.errors;
+                *place = sums.bias_gradient;
             }
         }
     }

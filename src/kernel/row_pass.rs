@@ -2,8 +2,8 @@
 //! `row_direction`, `row_curvature` and `row_step` with a fixed penalty, fused.
 
 use super::fused::{
-    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_squares, row_sums,
-    rows_mut, unpacked,
+    Columns, Gathered, Packing, RowsMut, Sums, Walk, by_cells, check, row_squares, row_sums, rows_mut,
+    unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
 use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
@@ -51,6 +51,8 @@ params! {
         pub long: u32,
         /// 1: packed rows are f16.
         pub half: u32,
+        /// Rows of the other side whose cells the CPU adds up apart; 0: all.
+        pub block: u32,
     }
 }
 
@@ -75,6 +77,9 @@ pub struct RowPass {
     pub first: usize,
     /// Rows that have a workgroup each, the first by length.
     pub long: usize,
+    /// Rows of the other side whose cells are added up apart, on a CPU, where each row's cells are
+    /// sorted by them; 0: all.
+    pub block: usize,
     /// How the other side is packed.
     pub packing: Packing,
     /// The columns of both sides.
@@ -107,6 +112,7 @@ impl RowPass {
             unit: self.columns.unit,
             long: dimension(&KERNEL, self.long)?,
             half: u32::from(self.packing.half),
+            block: dimension(&KERNEL, self.block)?,
         };
         let work = gathered(self.cells.len() / 2, 2 * self.packing.lanes);
         let buffers =
@@ -192,11 +198,10 @@ impl WithSimd for Piece<'_, '_> {
         let mut d = vec![0.0f32; lanes];
         for (local, row) in self.rows.enumerate() {
             let cells = &cells[offsets[row] as usize..offsets[row + 1] as usize];
-            let long = cells.len() > SEGMENT;
             let own = factors.row(local);
             w[..rank].copy_from_slice(&own[..rank]);
             let b = own.get(params.bias as usize).copied().unwrap_or(0.0);
-            let walk = Walk { x, cells, w: &w, bias: unit * b };
+            let walk = Walk { x, cells, block: params.block, w: &w, bias: unit * b };
             row_sums::<S, true, true, false>(simd, &walk, &mut sums);
             let rho = penalty[row];
             let rhos = simd.splat_f32s(rho);
@@ -215,14 +220,14 @@ impl WithSimd for Piece<'_, '_> {
                 size = simd.mul_add_f32s(w, w, size);
             }
             // The bias: a factor whose other side is the unit in every cell.
-            let h_bias = cells.len() as f32 * unit * unit + rho;
+            let h_bias = sums.bias_curvature + rho;
             let d_bias = if (params.bias < params.width) && h_bias > 0.0 {
-                (unit * sums.errors - rho * b) / h_bias
+                (sums.bias_gradient - rho * b) / h_bias
             } else {
                 0.0
             };
-            let walk = Walk { x, cells, w: &d, bias: unit * d_bias };
-            let squares = if long { long_squares(&walk) } else { walk.squares(simd) };
+            let walk = Walk { x, cells, block: params.block, w: &d, bias: unit * d_bias };
+            let squares = row_squares(simd, &walk);
             let above = simd.reduce_sum_f32s(above) + h_bias * d_bias * d_bias;
             let curvature = squares + rho * (simd.reduce_sum_f32s(straight) + d_bias * d_bias);
             let alpha = if curvature > 0.0 { above / curvature } else { 0.0 };

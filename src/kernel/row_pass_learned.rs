@@ -2,8 +2,8 @@
 //! `row_sums`, `row_direction`, `row_curvature` and `row_step`, fused.
 
 use super::fused::{
-    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_squares, row_sums,
-    rows_mut, unpacked,
+    Columns, Gathered, Packing, RowsMut, Sums, Walk, by_cells, check, row_squares, row_sums, rows_mut,
+    unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
 use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
@@ -56,6 +56,8 @@ params! {
         pub long: u32,
         /// 1: packed rows are f16.
         pub half: u32,
+        /// Rows of the other side whose cells the CPU adds up apart; 0: all.
+        pub block: u32,
     }
 }
 
@@ -82,6 +84,9 @@ pub struct RowPassLearned {
     pub first: usize,
     /// Rows that have a workgroup each, the first by length.
     pub long: usize,
+    /// Rows of the other side whose cells are added up apart, on a CPU, where each row's cells are
+    /// sorted by them; 0: all.
+    pub block: usize,
     /// How the other side is packed.
     pub packing: Packing,
     /// The columns of both sides.
@@ -126,6 +131,7 @@ impl RowPassLearned {
             noise: self.noise,
             long: dimension(&KERNEL, self.long)?,
             half: u32::from(self.packing.half),
+            block: dimension(&KERNEL, self.block)?,
         };
         let work = gathered(self.cells.len() / 2, 3 * self.packing.lanes);
         let buffers = [
@@ -233,7 +239,6 @@ impl WithSimd for Piece<'_, '_> {
         let mut spread = vec![0.0f32; lanes];
         for (local, row) in self.rows.enumerate() {
             let cells = &cells[offsets[row] as usize..offsets[row + 1] as usize];
-            let long = cells.len() > SEGMENT;
             let own = factors.row(local);
             w[..rank].copy_from_slice(&own[..rank]);
             let b = own.get(bias).copied().unwrap_or(0.0);
@@ -241,7 +246,7 @@ impl WithSimd for Piece<'_, '_> {
             if let Some(center) = center {
                 m[..rank].copy_from_slice(&center[..rank]);
             }
-            let walk = Walk { x, cells, w: &w, bias: unit * b };
+            let walk = Walk { x, cells, block: params.block, w: &w, bias: unit * b };
             row_sums::<S, true, true, true>(simd, &walk, &mut sums);
             let (mut part, mut above, mut below) = (zero, zero, zero);
             let [g, s1, s2] = [0, 1, 2].map(|i| simd::vectors::<S>(&sums.lanes[i * lanes..(i + 1) * lanes]));
@@ -267,16 +272,16 @@ impl WithSimd for Piece<'_, '_> {
                 spreads[i] = variance;
             }
             // The bias: a factor whose other side is the unit in every cell.
-            let data = cells.len() as f32 * unit * unit;
+            let data = sums.bias_curvature;
             let h = data + bias_precision;
             let (mut d_bias, mut variance) = (0.0, 0.0);
             if bias < width && h > 0.0 {
                 let center = center.map_or(0.0, |center| center[bias]);
-                d_bias = (unit * sums.errors - bias_precision * (b - center)) / h;
+                d_bias = (sums.bias_gradient - bias_precision * (b - center)) / h;
                 variance = noise / h;
             }
-            let walk = Walk { x, cells, w: &d, bias: unit * d_bias };
-            let squares = if long { long_squares(&walk) } else { walk.squares(simd) };
+            let walk = Walk { x, cells, block: params.block, w: &d, bias: unit * d_bias };
+            let squares = row_squares(simd, &walk);
             let above = simd.reduce_sum_f32s(above) + h * d_bias * d_bias;
             let curvature = squares + simd.reduce_sum_f32s(below) + bias_precision * d_bias * d_bias;
             let alpha = if curvature > 0.0 { above / curvature } else { 0.0 };

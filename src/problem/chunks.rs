@@ -23,6 +23,9 @@ pub struct Chunk {
     pub cells: Buffer,
     /// The first of these rows, which have at least [`Backend::long_row`] cells each.
     pub long: usize,
+    /// Rows of the other side whose cells a CPU adds up apart, each row's cells being sorted by
+    /// them; 0: all.
+    pub block: usize,
 }
 
 /// Both sides' chunks, and the buffers that rows are packed into.
@@ -124,7 +127,7 @@ impl Chunks {
                     Some(_) => ledger.streamed("cells", Element::U32, cells)?,
                     None => ledger.alloc("cells", Element::U32, cells)?,
                 };
-                chunks.push(Chunk { first: range.start, rows, cells, long });
+                chunks.push(Chunk { first: range.start, rows, cells, long, block: 0 });
             }
             Ok(chunks)
         };
@@ -216,6 +219,7 @@ fn upload(
         chunks.push(Chunk {
             first: range.start,
             long,
+            block: 0,
             rows: backend.adopt("rows", Element::U32, rows)?,
             cells: match setup.page_bytes {
                 Some(_) => backend.stream("cells", Element::U32, mine)?,

@@ -79,6 +79,7 @@ impl Problem {
                 sums,
                 first: chunk.first,
                 long: chunk.long,
+                block: chunk.block,
                 packing: packed.packing,
                 columns,
             };
@@ -121,6 +122,7 @@ impl Problem {
                 gradient: gradients[0],
                 first: chunk.first,
                 long: chunk.long,
+                block: chunk.block,
                 packing: packed.packing,
                 columns: self.columns(role),
             };

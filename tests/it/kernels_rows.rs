@@ -315,15 +315,17 @@ fn a_gradient_a_loss_and_a_pattern_are_sums_over_the_row_s_cells() {
     each(|what, case, data, expected, bound, backend| {
         let (packed, packing) = bound.packed[0];
         let Bound { rows, cells, long, .. } = *bound;
-        let (first, columns) = (data.first, data.columns);
+        let (first, columns, block) = (data.first, data.columns, 0);
         let factors = alloc_f32(backend, "factors", &data.factors).unwrap();
         let results = alloc_f32(backend, "results", &data.means).unwrap();
         let squares = alloc_f32(backend, "squares", &data.penalty).unwrap();
-        let gradient =
-            RowGradient { rows, cells, packed, factors, gradient: results, first, long, packing, columns };
+        #[rustfmt::skip]
+        let gradient = RowGradient {
+            rows, cells, packed, factors, gradient: results, first, long, block, packing, columns,
+        };
         let actual = twice(backend, &[(results, &data.means)], &gradient.dispatch().unwrap(), what);
         check(&format!("gradient, {what}"), data, case, &actual[0], &data.means, &expected.gradient);
-        let pattern = RowPattern { rows, cells, packed, sums: results, first, long, packing, columns };
+        let pattern = RowPattern { rows, cells, packed, sums: results, first, long, block, packing, columns };
         let actual = twice(backend, &[(results, &data.means)], &pattern.dispatch().unwrap(), what);
         check(&format!("pattern, {what}"), data, case, &actual[0], &data.means, &expected.pattern);
         let loss = RowLoss { rows, cells, packed, factors, squares, first, long, packing, columns };
@@ -336,14 +338,16 @@ fn a_gradient_a_loss_and_a_pattern_are_sums_over_the_row_s_cells() {
 fn a_row_s_line_search_ends_at_the_minimum_along_its_direction() {
     each(|what, case, data, expected, bound, backend| {
         let Bound { rows, cells, long, .. } = *bound;
-        let (first, columns) = (data.first, data.columns);
+        let (first, columns, block) = (data.first, data.columns, 0);
         let factors = alloc_f32(backend, "factors", &data.factors).unwrap();
         let penalty = alloc_f32(backend, "penalty", &data.penalty).unwrap();
         let energy = alloc_f32(backend, "energy", &data.penalty).unwrap();
         let cost = alloc_f32(backend, "cost", &data.penalty).unwrap();
         let (packed, packing) = bound.packed[0];
-        let call =
-            RowPass { rows, cells, packed, penalty, factors, energy, cost, first, long, packing, columns };
+        #[rustfmt::skip]
+        let call = RowPass {
+            rows, cells, packed, penalty, factors, energy, cost, first, long, block, packing, columns,
+        };
         let before = [(factors, &*data.factors), (energy, &*data.penalty), (cost, &*data.penalty)];
         let actual = twice(backend, &before, &call.dispatch().unwrap(), what);
         let [fixed, learned] = &expected.searches;
@@ -370,7 +374,8 @@ fn a_row_s_line_search_ends_at_the_minimum_along_its_direction() {
         let noise = data.noise;
         #[rustfmt::skip]
         let call = RowPassLearned {
-            rows, cells, packed, means, prior, factors, variances, energy, first, long, packing, columns, noise,
+            rows, cells, packed, means, prior, factors, variances, energy, first, long, block, packing, columns,
+            noise,
         };
         let before = [(factors, &*data.factors), (variances, &*data.means), (energy, &*data.penalty)];
         let actual = twice(backend, &before, &call.dispatch().unwrap(), what);

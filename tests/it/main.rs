@@ -34,6 +34,7 @@ mod fused;
 mod golden;
 mod kernels;
 mod kernels_best;
+mod kernels_blocks;
 mod kernels_gather;
 mod kernels_mask;
 mod kernels_rows;

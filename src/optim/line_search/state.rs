@@ -136,7 +136,7 @@ impl DeviceState {
         let Some(packed) = packed else { return Ok(()) };
         let columns = columns(role);
         for chunk in chunks {
-            let (rows, cells, first, long) = (chunk.rows, chunk.cells, chunk.first, chunk.long);
+            let Chunk { rows, cells, first, long, block } = *chunk;
             let call = match learning {
                 None => RowPass {
                     rows,
@@ -148,6 +148,7 @@ impl DeviceState {
                     cost: own.cost[0],
                     first,
                     long,
+                    block,
                     packing: packed.packing,
                     columns,
                 }
@@ -163,6 +164,7 @@ impl DeviceState {
                     energy: own.energy[0],
                     first,
                     long,
+                    block,
                     packing: packed.packing,
                     columns,
                     noise: learn.noise(),
