@@ -18,6 +18,7 @@
 //! the same bits.
 
 mod cells;
+mod line;
 mod sums;
 mod walk;
 
@@ -26,6 +27,7 @@ use std::ops::Range;
 
 use half::f16;
 
+pub(super) use line::{Behind, Column, Factors, PIECE, along, direction, step};
 pub(super) use sums::{Sums, row_patterns, row_squares, row_sums};
 pub(super) use walk::{Gathered, Walk};
 

@@ -15,6 +15,7 @@ pub mod extrapolate;
 pub mod fused;
 pub mod gather_rows;
 pub mod gradient;
+pub mod join_parts;
 pub mod mask_alpha;
 pub mod mask_direction;
 pub mod mask_residual;
@@ -25,10 +26,12 @@ pub mod pack_halves;
 pub mod pack_rows;
 pub mod pattern_sum;
 pub mod residual;
+pub mod row_bend;
 pub mod row_curvature;
 pub mod row_direction;
 pub mod row_gradient;
 pub mod row_loss;
+pub mod row_part;
 pub mod row_pass;
 pub mod row_pass_learned;
 pub mod row_pattern;
@@ -75,6 +78,9 @@ pub const KERNELS: &[&Kernel] = &[
     &row_gradient::KERNEL,
     &row_loss::KERNEL,
     &row_pattern::KERNEL,
+    &row_part::KERNEL,
+    &row_bend::KERNEL,
+    &join_parts::KERNEL,
     &extrapolate::KERNEL,
     &column_moments::KERNEL,
     &pattern_sum::KERNEL,

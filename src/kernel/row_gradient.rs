@@ -43,6 +43,8 @@ params! {
         pub bias: u32,
         /// What the constant column holds.
         pub unit: f32,
+        /// Where the chunk's first row of the gradient stands.
+        pub place: u32,
         /// Rows that have a workgroup each, the first by length.
         pub long: u32,
         /// 1: packed rows are f16.
@@ -63,10 +65,12 @@ pub struct RowGradient {
     pub packed: Buffer,
     /// w, `[rows, width]`.
     pub factors: Buffer,
-    /// Receives the rows of ΔV, `[rows, width]`; 0 in the constant column.
+    /// Receives the rows of ΔV, at least `[place + n, width]`; 0 in the constant column.
     pub gradient: Buffer,
     /// The chunk's first row.
     pub first: usize,
+    /// Where the chunk's first row of the gradient stands.
+    pub place: usize,
     /// Rows that have a workgroup each, the first by length.
     pub long: usize,
     /// Rows of the other side whose cells are added up apart, on a CPU, where each row's cells are
@@ -86,11 +90,8 @@ impl RowGradient {
     pub fn dispatch(&self) -> Result<Dispatch> {
         check(&KERNEL, self.rows, self.long, self.packed, &self.packing, &self.columns)?;
         let (count, width) = (self.rows.len() / 2, self.columns.width);
-        require(
-            &KERNEL,
-            self.factors.len() == self.gradient.len() && self.gradient.len() >= (self.first + count) * width,
-            "factors and gradient differ",
-        )?;
+        require(&KERNEL, self.factors.len() >= (self.first + count) * width, "the factors are too few")?;
+        require(&KERNEL, self.gradient.len() >= (self.place + count) * width, "the gradient is too short")?;
         require(&KERNEL, !self.packing.spread, "no variances are asked for")?;
         let params = Params {
             count: dimension(&KERNEL, count)?,
@@ -101,6 +102,7 @@ impl RowGradient {
             lanes: dimension(&KERNEL, self.packing.lanes)?,
             bias: dimension(&KERNEL, self.columns.bias.unwrap_or(width))?,
             unit: self.columns.unit,
+            place: dimension(&KERNEL, self.place)?,
             long: dimension(&KERNEL, self.long)?,
             half: u32::from(self.packing.half),
             block: dimension(&KERNEL, self.block)?,
@@ -137,7 +139,7 @@ pub fn row_gradient(
         cells: cells.as_chunks().0,
         factors: &factors[first * width..(first + count) * width],
     };
-    let outputs = [rows_mut(gradient, width, first, count)];
+    let outputs = [rows_mut(gradient, width, params.place as usize, count)];
     by_cells(pass.offsets, 0..count, outputs, &|rows, [gradient]| {
         simd::run(Piece { pass: &pass, rows, gradient });
     });

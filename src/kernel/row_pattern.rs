@@ -28,7 +28,7 @@ params! {
     pub struct Params {
         /// Rows of the chunk.
         pub count: u32,
-        /// The chunk's first row.
+        /// Where the chunk's first row of sums stands.
         pub first: u32,
         /// Rows of the other side.
         pub others: u32,
@@ -56,9 +56,9 @@ pub struct RowPattern {
     pub cells: Buffer,
     /// The other side, packed.
     pub packed: Buffer,
-    /// Receives the sums, `[rows, width]`; 0 in the columns that are no factors.
+    /// Receives the sums, at least `[first + n, width]`; 0 in the columns that are no factors.
     pub sums: Buffer,
-    /// The chunk's first row.
+    /// Where the chunk's first row of sums stands: its first row, or where its part of the sums begins.
     pub first: usize,
     /// Rows that have a workgroup each, the first by length.
     pub long: usize,

@@ -121,6 +121,7 @@ impl Problem {
                 factors: self.side(role).shards[0].factors,
                 gradient: gradients[0],
                 first: chunk.first,
+                place: chunk.first,
                 long: chunk.long,
                 block: chunk.block,
                 packing: packed.packing,

@@ -3,10 +3,17 @@
 
 use deltav::backend::{Backend, Buffer, alloc_f32, alloc_u32, read_f32};
 use deltav::kernel::fused::{Columns, Packing};
+use deltav::kernel::join_parts::JoinParts;
 use deltav::kernel::pack_rows::PackRows;
+use deltav::kernel::row_bend::RowBend;
+use deltav::kernel::row_direction::RowDirection;
 use deltav::kernel::row_gradient::RowGradient;
+use deltav::kernel::row_part::{self, RowPart};
+use deltav::kernel::row_pass::RowPass;
+use deltav::kernel::row_pass_learned::RowPassLearned;
 use deltav::kernel::row_pattern::RowPattern;
-use deltav::kernel::{Dispatch, Element};
+use deltav::kernel::row_step::RowStep;
+use deltav::kernel::{Dispatch, Element, row_sums};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -29,11 +36,12 @@ struct Side {
 }
 
 impl Side {
-    fn new(rank: usize, bias: bool, others: usize, lengths: &[usize]) -> Self {
+    /// `start`: the factors that are not 0.
+    fn new(start: usize, rank: usize, bias: bool, others: usize, lengths: &[usize]) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64((rank * 1000 + others) as u64);
         let width = if bias { rank + 2 } else { rank };
         let unit = if bias { 0.75 } else { 0.0 };
-        let columns = |at| Columns { width, rank, bias: bias.then_some(at), unit };
+        let columns = |at| Columns { width, rank: start, bias: bias.then_some(at), unit };
         let rows = lengths.iter().map(|&length| {
             // Some of the other side have no rating: all of the third block's, among them.
             let mut met: Vec<u32> = (0..length).map(|_| rng.random_range(0..others as u32)).collect();
@@ -44,8 +52,11 @@ impl Side {
         let rows: Vec<Vec<(u32, f32)>> = rows.collect();
         let mut matrix = |rows: usize, constant: usize| {
             let mut matrix = uniform(&mut rng, rows * width);
-            if bias {
-                matrix.chunks_mut(width).for_each(|row| row[constant] = unit);
+            for row in matrix.chunks_mut(width) {
+                row[start..rank].fill(0.0);
+                if bias {
+                    row[constant] = unit;
+                }
             }
             matrix
         };
@@ -92,6 +103,7 @@ impl Side {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Chunk {
     rows: Buffer,
     cells: Buffer,
@@ -104,12 +116,13 @@ fn sides() -> Vec<Side> {
     let mut sides = Vec::new();
     for (i, rank) in [1, 3, 17, 32, 40, 130].into_iter().enumerate() {
         for bias in [false, true] {
-            sides.push(Side::new(rank, bias, 300 + 61 * i, &lengths));
+            sides.push(Side::new(rank, rank, bias, 300 + 61 * i, &lengths));
         }
     }
-    sides.push(Side::new(5, true, 1, &[0, 1, 20_000]));
-    sides.push(Side::new(40, true, 70, &[20_000, 0, 9000, 1]));
-    sides.push(Side::new(17, false, 1000, &[30_000, 5]));
+    sides.push(Side::new(5, 5, true, 1, &[0, 1, 20_000]));
+    sides.push(Side::new(40, 40, true, 70, &[20_000, 0, 9000, 1]));
+    sides.push(Side::new(17, 17, false, 1000, &[30_000, 5]));
+    sides.push(Side::new(3, 37, true, 200, &lengths));
     sides
 }
 
@@ -139,12 +152,12 @@ fn a_gradient_and_a_pattern_are_those_of_their_blocks_added_up_in_order() {
         let columns = side.columns;
         let factors = alloc_f32(&mut cpu, "factors", &side.factors).unwrap();
         let results = cpu.alloc("results", Element::F32, side.factors.len()).unwrap();
-        let mut both = |cpu: &mut dyn Backend, alone: Option<usize>, block: usize| {
+        let both = |cpu: &mut dyn Backend, alone: Option<usize>, block: usize| {
             let Chunk { rows, cells } = side.chunk(cpu, alone);
             let (first, long) = (0, 0);
             #[rustfmt::skip]
             let gradient = RowGradient {
-                rows, cells, packed, factors, gradient: results, first, long, block, packing, columns,
+                rows, cells, packed, factors, gradient: results, first, place: 0, long, block, packing, columns,
             };
             let pattern =
                 RowPattern { rows, cells, packed, sums: results, first, long, block, packing, columns };
@@ -168,6 +181,142 @@ fn a_gradient_and_a_pattern_are_those_of_their_blocks_added_up_in_order() {
         // And the order does matter: the test could fail.
         if side.rows.iter().any(|row| row.len() > 600) && side.blocks() > 2 {
             assert_ne!(whole, one, "rank {}", columns.rank);
+        }
+    }
+}
+
+/// Matrices and numbers of the rows and of the other side that a line search has beside its factors.
+struct Search {
+    learned: bool,
+    means: Vec<f32>,
+    penalty: Vec<f32>,
+    prior: Vec<f32>,
+    other_variances: Vec<f32>,
+}
+
+impl Search {
+    fn new(side: &Side, learned: bool) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(side.others as u64);
+        let mut positive = |n: usize| -> Vec<f32> { (0..n).map(|_| rng.random_range(0.1..1.5f32)).collect() };
+        let mut penalty = positive(side.rows.len());
+        // A row without ratings has none.
+        penalty
+            .iter_mut()
+            .zip(&side.rows)
+            .filter(|(_, row)| row.is_empty())
+            .for_each(|(penalty, _)| *penalty = 0.0);
+        Self {
+            learned,
+            penalty,
+            prior: positive(side.columns.width),
+            other_variances: positive(side.others * side.columns.width),
+            means: uniform(&mut rng, side.factors.len()),
+        }
+    }
+}
+
+/// What a search leaves: factors, variances where priors are learned, energy, cost where they are not.
+type Left = Vec<Vec<u32>>;
+
+fn fused(side: &Side, search: &Search, block: usize) -> Left {
+    let cpu: &mut dyn Backend = &mut devices::cpu(3);
+    let other_variances = alloc_f32(cpu, "variances", &search.other_variances).unwrap();
+    let (packed, packing) = side.packed(cpu, search.learned.then_some(other_variances));
+    let Chunk { rows, cells } = side.chunk(cpu, None);
+    let (first, long, columns, count) = (0, 0, side.columns, side.rows.len());
+    let factors = alloc_f32(cpu, "factors", &side.factors).unwrap();
+    let energy = cpu.alloc("energy", Element::F32, count).unwrap();
+    let (call, results) = if search.learned {
+        let variances = cpu.alloc("variances", Element::F32, side.factors.len()).unwrap();
+        let prior = alloc_f32(cpu, "prior", &search.prior).unwrap();
+        let means = Some(alloc_f32(cpu, "means", &search.means).unwrap());
+        #[rustfmt::skip]
+        let call = RowPassLearned {
+            rows, cells, packed, means, prior, factors, variances, energy, first, long, block, packing, columns,
+            noise: 0.3,
+        };
+        (call.dispatch(), [factors, variances, energy])
+    } else {
+        let penalty = alloc_f32(cpu, "penalty", &search.penalty).unwrap();
+        let cost = cpu.alloc("cost", Element::F32, count).unwrap();
+        #[rustfmt::skip]
+        let call = RowPass {
+            rows, cells, packed, penalty, factors, energy, cost, first, long, block, packing, columns,
+        };
+        (call.dispatch(), [factors, energy, cost])
+    };
+    cpu.dispatch(&[call.unwrap()]).unwrap();
+    results.map(|result| bits(&read_f32(cpu, result).unwrap())).to_vec()
+}
+
+/// The same in parts, each block's cells apart from the others.
+fn split(side: &Side, search: &Search) -> Left {
+    let cpu: &mut dyn Backend = &mut devices::cpu(2);
+    let other_variances = alloc_f32(cpu, "variances", &search.other_variances).unwrap();
+    let (packed, packing) = side.packed(cpu, search.learned.then_some(other_variances));
+    let (columns, count, blocks) = (side.columns, side.rows.len(), side.blocks());
+    let (width, first, long) = (columns.width, 0, 0);
+    let factors = alloc_f32(cpu, "factors", &side.factors).unwrap();
+    let planes = if search.learned { 3 } else { 2 };
+    let elements = row_part::stride(width, search.learned);
+    assert_eq!(elements, planes * width + 1);
+    let stride = row_sums::stride(width);
+    let sums = cpu.alloc("sums", Element::F32, count * stride).unwrap();
+    let parts = cpu.alloc("parts", Element::F32, blocks * count * elements).unwrap();
+    let bends = cpu.alloc("bends", Element::F32, blocks * count).unwrap();
+    let chunks: Vec<Chunk> = (0..blocks).map(|block| side.chunk(cpu, Some(block))).collect();
+    let mut recording = Vec::new();
+    for (block, &Chunk { rows, cells }) in chunks.iter().enumerate() {
+        let place = block * count;
+        let call = RowPart { rows, cells, packed, factors, parts, first, place, long, packing, columns };
+        recording.push(call.dispatch().unwrap());
+    }
+    let join = |parts, columns, body, tail| {
+        JoinParts { parts, totals: sums, blocks, rows: count, columns, body, tail, stride, first }
+            .dispatch()
+            .unwrap()
+    };
+    recording.push(join(parts, elements, planes * width, 4 * width));
+    let penalty = alloc_f32(cpu, "penalty", &search.penalty).unwrap();
+    let prior = alloc_f32(cpu, "prior", &search.prior).unwrap();
+    let means = search.learned.then(|| alloc_f32(cpu, "means", &search.means).unwrap());
+    let variances = cpu.alloc("variances", Element::F32, side.factors.len()).unwrap();
+    let energy = cpu.alloc("energy", Element::F32, count).unwrap();
+    let cost = cpu.alloc("cost", Element::F32, count).unwrap();
+    let (fixed, frozen) = (!search.learned, columns.bias.map(|bias| bias + 1));
+    let noise = if search.learned { 0.3 } else { 0.0 };
+    #[rustfmt::skip]
+    let call = RowDirection { factors, means, penalty, prior, sums, variances, energy, width, fixed, frozen, noise };
+    recording.push(call.dispatch().unwrap());
+    for (block, &Chunk { rows, cells }) in chunks.iter().enumerate() {
+        let place = block * count;
+        let call = RowBend { rows, cells, packed, sums, parts: bends, first, place, long, packing, columns };
+        recording.push(call.dispatch().unwrap());
+    }
+    recording.push(join(bends, 1, 0, 4 * width + 1));
+    let call = RowStep { sums, penalty, prior, factors, energy: cost, width, fixed, frozen };
+    recording.push(call.dispatch().unwrap());
+    cpu.dispatch(&recording).unwrap();
+    let results = if search.learned { [factors, variances, energy] } else { [factors, energy, cost] };
+    results.map(|result| bits(&read_f32(cpu, result).unwrap())).to_vec()
+}
+
+#[test]
+fn a_line_search_in_parts_is_that_of_the_whole_row_to_the_bit() {
+    for side in sides() {
+        for learned in [false, true] {
+            // Before anything is learned, factors that are 0 stay so; then all of them move.
+            if learned && side.columns.rank + 2 < side.columns.width {
+                continue;
+            }
+            let search = Search::new(&side, learned);
+            let whole = fused(&side, &search, BLOCK);
+            let what = format!("{:?}, learned {learned}", side.columns);
+            assert_eq!(split(&side, &search), whole, "{what}");
+            // And the order does matter: the test could fail.
+            if side.rows.iter().any(|row| row.len() > 600) && side.blocks() > 2 {
+                assert_ne!(fused(&side, &search, 0), whole, "{what}");
+            }
         }
     }
 }

@@ -37,6 +37,7 @@ mod kernels_best;
 mod kernels_blocks;
 mod kernels_gather;
 mod kernels_mask;
+mod kernels_parts;
 mod kernels_rows;
 mod kernels_search;
 mod kernels_sgd;

@@ -306,9 +306,15 @@ impl Walk<'_> {
         while let Some(block) = cursor.next_block() {
             let (planes, apart) = sums.planes(self.block != 0);
             let vectors = S::as_mut_simd_f32s(&mut planes[..self.x.lanes]).0;
-            for &[column, _] in block.rest() {
-                for (sum, &x) in vectors.iter_mut().zip(self.x.row::<S>(column)) {
-                    *sum = simd.add_f32s(*sum, x);
+            for cells in block.rest().chunks(BATCH) {
+                let mut rows: [&[S::f32s]; BATCH] = [&[]; BATCH];
+                for (row, &[column, _]) in rows.iter_mut().zip(cells) {
+                    *row = self.x.row::<S>(column);
+                }
+                for (i, sum) in vectors.iter_mut().enumerate() {
+                    for row in rows.iter().take(cells.len()) {
+                        *sum = simd.add_f32s(*sum, row[i]);
+                    }
                 }
             }
             if apart {
