@@ -226,6 +226,15 @@ pub enum Error {
         reached: Reached,
     },
 
+    /// Processes that train together have lost each other.
+    #[error("{what}; {remedy}")]
+    Apart {
+        /// What happened, and to which process.
+        what: String,
+        /// What to do about it.
+        remedy: String,
+    },
+
     /// A bug in this crate; please report it.
     #[error("internal error: {0}; please report it")]
     Internal(String),
@@ -278,6 +287,7 @@ pub const EXIT_CODES: &[(u8, &str)] = &[
     (73, "an output that can't be created, or exists (`--force` replaces it)"),
     (74, "reading or writing broke off"),
     (75, "an output that another process is writing"),
+    (76, "processes that train together have lost each other"),
     (129, "the terminal was closed (SIGHUP): as 130"),
     (130, "interrupted (SIGINT, Ctrl-C): outputs are as they were, a checkpoint is saved"),
     (143, "terminated (SIGTERM): as 130"),
@@ -297,6 +307,7 @@ impl Error {
             Error::CantCreate { .. } => 73,
             Error::Io { .. } => 74,
             Error::InUse { .. } => 75,
+            Error::Apart { .. } => 76,
             Error::Interrupted { signal, .. } => signal.exit_code(),
             Error::Resumable { source, .. } => source.exit_code(),
         }
@@ -328,6 +339,11 @@ impl Error {
     /// [`Error::Data`] about a whole file.
     pub fn data(path: &Path, what: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::data_at(Location::file(path), what, remedy)
+    }
+
+    /// [`Error::Apart`] from its two halves.
+    pub fn apart(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Error::Apart { what: what.into(), remedy: remedy.into() }
     }
 
     /// [`Error::Device`] from its two halves.

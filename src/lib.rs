@@ -24,6 +24,7 @@ pub mod report;
 pub mod train;
 mod trainer;
 pub mod tune;
+pub mod world;
 
 pub use data::Ratings;
 pub use error::{Error, Result};

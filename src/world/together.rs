@@ -1,0 +1,115 @@
+//! What processes find out together: sums, and values that all of them have.
+//!
+//! Every process calls the same function with values of the same shape.
+
+use std::ops::AddAssign;
+
+use bytemuck::Pod;
+
+use super::World;
+use crate::error::{Error, Result};
+use crate::interrupt::Signal;
+
+/// Bytes of a sum that go from process to process at a time: while one adds its blocks to a piece,
+/// the next one has the piece before.
+pub const CHAIN_BYTES: usize = 256 << 10;
+
+/// The sum of every process's blocks, one after the other in the order of the processes and of their
+/// blocks, from 0: the same bits on all, and the same whoever has which blocks.
+///
+/// `parts` are this process's blocks, `[blocks, sum.len()]`, and `sum` becomes the sum. It is made
+/// along a chain, from the first process to the last, in pieces of [`CHAIN_BYTES`], and the last
+/// one tells it to all: a process sends no more than its length in all, whatever their number.
+///
+/// # Errors
+/// [`Error::Internal`] if `parts` are not whole blocks; as [`World::send`].
+pub fn running_sum_into<T: Pod + AddAssign>(world: &dyn World, parts: &[T], sum: &mut [T]) -> Result<()> {
+    let n = sum.len();
+    if parts.len() != parts.len().checked_div(n).unwrap_or(0) * n {
+        return Err(Error::Internal(format!("{} numbers of blocks of {n}", parts.len())));
+    }
+    let (process, last) = (world.process(), world.processes() - 1);
+    let piece = (CHAIN_BYTES / size_of::<T>()).max(1);
+    let mut from = 0;
+    for sum in sum.chunks_mut(piece) {
+        if process > 0 {
+            world.receive(process - 1, bytemuck::cast_slice_mut(sum))?;
+        } else {
+            sum.fill(T::zeroed());
+        }
+        for block in parts.chunks_exact(n) {
+            let block = block.iter().skip(from);
+            sum.iter_mut().zip(block).for_each(|(sum, part)| *sum += *part);
+        }
+        if process < last {
+            world.send(process + 1, bytemuck::cast_slice(sum))?;
+        }
+        from += sum.len();
+    }
+    world.broadcast(last, bytemuck::cast_slice_mut(sum))
+}
+
+/// As [`running_sum_into`], `[n]`.
+///
+/// # Errors
+/// As [`running_sum_into`].
+pub fn running_sum<T: Pod + AddAssign>(world: &dyn World, parts: &[T], n: usize) -> Result<Vec<T>> {
+    let mut sum = vec![T::zeroed(); n];
+    running_sum_into(world, parts, &mut sum)?;
+    Ok(sum)
+}
+
+/// What each process passes, in the order of the processes; lengths may differ.
+///
+/// # Errors
+/// As [`World::all_gather`].
+pub fn gather<T: Pod>(world: &dyn World, mine: &[T]) -> Result<Vec<Vec<T>>> {
+    let all = world.all_gather(bytemuck::cast_slice(mine))?;
+    let whole = |bytes: Vec<u8>| match bytes.len() % size_of::<T>().max(1) {
+        0 => Ok(bytemuck::pod_collect_to_vec(&bytes)),
+        _ => Err(Error::Internal(format!("{} bytes of {} each", bytes.len(), size_of::<T>()))),
+    };
+    all.into_iter().map(whole).collect()
+}
+
+/// The value that process 0 has.
+///
+/// # Errors
+/// As [`World::broadcast`].
+pub fn of_first<T: Pod>(world: &dyn World, mut value: T) -> Result<T> {
+    world.broadcast(0, bytemuck::bytes_of_mut(&mut value))?;
+    Ok(value)
+}
+
+/// Whether it is so on any process.
+///
+/// # Errors
+/// As [`World::all_gather`].
+pub fn any(world: &dyn World, so: bool) -> Result<bool> {
+    Ok(gather(world, &[u8::from(so)])?.concat().contains(&1))
+}
+
+/// The largest of the processes' numbers; NaN if one is.
+///
+/// # Errors
+/// As [`World::all_gather`].
+pub fn max(world: &dyn World, number: f64) -> Result<f64> {
+    let larger = |a: f64, b: f64| if a.is_nan() || a > b { a } else { b };
+    Ok(gather(world, &[number])?.concat().into_iter().fold(f64::NEG_INFINITY, larger))
+}
+
+/// The signal that asks for the end, if one was raised on any process: the same on all.
+///
+/// A launcher sends signals to the processes one after the other, so that some may have heard of one
+/// before an epoch's end and others not.
+///
+/// # Errors
+/// As [`World::all_gather`].
+pub fn agreed_signal(world: &dyn World, raised: Option<Signal>) -> Result<Option<Signal>> {
+    let mine = raised.map_or(0, Signal::number);
+    let most = gather(world, &[mine])?.concat().into_iter().max();
+    Ok(Signal::ALL.into_iter().find(|signal| Some(signal.number()) == most))
+}
+
+#[cfg(test)]
+mod tests;
