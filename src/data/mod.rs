@@ -47,7 +47,7 @@ mod unpack;
 pub(crate) use duplicates::{counting, rated_twice};
 
 pub use cache::Cache;
-pub(crate) use cells::{Cells, Layout};
+pub(crate) use cells::{Cells, Layout, by_block};
 pub use columns::{Column, Columns};
 pub use folds::FOLD_STREAM;
 pub use held::{Held, Known};

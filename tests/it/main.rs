@@ -58,6 +58,7 @@ mod resume;
 mod sgd;
 mod shaders;
 mod steps;
+mod together;
 mod top_n;
 mod torture;
 mod trainer;
