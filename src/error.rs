@@ -290,6 +290,7 @@ pub const EXIT_CODES: &[(u8, &str)] = &[
     (76, "processes that train together have lost each other"),
     (129, "the terminal was closed (SIGHUP): as 130"),
     (130, "interrupted (SIGINT, Ctrl-C): outputs are as they were, a checkpoint is saved"),
+    (138, "asked to stop (SIGUSR1): as 130"),
     (143, "terminated (SIGTERM): as 130"),
 ];
 

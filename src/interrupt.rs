@@ -14,18 +14,22 @@ pub enum Signal {
     Interrupt,
     /// SIGTERM: what `kill` and schedulers send.
     Terminate,
+    /// SIGUSR1: what `mpirun` hands on to its processes, and schedulers send ahead of the end.
+    User,
 }
 
 impl Signal {
     /// Every signal.
-    pub const ALL: [Signal; 3] = [Signal::Hangup, Signal::Interrupt, Signal::Terminate];
+    pub const ALL: [Signal; 4] = [Signal::Hangup, Signal::Interrupt, Signal::Terminate, Signal::User];
 
-    /// Its number, as POSIX has it.
+    /// Its number, as POSIX has it; that of SIGUSR1 is the system's.
     pub fn number(self) -> u8 {
         match self {
             Signal::Hangup => 1,
             Signal::Interrupt => 2,
             Signal::Terminate => 15,
+            Signal::User if cfg!(any(target_os = "linux", target_os = "android")) => 10,
+            Signal::User => 30,
         }
     }
 
@@ -35,12 +39,17 @@ impl Signal {
             Signal::Hangup => "SIGHUP",
             Signal::Interrupt => "SIGINT",
             Signal::Terminate => "SIGTERM",
+            Signal::User => "SIGUSR1",
         }
     }
 
-    /// The exit code of a process that it ended, as shells count: 128 and the number.
+    /// The exit code of a process that it ended, as shells count: 128 and the number, on Linux.
     pub fn exit_code(self) -> u8 {
-        128 + self.number()
+        match self {
+            // The same everywhere: scripts rely on it.
+            Signal::User => 138,
+            _ => 128 + self.number(),
+        }
     }
 }
 
@@ -89,6 +98,6 @@ mod tests {
 
     #[test]
     fn exit_codes_are_the_shell_s() {
-        assert_eq!(Signal::ALL.map(Signal::exit_code), [129, 130, 143]);
+        assert_eq!(Signal::ALL.map(Signal::exit_code), [129, 130, 143, 138]);
     }
 }

@@ -20,6 +20,9 @@ pub enum DeviceChoice {
     Auto,
     /// The best hardware GPU, or the one with this number in `deltav devices`.
     Gpu(Option<usize>),
+    /// One of the best hardware GPUs: another one for each process of a computer, see
+    /// [`OpenOptions::place`].
+    GpuEach,
     /// The CPU backend.
     Cpu,
     /// A software adapter such as Mesa's lavapipe: the GPU kernels, run by the CPU.
@@ -33,12 +36,13 @@ impl FromStr for DeviceChoice {
         match s {
             "auto" => Ok(Self::Auto),
             "gpu" => Ok(Self::Gpu(None)),
+            "gpu:auto" => Ok(Self::GpuEach),
             "cpu" => Ok(Self::Cpu),
             "software" => Ok(Self::Software),
             _ => match s.strip_prefix("gpu:").map(str::parse) {
                 Some(Ok(number)) => Ok(Self::Gpu(Some(number))),
                 _ => Err(format!(
-                    "`{s}` is no device; pass auto, gpu, gpu:N (see `deltav devices`), cpu or software"
+                    "`{s}` is no device; pass auto, gpu, gpu:N (see `deltav devices`), gpu:auto, cpu or software"
                 )),
             },
         }
@@ -50,6 +54,7 @@ impl fmt::Display for DeviceChoice {
         match self {
             Self::Auto => f.write_str("auto"),
             Self::Gpu(None) => f.write_str("gpu"),
+            Self::GpuEach => f.write_str("gpu:auto"),
             Self::Gpu(Some(number)) => write!(f, "gpu:{number}"),
             Self::Cpu => f.write_str("cpu"),
             Self::Software => f.write_str("software"),
@@ -113,6 +118,9 @@ pub struct OpenOptions {
     pub max_buffer_bytes: Option<u64>,
     /// Take at most this many bytes of a GPU's memory; `None`: as many as it gives.
     pub max_memory_bytes: Option<u64>,
+    /// The number of this process among those that train on this computer: `auto` and `gpu:auto`
+    /// give each another GPU, as long as there are any.
+    pub place: usize,
 }
 
 /// An open device.
@@ -135,11 +143,12 @@ impl fmt::Debug for Opened {
 /// Which of the adapters a choice means; `None` is the CPU backend.
 ///
 /// Hardware goes before software, discrete before integrated; a software
-/// adapter is never taken for a GPU.
+/// adapter is never taken for a GPU. Where each process gets another one, they share those that are
+/// as good as the best, in turn by their `place`.
 ///
 /// # Errors
 /// [`Error::Device`] that says what is there and what to install.
-pub fn pick(choice: DeviceChoice, adapters: &[Adapter]) -> Result<Option<usize>> {
+pub fn pick(choice: DeviceChoice, adapters: &[Adapter], place: usize) -> Result<Option<usize>> {
     let rank = |kind: AdapterKind| match kind {
         AdapterKind::Discrete => Some(0),
         AdapterKind::Integrated => Some(1),
@@ -151,17 +160,26 @@ pub fn pick(choice: DeviceChoice, adapters: &[Adapter]) -> Result<Option<usize>>
         .filter_map(|i| rank(adapters[i].kind).map(|rank| (rank, i)))
         .min()
         .map(|(_, i)| i);
+    // The same GPU may be listed again for another interface.
+    let alike = |a: &Adapter, b: &Adapter| (a.kind, &a.backend) == (b.kind, &b.backend);
+    let each = best.and_then(|best| {
+        let all: Vec<usize> = (0..adapters.len()).filter(|&i| alike(&adapters[i], &adapters[best])).collect();
+        all.get(place % all.len().max(1)).copied()
+    });
     let software = adapters.iter().position(|a| a.kind == AdapterKind::Software);
     match choice {
         DeviceChoice::Cpu => Ok(None),
-        DeviceChoice::Auto => Ok(best),
-        DeviceChoice::Gpu(None) => best.map(Some).ok_or_else(|| match software {
+        DeviceChoice::Auto => Ok(each),
+        DeviceChoice::Gpu(None) | DeviceChoice::GpuEach => {
+            let gpu = if choice == DeviceChoice::GpuEach { each } else { best };
+            gpu.map(Some).ok_or_else(|| match software {
             Some(i) => Error::device(
                 format!("no hardware GPU found, only the software adapter {}", adapters[i].name),
                 format!("{INSTALL} or --device software"),
             ),
             None => Error::device("no GPU found", INSTALL),
-        }),
+        })
+        }
         DeviceChoice::Gpu(Some(number)) if number < adapters.len() => Ok(Some(number)),
         DeviceChoice::Gpu(Some(number)) => Err(Error::device(
             format!("there is no adapter {number}, {} found", adapters.len()),
@@ -188,7 +206,7 @@ pub fn adapters() -> Vec<Adapter> {
 pub fn open(choice: DeviceChoice, options: &OpenOptions) -> Result<Opened> {
     let found = if choice == DeviceChoice::Cpu { Vec::new() } else { gpu::list() };
     let adapters: Vec<Adapter> = found.iter().map(|(_, adapter)| adapter.clone()).collect();
-    if let Some(i) = pick(choice, &adapters)? {
+    if let Some(i) = pick(choice, &adapters, options.place)? {
         return Ok(Opened { backend: gpu::open(&found[i].0, options)?, notice: None });
     }
     let mut cpu = CpuBackend::new(options.threads)?;
@@ -306,26 +324,44 @@ mod tests {
         let integrated = adapter(AdapterKind::Integrated);
         let discrete = adapter(AdapterKind::Discrete);
         let all = [software.clone(), integrated.clone(), discrete];
-        assert_eq!(pick(DeviceChoice::Auto, &all).unwrap(), Some(2));
-        assert_eq!(pick(DeviceChoice::Auto, &[software.clone(), integrated]).unwrap(), Some(1));
-        assert_eq!(pick(DeviceChoice::Auto, &[software]).unwrap(), None);
-        assert_eq!(pick(DeviceChoice::Auto, &[]).unwrap(), None);
+        assert_eq!(pick(DeviceChoice::Auto, &all, 0).unwrap(), Some(2));
+        assert_eq!(pick(DeviceChoice::Auto, &[software.clone(), integrated], 0).unwrap(), Some(1));
+        assert_eq!(pick(DeviceChoice::Auto, &[software], 0).unwrap(), None);
+        assert_eq!(pick(DeviceChoice::Auto, &[], 0).unwrap(), None);
+    }
+
+    #[test]
+    fn processes_of_a_computer_share_its_best_gpus() {
+        let (software, integrated, discrete) = (
+            adapter(AdapterKind::Software),
+            adapter(AdapterKind::Integrated),
+            adapter(AdapterKind::Discrete),
+        );
+        let other = Adapter { backend: "DX12".to_owned(), ..discrete.clone() };
+        let all = [software.clone(), discrete.clone(), integrated, discrete.clone(), other];
+        for choice in [DeviceChoice::Auto, DeviceChoice::GpuEach] {
+            let picked = (0..5).map(|place| pick(choice, &all, place).unwrap().unwrap());
+            assert_eq!(picked.collect::<Vec<_>>(), [1, 3, 1, 3, 1], "{choice}");
+        }
+        assert_eq!(pick(DeviceChoice::Gpu(None), &all, 1).unwrap(), Some(1));
+        assert_eq!(pick(DeviceChoice::Auto, std::slice::from_ref(&software), 3).unwrap(), None);
+        assert_eq!(pick(DeviceChoice::GpuEach, &[software], 3).unwrap_err().exit_code(), 69);
     }
 
     #[test]
     fn a_missing_gpu_says_what_is_there_and_what_to_install() {
-        let none = pick(DeviceChoice::Gpu(None), &[]).unwrap_err();
+        let none = pick(DeviceChoice::Gpu(None), &[], 0).unwrap_err();
         assert_eq!(none.exit_code(), 69);
         assert!(none.to_string().contains("mesa-vulkan-drivers"), "{none}");
-        let software = pick(DeviceChoice::Gpu(None), &[adapter(AdapterKind::Software)]).unwrap_err();
+        let software = pick(DeviceChoice::Gpu(None), &[adapter(AdapterKind::Software)], 0).unwrap_err();
         assert!(software.to_string().contains("only the software adapter"), "{software}");
-        assert!(pick(DeviceChoice::Gpu(Some(1)), &[adapter(AdapterKind::Discrete)]).is_err());
-        assert!(pick(DeviceChoice::Software, &[adapter(AdapterKind::Discrete)]).is_err());
+        assert!(pick(DeviceChoice::Gpu(Some(1)), &[adapter(AdapterKind::Discrete)], 0).is_err());
+        assert!(pick(DeviceChoice::Software, &[adapter(AdapterKind::Discrete)], 0).is_err());
     }
 
     #[test]
     fn choices_read_back_as_written() {
-        for text in ["auto", "gpu", "gpu:3", "cpu", "software"] {
+        for text in ["auto", "gpu", "gpu:3", "gpu:auto", "cpu", "software"] {
             assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
         }
         for text in ["", "GPU", "gpu:", "gpu:x", "gpu:-1", "cuda"] {

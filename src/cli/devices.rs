@@ -115,7 +115,7 @@ fn describe(number: usize, adapter: &Adapter) -> [String; 4] {
 /// What `auto` picks of these adapters, and why.
 fn picked(adapters: &[Adapter]) -> Result<Picked> {
     let hardware = adapters.iter().filter(|adapter| adapter.kind != AdapterKind::Software).count();
-    let (device, why) = match pick(DeviceChoice::Auto, adapters)? {
+    let (device, why) = match pick(DeviceChoice::Auto, adapters, 0)? {
         Some(number) if hardware == 1 => (format!("gpu:{number}"), "the only hardware GPU".to_owned()),
         Some(number) => {
             let kind = adapters.get(number).map_or("", |adapter| adapter.kind.name());

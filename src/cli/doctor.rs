@@ -122,7 +122,7 @@ impl Doctor {
             Page(streams).facts(&facts, &adapters)?;
         }
         streams.finish()?;
-        let chosen = pick(self.device, &adapters);
+        let chosen = pick(self.device, &adapters, 0);
         let cpu = self.tried_cpu()?;
         let mut gpus = Vec::new();
         for (number, adapter) in adapters.iter().enumerate() {
@@ -290,7 +290,7 @@ mod tests {
 
         let fallen = verdict(DeviceChoice::Auto, Ok(None), &cpu, &[], Some(no_gpu()));
         assert!(fallen.ready && fallen.no_gpu.is_some());
-        let refused = pick(DeviceChoice::Gpu(None), &[]);
+        let refused = pick(DeviceChoice::Gpu(None), &[], 0);
         let refused = verdict(DeviceChoice::Gpu(None), refused, &cpu, &[], Some(no_gpu()));
         assert_eq!((refused.ready, refused.what.as_str()), (false, "none"));
     }

@@ -5,10 +5,12 @@
 
 use std::cell::Cell;
 use std::fmt::{self, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::error::Error;
 use crate::{memory, output};
 
 /// Whether a thread has the last word.
@@ -17,6 +19,17 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 static BAR: AtomicBool = AtomicBool::new(false);
 /// Whether stdout took anything.
 static PRINTED: AtomicBool = AtomicBool::new(false);
+
+/// The place of this process among several, and what ends them all.
+static OTHERS: OnceLock<(usize, fn(u8) -> !)> = OnceLock::new();
+/// Whether they are being ended.
+static ENDED: AtomicBool = AtomicBool::new(false);
+
+/// How long the second process waits before it says what the first may have said as well, and how
+/// much longer each one after it. Launchers that end a job give its processes a second.
+const HOLD: Duration = Duration::from_millis(2000);
+const HOLD_EACH: Duration = Duration::from_millis(250);
+const HOLD_LONGEST: u32 = 16;
 
 thread_local! {
     static OURS: Cell<bool> = const { Cell::new(false) };
@@ -43,6 +56,55 @@ pub(super) fn last_word_or_end() {
         // Not `park`, which may allocate.
         thread::sleep(Duration::from_secs(1));
     }
+}
+
+/// Says that this is one of several processes, all of which end where one does.
+pub(super) fn join(process: usize, end: fn(u8) -> !) {
+    let _ = OTHERS.set((process, end));
+}
+
+/// Whether this process is the one that speaks.
+pub(super) fn speaks() -> bool {
+    OTHERS.get().is_none_or(|(process, _)| *process == 0)
+}
+
+/// Lets those before this process say what all may have found, and end the job: then this call
+/// does not return.
+pub(super) fn hold() {
+    if !speaks() {
+        hold_all();
+    }
+}
+
+/// As [`hold`], in all of several processes: for what launchers do when another one has ended the job.
+pub(super) fn hold_all() {
+    if let Some(&(process, _)) = OTHERS.get() {
+        thread::sleep(HOLD + HOLD_EACH * HOLD_LONGEST.min(process as u32));
+    }
+}
+
+/// Whether this is one of several processes.
+pub(super) fn is_among() -> bool {
+    OTHERS.get().is_some()
+}
+
+/// Ends the other processes, and this one with them, if there are any.
+pub(super) fn end_others(code: u8) {
+    if let Some((_, end)) = OTHERS.get()
+        && !ENDED.swap(true, Ordering::SeqCst)
+    {
+        output::sweep_own();
+        end(code);
+    }
+}
+
+/// Ends all processes with an error that is found where no result can be returned.
+pub(super) fn fail(error: &Error) -> ! {
+    last_word_or_end();
+    hold();
+    output::sweep_own();
+    line(format_args!("error: {error}"));
+    exit(error.exit_code())
 }
 
 /// Says that a bar is, or is no longer, on the terminal.
@@ -116,6 +178,12 @@ impl Write for Fixed {
 
 /// Ends the process at once: no destructors, no hooks, which other threads could run into.
 pub(super) fn exit(code: u8) -> ! {
+    end_others(code);
+    exit_alone(code)
+}
+
+/// As [`exit`], without a word to other processes, where these are being ended.
+pub(super) fn exit_alone(code: u8) -> ! {
     #[cfg(unix)]
     signal_hook::low_level::exit(code.into());
     #[cfg(not(unix))]
@@ -149,6 +217,7 @@ fn no_memory(what: fmt::Arguments<'_>) -> ! {
     let again = OURS.get();
     last_word_or_end();
     if !again {
+        hold();
         output::sweep_own();
         line(format_args!(
             "error: out of memory: {what}; use fewer --threads, a smaller --rank or fewer ratings at a time, or \
@@ -161,7 +230,7 @@ fn no_memory(what: fmt::Arguments<'_>) -> ! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::{EXIT_CODES, Error};
+    use crate::error::EXIT_CODES;
 
     #[test]
     fn what_is_too_long_is_cut_between_letters() {

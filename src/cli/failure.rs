@@ -7,7 +7,7 @@ use std::sync::Once;
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
-use super::ending::{last_word_or_end, out_of_threads, take_last_word};
+use super::ending::{self, hold, last_word_or_end, out_of_threads, take_last_word};
 use super::settings::Origin;
 use super::streams::{error_line, is_closed_pipe};
 use crate::error::Error;
@@ -27,8 +27,11 @@ pub fn guard(call: impl FnOnce() -> u8) -> u8 {
             out_of_threads();
         }
         if take_last_word() {
+            hold();
             FIRST.call_once(|| error_line(&message));
         }
+        // Nobody unwinds while others wait for this process.
+        ending::end_others(1);
     }));
     let code = panic::catch_unwind(AssertUnwindSafe(call)).unwrap_or(1);
     drop(panic::take_hook());
@@ -56,6 +59,7 @@ pub(super) fn report(error: &Error) -> u8 {
         return 0;
     }
     last_word_or_end();
+    hold();
     error_line(&error.to_string());
     error.exit_code()
 }
@@ -64,6 +68,7 @@ pub(super) fn report(error: &Error) -> u8 {
 /// is about if that is no flag.
 pub(super) fn report_usage(error: &clap::Error, origin: Option<&Origin>) -> u8 {
     match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion if !ending::speaks() => 0,
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => match error.print() {
             Err(source) if source.kind() != io::ErrorKind::BrokenPipe => {
                 report(&super::streams::stdout_error(source))
@@ -71,11 +76,13 @@ pub(super) fn report_usage(error: &clap::Error, origin: Option<&Origin>) -> u8 {
             _ => 0,
         },
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            hold();
             let _ = write!(io::stderr().lock(), "{}", error.render());
             2
         }
         _ => {
             let arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+            hold();
             let line = flattened(&error.render().to_string(), &asked_for(arguments));
             error_line(&origin.map_or(line.clone(), |origin| format!("{origin}: {line}")));
             2

@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP: training ends after its epoch, all else at once.
+//! SIGINT, SIGTERM, SIGHUP and SIGUSR1: training ends after its epoch, all else at once.
 //!
 //! A thread of its own waits for signals, so nothing here runs in a signal
 //! handler. Elsewhere than on Unix, Ctrl-C ends the process as the system does.
@@ -74,7 +74,9 @@ mod unix {
     use signal_hook::iterator::Signals;
 
     use super::listener;
-    use crate::cli::ending::{exit, line, sweep, take_last_word};
+    use crate::cli::ending::{
+        exit, exit_alone, hold, hold_all, is_among, line, speaks, sweep, take_last_word,
+    };
     use crate::interrupt::Signal;
 
     /// How long somebody may take to read a line. Nobody need: who stopped reading must not stop the end.
@@ -133,20 +135,32 @@ mod unix {
         let listener = listener().clone();
         if let Some(interrupt) = listener.filter(|interrupt| interrupt.raised().is_none()) {
             // Said before it is done: the epoch may end, and the process with it, at once.
-            if !quiet {
+            if !quiet && !ends_a_job(signal) {
                 say(format!("note: {signal}: finishing the epoch; once more stops at once"));
             }
             interrupt.raise(signal);
             return;
         }
         if take_last_word() {
+            if ends_a_job(signal) {
+                hold_all();
+            } else {
+                hold();
+            }
             let left = sweep();
             say(format!("error: interrupted by {signal}; {left}"));
+        } else if !speaks() {
+            exit_alone(signal.exit_code());
         } else {
             // Another thread is at its last word: what it has to say is told first.
             thread::sleep(PATIENCE);
         }
         exit(signal.exit_code());
+    }
+
+    /// Whether it may be what a launcher sends to a process because another one has failed, and said why.
+    fn ends_a_job(signal: Signal) -> bool {
+        signal == Signal::Terminate && is_among()
     }
 
     /// Says something, and waits only a moment for whoever reads it.

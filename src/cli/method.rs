@@ -10,6 +10,7 @@ use crate::backend::{Backend, DeviceChoice, OpenOptions, open};
 use crate::config::{Kernels, Loss, ModelKind, Precision, Reg, RegScaling, TrainConfig};
 use crate::error::Result;
 use crate::event::{Event, Observer};
+use crate::world::Local;
 
 const LOSSES: &[Loss] = &[Loss::Mean, Loss::Sum];
 const SCALINGS: &[RegScaling] = &[RegScaling::Sqrt, RegScaling::None, RegScaling::Count];
@@ -81,7 +82,7 @@ pub(super) struct Method {
 /// Where it is trained.
 #[derive(Debug, Args)]
 pub(super) struct Device {
-    /// auto, gpu, gpu:N (see `deltav devices`), cpu, or software (the GPU's kernels on the CPU)
+    /// auto, gpu, gpu:N (see `deltav devices`), gpu:auto (another one for each process of a computer), cpu, or software (the GPU's kernels on the CPU)
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: DeviceChoice,
 
@@ -96,6 +97,10 @@ pub(super) struct Device {
     /// Take at most this many bytes of a GPU's memory: what does not fit is streamed
     #[arg(long, value_name = "BYTES", hide_short_help = true)]
     max_memory_bytes: Option<u64>,
+
+    /// Who else trains on this computer.
+    #[arg(skip)]
+    pub(super) local: Local,
 }
 
 impl Method {
@@ -149,15 +154,21 @@ impl Device {
 
     fn options(&self) -> OpenOptions {
         OpenOptions {
-            threads: self.threads,
+            threads: self.threads(),
             max_buffer_bytes: self.max_buffer_bytes,
             max_memory_bytes: self.max_memory_bytes,
+            place: self.local.process,
         }
+    }
+
+    /// As many as asked for, or this process's share where it is one of several.
+    fn threads(&self) -> Option<usize> {
+        self.threads.or(self.local.threads)
     }
 
     /// Reading and preparing take no more threads than training.
     pub(super) fn limit_threads(&self) {
-        if let Some(threads) = self.threads {
+        if let Some(threads) = self.threads() {
             // Refused only where a pool exists already, or by a system that will refuse the backend's as well.
             let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
         }

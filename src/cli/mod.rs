@@ -38,10 +38,12 @@ mod help;
 mod input;
 mod inspect;
 mod interrupt;
+mod launched;
 mod man;
 mod method;
 mod plan;
 mod predict;
+mod processes;
 mod progress;
 mod recommend;
 mod render;
@@ -60,7 +62,8 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::world::{Alone, Watchdog, World};
 use settings::{Applied, Asked, Refusal};
 use streams::Streams;
 
@@ -143,17 +146,54 @@ pub fn parse() -> Result<Cli, u8> {
 }
 
 /// Runs a command and returns the exit code.
-pub fn run(mut cli: Cli) -> u8 {
+pub fn run(cli: Cli) -> u8 {
+    let alone = |cli: &Cli| {
+        launched::refuse_many()?;
+        cli.command.refuse_processes()
+    };
+    match alone(&cli) {
+        Ok(()) => run_in(cli, &Alone),
+        Err(error) => failure::report(&cli.applied.named(error)),
+    }
+}
+
+/// Parses and runs a command as one of several processes, of which the first speaks and writes, and
+/// returns the exit code 0. Any other ends them all: `end` does, with that code, from any thread.
+pub fn run_among(world: &dyn World, end: fn(u8) -> !) -> u8 {
+    ending::join(world.process(), end);
+    let code = parse().map_or_else(
+        |code| code,
+        |cli| match launched::only_training(&cli.command, &cli.applied) {
+            Ok(()) => run_in(cli, world),
+            Err(error) => failure::report(&error),
+        },
+    );
+    if code > 0 {
+        ending::exit(code);
+    }
+    code
+}
+
+/// Prints an error from before a command was parsed, and returns its exit code.
+pub fn refuse(error: &Error) -> u8 {
+    failure::report(error)
+}
+
+fn run_in(mut cli: Cli, world: &dyn World) -> u8 {
     if let Command::Tune(tune) = &mut cli.command {
         tune.read_as = std::mem::take(&mut cli.applied.reading);
     }
-    interrupt::start(cli.quiet);
+    interrupt::start(cli.quiet || !ending::speaks());
     let mut streams = Streams::new(cli.quiet, cli.verbose > 0);
     cli.applied.notes.iter().for_each(|note| streams.note(format!("note: {note}")));
-    if let Command::Train(train) = &mut cli.command {
-        train.call = std::mem::take(&mut cli.applied.words);
-    }
-    let done = cli.command.run(&mut streams).and_then(|()| streams.finish());
+    let watchdog = cli.command.watched(world);
+    let done = launched::see_that_all_do_the_same(world, &cli.applied).and_then(|()| {
+        if let Command::Train(train) = &mut cli.command {
+            train.call = std::mem::take(&mut cli.applied.words);
+        }
+        cli.command.run(&mut streams, world).and_then(|()| streams.finish())
+    });
+    drop(watchdog);
     match done {
         Ok(()) => 0,
         Err(error) => failure::report(&cli.applied.named(error)),
@@ -161,9 +201,27 @@ pub fn run(mut cli: Cli) -> u8 {
 }
 
 impl Command {
-    fn run(self, streams: &mut Streams) -> Result<()> {
+    /// Refuses what only several processes can mean.
+    fn refuse_processes(&self) -> Result<()> {
         match self {
-            Command::Train(command) => command.run(streams),
+            Command::Train(train) => train.processes.refuse(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the job if this process stands still among several.
+    fn watched(&self, world: &dyn World) -> Option<Watchdog> {
+        match self {
+            Command::Train(train) => train.processes.watched(world),
+            _ => None,
+        }
+    }
+
+    fn run(self, streams: &mut Streams, world: &dyn World) -> Result<()> {
+        match self {
+            Command::Train(command) => command.run(streams, world),
+            // One is enough: nobody waits for it.
+            Command::Plan(_) if world.process() > 0 => Ok(()),
             Command::Plan(command) => command.run(streams),
             Command::Predict(command) => command.run(streams),
             Command::Evaluate(command) => command.run(streams),

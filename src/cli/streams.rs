@@ -20,10 +20,13 @@ pub(super) struct Streams {
 }
 
 impl Streams {
-    /// `quiet`: nothing on stderr; `verbose`: more than what everybody should know.
+    /// `quiet`: nothing on stderr; `verbose`: more than what everybody should know. Of several
+    /// processes all but the first are silent.
     pub(super) fn new(quiet: bool, verbose: bool) -> Self {
+        let quiet = quiet || !ending::speaks();
         let verbose = verbose && !quiet;
-        Self { out: BufWriter::with_capacity(1 << 16, Told(io::stdout())), quiet, verbose }
+        let out = ending::speaks().then(io::stdout);
+        Self { out: BufWriter::with_capacity(1 << 16, Told(out)), quiet, verbose }
     }
 
     /// Whether details are told.
@@ -65,18 +68,19 @@ impl Streams {
     }
 }
 
-/// Stdout, and whether it was given anything.
-struct Told(Stdout);
+/// Stdout, and whether it was given anything; nowhere, in a process that is silent.
+struct Told(Option<Stdout>);
 
 impl Write for Told {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(out) = &mut self.0 else { return Ok(bytes.len()) };
         // Before: whoever has read of it may end us at once.
         ending::set_printed();
-        self.0.write(bytes)
+        out.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.0.as_mut().map_or(Ok(()), Stdout::flush)
     }
 }
 

@@ -13,6 +13,7 @@ use super::help;
 use super::input::{self, TrainingReading, at_most_one_stdin, not_read, read_held};
 use super::interrupt;
 use super::method::{Device, Method};
+use super::processes::Processes;
 use super::render::Renderer;
 use super::report;
 use super::streams::Streams;
@@ -27,6 +28,7 @@ use crate::event::{Event, Observer, Saved};
 use crate::model::Model;
 use crate::output::Output;
 use crate::train::{Controls, Dataset, Plan, Shape, train_with};
+use crate::world::World;
 
 /// Train a model on ratings
 #[derive(Debug, Args)]
@@ -91,6 +93,9 @@ pub(super) struct Train {
     #[command(flatten, next_help_heading = "Device")]
     pub(super) device: Device,
 
+    #[command(flatten, next_help_heading = "Processes")]
+    pub(super) processes: Processes,
+
     /// The whole call, with what the environment and a file say as flags.
     #[arg(skip)]
     pub(super) call: Vec<OsString>,
@@ -113,18 +118,19 @@ struct End {
 }
 
 impl Train {
-    pub(super) fn run(self, streams: &mut Streams) -> Result<()> {
+    pub(super) fn run(mut self, streams: &mut Streams, world: &dyn World) -> Result<()> {
+        self.device.local = world.local();
         let config = self.config()?;
         let inputs = self.at_most_one_stdin()?;
         let out = self.out.clone().unwrap_or_else(|| default_out(&self.files));
         self.checkpoints.apart_from(&out, &inputs)?;
-        let mut output = Output::create(out, self.force)?.apart_from(inputs.iter().map(|path| &**path))?;
-        let report = self
-            .report
-            .as_ref()
-            .map(|path| Output::create(path, self.force)?.apart_from(inputs.iter().map(|path| &**path)));
-        let report = report.transpose()?;
-        let (checkpoint, resume) = self.checkpoints.open(self.force)?;
+        // Of several processes one writes; where it can't, it ends the others.
+        let writes = world.process() == 0;
+        let create =
+            |path: &Path| Output::create(path, self.force)?.apart_from(inputs.iter().map(|path| &**path));
+        let mut output = writes.then(|| create(&out)).transpose()?;
+        let report = self.report.as_deref().filter(|_| writes).map(create).transpose()?;
+        let (checkpoint, resume) = if writes { self.checkpoints.open(self.force)? } else { (None, None) };
         let initial = self.checkpoints.initial()?;
         self.device.limit_threads();
 
@@ -132,12 +138,15 @@ impl Train {
         let mut clock = Clock::start();
         let read = [&self.files[..], &self.valid, &self.test].concat();
         let meter = renderer.reading(&read);
-        let (data, mut notices) = self.data(&meter)?;
+        world.beats().also(&meter);
+        let (data, mut notices) = self.data(&meter, world)?;
         let took = clock.mark("reading");
         renderer.detail(|| format!("read {} in {}", bytes(meter.bytes()), seconds(took)));
         renderer.busy("preparing");
         let names = self.names(&data.train.items, &mut notices)?;
-        output.reserve(Model::estimate_bytes(&config, &data.train, names.as_ref()))?;
+        if let Some(output) = &mut output {
+            output.reserve(Model::estimate_bytes(&config, &data.train, names.as_ref()))?;
+        }
         let mut backend = self.device.open(&mut renderer)?;
         if renderer.is_verbose() {
             backend.set_mapping(config.config().kernels.mapping());
@@ -153,7 +162,9 @@ impl Train {
         let controls = Controls { interrupt, checkpoint, resume, initial: initial.as_ref(), team: None };
         let mut epochs = Vec::new();
         let mut end = None;
+        let beats = world.beats();
         let mut observer = |event: &Event| {
+            beats.beat();
             match event {
                 Event::Epoch(epoch) if report.is_some() => epochs.push(*epoch),
                 Event::Checkpointed(saved) => last = Some((saved.path.clone(), saved.reached)),
@@ -166,6 +177,7 @@ impl Train {
         let trained = train_with(config, &data, &mut *backend, &mut observer, controls);
         drop(listening);
         clock.mark("training");
+        let Some(output) = output else { return trained.map(drop) };
         let (mut model, diverged) = match trained {
             Ok(model) => (model, None),
             Err(error) => self.rescued(error)?,
@@ -265,7 +277,10 @@ impl Train {
     }
 
     /// Reads and splits; the second part is what the user should know of it.
-    fn data(&self, meter: &Meter) -> Result<(Dataset, Vec<String>)> {
+    fn data(&self, meter: &Meter, world: &dyn World) -> Result<(Dataset, Vec<String>)> {
+        if world.processes() > 1 {
+            return Err(Error::usage("training takes one process", "start one"));
+        }
         let by = self.holdout_by.unwrap_or_default();
         let (ratings, mut notices) = self.reading.read(&self.files, self.times(), meter)?;
         let (train, valid) = match self.holdout {

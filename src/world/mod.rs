@@ -2,7 +2,10 @@
 //!
 //! In this crate *rank* is the number of factors; what MPI calls a rank is a process here.
 
+mod beats;
 mod local;
+#[cfg(feature = "mpi")]
+pub mod mpi;
 mod share;
 pub mod threads;
 pub mod together;
@@ -11,6 +14,7 @@ use std::fmt;
 
 use crate::error::{Error, Result};
 
+pub use beats::{Beats, Watchdog};
 pub use local::Local;
 pub use share::{BLOCK_ROWS, Share, blocks};
 
@@ -35,8 +39,10 @@ pub trait World: fmt::Debug {
         Local::default()
     }
 
-    /// Says that this process gets on, to whoever ends those that don't.
-    fn beat(&self) {}
+    /// What counts that this process gets on, for whoever ends those that don't.
+    fn beats(&self) -> Beats {
+        Beats::default()
+    }
 
     /// Sends bytes to another process, in pieces of [`PIECE`] at most. May return before they arrive.
     ///

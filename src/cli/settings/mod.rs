@@ -68,6 +68,8 @@ pub(super) struct Applied {
     pub(super) reading: Vec<(String, String)>,
     /// The call with all of them as flags.
     pub(super) words: Vec<OsString>,
+    /// The command's name.
+    pub(super) command: String,
 }
 
 /// What a command line asks for.
@@ -133,7 +135,7 @@ pub(super) fn parse(words: &[OsString], variables: Variables<'_>) -> Result<Aske
     let matches = parsed.map_err(|error| with_origin(error, &settings))?;
     let origins = settings.into_iter().map(|setting| (setting.key, setting.origin)).collect();
     let reading = matches.subcommand().map_or_else(Vec::new, |(_, matches)| reading(command, matches));
-    call(&matches, Applied { origins, notes, reading, words: whole })
+    call(&matches, Applied { origins, notes, reading, words: whole, command: name.to_owned() })
 }
 
 /// The flags that decide what files mean. Whether it is kept (`--cache`) is none of them.

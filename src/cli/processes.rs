@@ -1,0 +1,89 @@
+//! The flags of training in several processes.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::ending;
+use crate::error::{Error, Result};
+use crate::world::{Watchdog, World};
+
+/// Seconds without progress that end a job, where nobody says otherwise.
+const TIMEOUT: f64 = 600.0;
+
+/// How processes train together.
+#[derive(Debug, Args)]
+pub(super) struct Processes {
+    /// With deltav-mpi: end the job if one of its processes makes no progress for so long; 0: never [default: 600]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        hide_short_help = true,
+        allow_negative_numbers = true,
+        value_parser = timeout
+    )]
+    timeout: Option<f64>,
+}
+
+fn timeout(text: &str) -> Result<f64, String> {
+    let seconds = text.parse::<f64>().ok();
+    let whole = |seconds: &f64| *seconds >= 0.0 && Duration::try_from_secs_f64(*seconds).is_ok();
+    seconds.filter(whole).ok_or_else(|| "pass seconds, or 0 for never".to_owned())
+}
+
+impl Processes {
+    /// For the program that trains alone.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if there is a flag of several processes.
+    pub(super) fn refuse(&self) -> Result<()> {
+        match self.timeout {
+            None => Ok(()),
+            Some(_) => Err(Error::usage(
+                "--timeout is for processes that wait for each other, and this one trains alone",
+                "leave it out, or start deltav-mpi; --max-seconds ends training early",
+            )),
+        }
+    }
+
+    /// Ends the job if this process stands still among several. An end of its own must come before
+    /// this is dropped.
+    pub(super) fn watched(&self, world: &dyn World) -> Option<Watchdog> {
+        let seconds = self.timeout.unwrap_or(TIMEOUT);
+        if world.processes() < 2 || seconds == 0.0 {
+            return None;
+        }
+        let hangs = move || ending::fail(&stuck(seconds));
+        Watchdog::start(world.beats(), Duration::from_secs_f64(seconds), hangs)
+    }
+}
+
+fn stuck(seconds: f64) -> Error {
+    Error::apart(
+        format!("no progress for {seconds} s: another process hangs, or can't be reached"),
+        "see that all hosts and their network are up, and go on from the checkpoint; if an epoch takes as long, \
+         pass a longer --timeout",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_seconds_from_none() {
+        assert_eq!(timeout("0"), Ok(0.0));
+        assert_eq!(timeout("1.5"), Ok(1.5));
+        for bad in ["-1", "x", "nan", "inf", "1e30", ""] {
+            assert!(timeout(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn who_trains_alone_waits_for_nobody() {
+        assert!(Processes { timeout: None }.refuse().is_ok());
+        assert_eq!(Processes { timeout: Some(0.0) }.refuse().unwrap_err().exit_code(), 2);
+        assert!(Processes { timeout: None }.watched(&crate::world::Alone).is_none());
+        assert_eq!(stuck(0.5).exit_code(), 76);
+    }
+}

@@ -1,0 +1,247 @@
+//! Processes of a job that `mpirun` or `srun` started: what the Message Passing Interface carries.
+
+use std::cell::Cell;
+use std::fmt;
+use std::process;
+use std::thread;
+
+use mpi::Threading;
+use mpi::collective::CommunicatorCollectives;
+use mpi::datatype::PartitionMut;
+use mpi::environment::Universe;
+use mpi::point_to_point::{Destination, Source, send_receive_into};
+use mpi::topology::{Communicator, SimpleCommunicator};
+use mpi::traits::Root;
+
+use super::{Beats, Local, PIECE, World};
+use crate::error::{Error, Result};
+
+/// This process among those of its job.
+///
+/// Dropped, it ends MPI, for which it waits for the others. Who ends in an error must not wait for
+/// them, but calls [`abort`].
+pub struct Mpi {
+    world: SimpleCommunicator,
+    local: Local,
+    beats: Beats,
+    sent: Cell<u64>,
+    /// Last, since it ends MPI when it is dropped.
+    _universe: Universe,
+}
+
+impl fmt::Debug for Mpi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "process {} of {}", self.process(), self.processes())
+    }
+}
+
+impl Mpi {
+    /// Joins the job; without a launcher, a job of one. Once in a program.
+    ///
+    /// Threads may call MPI at once, if the library allows it: [`abort`] comes from any.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it was called before.
+    pub fn start() -> Result<Self> {
+        let again = || Error::Internal("MPI was started before".to_owned());
+        let (universe, _) = mpi::initialize_with_threading(Threading::Multiple).ok_or_else(again)?;
+        let world = universe.world();
+        let local = local(&world.split_shared(world.rank()));
+        Ok(Self { world, local, beats: Beats::default(), sent: Cell::new(0), _universe: universe })
+    }
+
+    fn count(&self, bytes: usize) {
+        self.sent.set(self.sent.get() + bytes as u64);
+    }
+
+    fn others(&self) -> usize {
+        self.processes() - 1
+    }
+
+    /// Broadcasts pieces, which are not counted.
+    fn spread(&self, from: usize, bytes: &mut [u8]) {
+        let root = self.world.process_at_rank(rank(from));
+        for piece in bytes.chunks_mut(PIECE) {
+            root.broadcast_into(piece);
+            self.beats.beat();
+        }
+    }
+
+    /// A number of each process.
+    fn numbers(&self, mine: u64) -> Vec<u64> {
+        let mut all = vec![0_u64; self.processes()];
+        self.world.all_gather_into(&mine, &mut all[..]);
+        self.beats.beat();
+        all
+    }
+}
+
+/// A program that panics does not wait for the others.
+impl Drop for Mpi {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            abort(1);
+        }
+    }
+}
+
+/// Ends all processes of the job at once, from any thread; launchers exit with this code as far as
+/// they pass it on.
+pub fn abort(code: u8) -> ! {
+    if mpi::environment::is_initialized() && !mpi::environment::is_finalized() {
+        SimpleCommunicator::world().abort(code.into());
+    }
+    process::exit(code.into())
+}
+
+/// MPI's number for a process; there are never more than it can count.
+fn rank(process: usize) -> i32 {
+    i32::try_from(process).unwrap_or(i32::MAX)
+}
+
+/// What the processes of this computer share.
+fn local(shared: &SimpleCommunicator) -> Local {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let mine = affinity();
+    let mut all = vec![0_u8; mine.len() * shared.size() as usize];
+    shared.all_gather_into(&mine[..], &mut all[..]);
+    let affinities: Vec<Vec<u8>> = all.chunks(mine.len()).map(<[u8]>::to_vec).collect();
+    Local::new(shared.rank() as usize, &affinities, cores)
+}
+
+/// Bits of a set of cores.
+const CORES: usize = 1024;
+
+/// The cores on which this process may run, a bit each. Where the system does not tell: all of them.
+fn affinity() -> [u8; CORES / 8] {
+    #[cfg(target_os = "linux")]
+    if let Ok(set) = rustix::thread::sched_getaffinity(None) {
+        let mut bits = [0; CORES / 8];
+        for core in (0..CORES.min(rustix::thread::CpuSet::MAX_CPU)).filter(|&core| set.is_set(core)) {
+            bits[core / 8] |= 1 << (core % 8);
+        }
+        return bits;
+    }
+    [u8::MAX; CORES / 8]
+}
+
+impl World for Mpi {
+    fn process(&self) -> usize {
+        self.world.rank() as usize
+    }
+
+    fn processes(&self) -> usize {
+        self.world.size() as usize
+    }
+
+    fn local(&self) -> Local {
+        self.local
+    }
+
+    fn beats(&self) -> Beats {
+        self.beats.clone()
+    }
+
+    fn send(&self, to: usize, bytes: &[u8]) -> Result<()> {
+        let to = self.world.process_at_rank(rank(to));
+        for piece in bytes.chunks(PIECE) {
+            to.send(piece);
+            self.beats.beat();
+        }
+        self.count(bytes.len());
+        Ok(())
+    }
+
+    fn receive(&self, from: usize, bytes: &mut [u8]) -> Result<()> {
+        let from = self.world.process_at_rank(rank(from));
+        for piece in bytes.chunks_mut(PIECE) {
+            from.receive_into(piece);
+            self.beats.beat();
+        }
+        Ok(())
+    }
+
+    fn broadcast(&self, from: usize, bytes: &mut [u8]) -> Result<()> {
+        self.spread(from, bytes);
+        if from == self.process() {
+            self.count(bytes.len() * self.others());
+        }
+        Ok(())
+    }
+
+    fn all_gather(&self, mine: &[u8]) -> Result<Vec<Vec<u8>>> {
+        let lengths: Vec<usize> = self.numbers(mine.len() as u64).into_iter().map(|n| n as usize).collect();
+        self.count(mine.len() * self.others());
+        let total: usize = lengths.iter().sum();
+        if total > PIECE {
+            // No count may exceed 32 bits: one after the other, in pieces.
+            let mut all = Vec::with_capacity(lengths.len());
+            for (from, &length) in lengths.iter().enumerate() {
+                let mut bytes = if from == self.process() { mine.to_vec() } else { vec![0; length] };
+                self.spread(from, &mut bytes);
+                all.push(bytes);
+            }
+            return Ok(all);
+        }
+        let counts: Vec<i32> = lengths.iter().map(|&length| length as i32).collect();
+        let places: Vec<i32> = starts(&lengths).into_iter().map(|place| place as i32).collect();
+        let mut bytes = vec![0; total];
+        let mut parts = PartitionMut::new(&mut bytes[..], &counts[..], &places[..]);
+        self.world.all_gather_varcount_into(mine, &mut parts);
+        self.beats.beat();
+        let all = starts(&lengths).into_iter().zip(&lengths);
+        Ok(all.map(|(start, &length)| bytes[start..start + length].to_vec()).collect())
+    }
+
+    fn exchange(&self, mut parts: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
+        let (me, processes) = (self.process(), self.processes());
+        if parts.len() != processes {
+            return Err(Error::Internal(format!("{} parts for {processes} processes", parts.len())));
+        }
+        let lengths: Vec<u64> = parts.iter().map(|part| part.len() as u64).collect();
+        let mut coming = vec![0_u64; processes];
+        self.world.all_to_all_into(&lengths[..], &mut coming[..]);
+        self.beats.beat();
+        let mut came: Vec<Vec<u8>> = vec![Vec::new(); processes];
+        came[me] = std::mem::take(&mut parts[me]);
+        // In step: everyone sends to the one so many places on, and hears of the one as many before.
+        for step in 1..processes {
+            let (to, from) = ((me + step) % processes, (me + processes - step) % processes);
+            let (part, mut bytes) = (std::mem::take(&mut parts[to]), vec![0; coming[from] as usize]);
+            self.count(part.len());
+            let (receiver, sender) =
+                (self.world.process_at_rank(rank(to)), self.world.process_at_rank(rank(from)));
+            let (mut outgoing, mut incoming) = (part.chunks(PIECE), bytes.chunks_mut(PIECE));
+            loop {
+                match (outgoing.next(), incoming.next()) {
+                    (Some(piece), Some(place)) => {
+                        send_receive_into(piece, &receiver, place, &sender);
+                    }
+                    (Some(piece), None) => receiver.send(piece),
+                    (None, Some(place)) => {
+                        sender.receive_into(place);
+                    }
+                    (None, None) => break,
+                }
+                self.beats.beat();
+            }
+            came[from] = bytes;
+        }
+        Ok(came)
+    }
+
+    fn sent(&self) -> u64 {
+        self.sent.get()
+    }
+}
+
+/// Where each part begins.
+fn starts(lengths: &[usize]) -> Vec<usize> {
+    let mut places = Vec::with_capacity(lengths.len());
+    let mut at = 0;
+    for length in lengths {
+        places.push(at);
+        at += length;
+    }
+    places
+}
