@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::HumanCount;
 
+pub(super) use crate::data::named;
+
 use super::args::one_of;
 use super::help;
 use super::table::count;
 use crate::data::formats::Format;
-use crate::data::text::quoted;
 use crate::data::{
     Cache, Columns, Duplicates, Held, IdMap, Ids, Input, Known, Meter, RatingRange, Ratings, ReadOptions,
-    Separator, Triples, read_ratings, read_triples,
+    Separator, Triples, none_known, read_ratings, read_triples,
 };
 use crate::error::{Error, Result};
 use crate::model::Metadata;
@@ -245,18 +246,6 @@ pub(super) fn not_read(inputs: &[PathBuf]) -> Result<Vec<String>> {
     Ok(notices)
 }
 
-/// All inputs in one name, for a message.
-pub(super) fn named(inputs: &[PathBuf]) -> PathBuf {
-    match inputs {
-        [] => PathBuf::new(),
-        [only] => only.clone(),
-        [first, more @ ..] => {
-            let s = if more.len() == 1 { "" } else { "s" };
-            format!("{} and {} other input{s}", first.display(), more.len()).into()
-        }
-    }
-}
-
 /// Every file that these inputs name; what does not exist is found when it is read.
 pub(super) fn files(inputs: &[PathBuf]) -> Vec<PathBuf> {
     let files = inputs.iter().flat_map(|input| Input::from(input).files().unwrap_or_default());
@@ -339,22 +328,8 @@ pub(super) fn some_known(
     }
     let any_user = held.user.iter().any(|&user| known.user(user).is_some());
     let any_item = held.item.iter().any(|&item| known.item(item).is_some());
-    let what = match (any_user, any_item) {
-        (false, false) => "none of its users and items is among those trained on",
-        (false, true) => "none of its users is among those trained on",
-        (true, false) => "none of its items is among those trained on",
-        (true, true) => "none of its ratings has both a user and an item that were trained on",
-    };
-    let example = |ids: &Ids| ids.iter().next().map(quoted);
-    let remedy = match (example(users), example(items)) {
-        (Some(user), Some(item)) => {
-            format!(
-                "the first line read is user {user}, item {item}: if these are the wrong columns, pass --columns"
-            )
-        }
-        _ => "pass another file".to_owned(),
-    };
-    Err(Error::data(&named(inputs), what, remedy))
+    let first = users.iter().next().zip(items.iter().next());
+    Err(none_known(&named(inputs), [any_user, any_item], first))
 }
 
 #[cfg(test)]
@@ -378,13 +353,5 @@ mod tests {
         assert!(error.to_string().starts_with("standard input can't be both FILE and --test; "));
         let twice = [PathBuf::from("-"), PathBuf::from("a"), PathBuf::from("-")];
         assert!(at_most_one_stdin(&[("FILE", &twice)]).is_err());
-    }
-
-    #[test]
-    fn several_inputs_have_one_name() {
-        let inputs = ["a", "b", "c"].map(PathBuf::from);
-        assert_eq!(named(&inputs[..1]), Path::new("a"));
-        assert_eq!(named(&inputs[..2]), Path::new("a and 1 other input"));
-        assert_eq!(named(&inputs), Path::new("a and 2 other inputs"));
     }
 }
