@@ -163,7 +163,7 @@ impl Train {
         let mut last = resume.as_ref().map(|from| (from.path().to_owned(), from.reached()));
         let listening = interrupt::listening();
         let interrupt = Some(listening.interrupt());
-        let controls = Controls { interrupt, checkpoint, resume, initial: initial.as_ref() };
+        let controls = Controls { interrupt, checkpoint, resume, initial: initial.as_ref(), team: None };
         let mut epochs = Vec::new();
         let mut end = None;
         let beats = world.beats();

@@ -50,7 +50,7 @@ pub(crate) use duplicates::{counting, rated_twice};
 pub(crate) use {held::none_known, input::named, k_core::none_left};
 
 pub use cache::Cache;
-pub(crate) use cells::{Cells, Layout};
+pub(crate) use cells::{Cells, Layout, by_block};
 pub use columns::{Column, Columns};
 pub use folds::FOLD_STREAM;
 pub use held::{Held, Known};
