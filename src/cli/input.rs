@@ -123,6 +123,11 @@ impl RatingsReading {
 }
 
 impl Caching {
+    /// Whether anything is kept.
+    pub(super) fn is_asked(&self) -> bool {
+        self.cache.is_some()
+    }
+
     fn cache(&self) -> Result<Option<Cache>> {
         let Some(folder) = &self.cache else { return Ok(None) };
         let unknown = || Error::usage("the user's cache folder is not known", "pass one as --cache=FOLDER");
@@ -170,6 +175,23 @@ impl TrainingReading {
         ReadOptions { duplicates: self.duplicates, ..self.ratings.options() }
     }
 
+    /// Ratings that a user and an item must have at least.
+    pub(super) fn least(&self) -> Option<[u64; 2]> {
+        self.min_ratings.map(|MinRatings { user, item }| [user, item])
+    }
+
+    /// What there is to say of so many users, items and ratings that were left out.
+    pub(super) fn left_out(&self, [users, items, ratings]: [u64; 3]) -> Option<String> {
+        self.min_ratings.map(|_| {
+            format!(
+                "--min-ratings leaves out {}, {} and {}",
+                count(users, "user"),
+                count(items, "item"),
+                count(ratings, "rating"),
+            )
+        })
+    }
+
     /// Whether who has too few ratings is left out.
     pub(super) fn leaves_out(&self) -> bool {
         self.min_ratings.is_some()
@@ -209,12 +231,12 @@ impl TrainingReading {
                 "pass a lower --min-ratings",
             ));
         }
-        notices.push(format!(
-            "--min-ratings leaves out {}, {} and {}",
-            count((all.users.len() - kept.users.len()) as u64, "user"),
-            count((all.items.len() - kept.items.len()) as u64, "item"),
-            count((all.len() - kept.len()) as u64, "rating"),
-        ));
+        let left_out = [
+            all.users.len() - kept.users.len(),
+            all.items.len() - kept.items.len(),
+            all.len() - kept.len(),
+        ];
+        notices.extend(self.left_out(left_out.map(|n| n as u64)));
         Ok((kept, notices))
     }
 }
