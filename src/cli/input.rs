@@ -13,7 +13,7 @@ use super::table::count;
 use crate::data::formats::Format;
 use crate::data::{
     Cache, Columns, Duplicates, Held, IdMap, Ids, Input, Known, Meter, RatingRange, Ratings, ReadOptions,
-    Separator, Triples, none_known, read_ratings, read_triples,
+    Separator, Triples, none_known, none_left, read_ratings, read_triples,
 };
 use crate::error::{Error, Result};
 use crate::model::Metadata;
@@ -123,16 +123,25 @@ impl RatingsReading {
 }
 
 impl Caching {
-    /// Whether anything is kept.
-    pub(super) fn is_asked(&self) -> bool {
-        self.cache.is_some()
-    }
-
     fn cache(&self) -> Result<Option<Cache>> {
         let Some(folder) = &self.cache else { return Ok(None) };
         let unknown = || Error::usage("the user's cache folder is not known", "pass one as --cache=FOLDER");
         let folder = folder.clone().or_else(cache_folder).ok_or_else(unknown)?;
         Ok(Some(Cache::new(folder)))
+    }
+
+    /// Refuses a cache where nobody reads all that would be kept.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if one was asked for.
+    pub(super) fn refuse_among_many(&self) -> Result<()> {
+        match self.cache {
+            None => Ok(()),
+            Some(_) => Err(Error::usage(
+                "--cache keeps what one process reads, and here each reads a part",
+                "leave it out",
+            )),
+        }
     }
 
     /// Reads ratings to train on, with what the user should know of the cache.
@@ -175,21 +184,9 @@ impl TrainingReading {
         ReadOptions { duplicates: self.duplicates, ..self.ratings.options() }
     }
 
-    /// Ratings that a user and an item must have at least.
+    /// Ratings that a user and an item must have at least, where that is asked for.
     pub(super) fn least(&self) -> Option<[u64; 2]> {
         self.min_ratings.map(|MinRatings { user, item }| [user, item])
-    }
-
-    /// What there is to say of so many users, items and ratings that were left out.
-    pub(super) fn left_out(&self, [users, items, ratings]: [u64; 3]) -> Option<String> {
-        self.min_ratings.map(|_| {
-            format!(
-                "--min-ratings leaves out {}, {} and {}",
-                count(users, "user"),
-                count(items, "item"),
-                count(ratings, "rating"),
-            )
-        })
     }
 
     /// Whether who has too few ratings is left out.
@@ -225,20 +222,23 @@ impl TrainingReading {
         };
         let kept = all.k_core(user, item);
         if kept.is_empty() {
-            return Err(Error::data(
-                &named(inputs),
-                format!("no users with {user} ratings of items with {item} are left"),
-                "pass a lower --min-ratings",
-            ));
+            return Err(none_left(&named(inputs), user, item));
         }
-        let left_out = [
-            all.users.len() - kept.users.len(),
-            all.items.len() - kept.items.len(),
-            all.len() - kept.len(),
-        ];
-        notices.extend(self.left_out(left_out.map(|n| n as u64)));
+        let users = all.users.len() - kept.users.len();
+        let items = all.items.len() - kept.items.len();
+        notices.push(left_out([users as u64, items as u64, (all.len() - kept.len()) as u64]));
         Ok((kept, notices))
     }
+}
+
+/// What `--min-ratings` leaves out: users, items and ratings.
+pub(super) fn left_out([users, items, ratings]: [u64; 3]) -> String {
+    format!(
+        "--min-ratings leaves out {}, {} and {}",
+        count(users, "user"),
+        count(items, "item"),
+        count(ratings, "rating"),
+    )
 }
 
 /// The inputs, counted as they are read.

@@ -1,6 +1,6 @@
 //! `deltav train`: ratings in, a model out.
 
-mod data;
+mod reading;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use self::data::Read;
 use super::args::{fraction, one_of};
 use super::checkpoints::Checkpoints;
 use super::help;
@@ -126,7 +125,10 @@ impl Train {
         let config = self.config()?;
         let inputs = self.at_most_one_stdin()?;
         if self.report.is_some() && world.processes() > 1 {
-            return Err(Error::usage("--report is drawn by one process", "make it of the model, with deltav report"));
+            return Err(Error::usage(
+                "--report is drawn by one process",
+                "make it of the model, with deltav report",
+            ));
         }
         let out = self.out.clone().unwrap_or_else(|| default_out(&self.files));
         self.checkpoints.apart_from(&out, &inputs)?;
@@ -145,7 +147,7 @@ impl Train {
         let read = [&self.files[..], &self.valid, &self.test].concat();
         let meter = renderer.reading(&read);
         world.beats().also(&meter);
-        let Read { data, share, mut notices } = self.read(&meter, world)?;
+        let (data, share, mut notices) = self.data(&meter, world)?;
         let took = clock.mark("reading");
         renderer.detail(|| format!("read {} in {}", bytes(meter.bytes()), seconds(took)));
         renderer.busy("preparing");

@@ -47,7 +47,7 @@ mod unpack;
 #[cfg(feature = "cli")]
 pub(crate) use duplicates::{counting, rated_twice};
 #[cfg(feature = "cli")]
-pub(crate) use {held::none_known, input::named};
+pub(crate) use {held::none_known, input::named, k_core::none_left};
 
 pub use cache::Cache;
 pub(crate) use cells::{Cells, Layout, by_block};

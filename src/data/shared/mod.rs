@@ -9,6 +9,7 @@
 //! Until the last step a process has what it has read, which stands in the files behind what the
 //! processes before it have: so whatever depends on the order of the files goes from process to process.
 
+mod core;
 mod flow;
 mod numbers;
 mod part;
@@ -18,9 +19,12 @@ mod sums;
 mod told;
 mod twice;
 
+use std::path::Path;
+
 use super::held::{Held, Known, none_known};
 use super::ids::{IdMap, Ids, MAX_IDS};
 use super::input::{Input, named};
+use super::k_core::none_left;
 use super::ratings::Ratings;
 use super::read::{ReadOptions, Triples, files};
 use super::sparse::count;
@@ -43,6 +47,8 @@ pub struct SharedRequest<'a> {
     pub inputs: Vec<Input>,
     /// How they are read; timestamps are where the hold-out needs them.
     pub options: &'a ReadOptions,
+    /// Ratings that a user and an item must have at least, see [`Ratings::k_core`].
+    pub least: Option<[u64; 2]>,
     /// What of them is set aside to validate with.
     pub holdout: Option<Holdout>,
     /// Ratings to validate with, if any, and nothing is set aside.
@@ -64,6 +70,8 @@ pub struct Shared {
     pub test: Option<Held>,
     /// What there is to know of all ratings.
     pub share: Share,
+    /// Users, items and ratings that have too few, and are left out: in all.
+    pub left_out: [u64; 3],
 }
 
 /// No index: an id that is unknown.
@@ -82,13 +90,20 @@ const NONE: u32 = u32::MAX;
 /// where files are not the same on every host. [`Error::Usage`] if there are more processes than user
 /// blocks. [`Error::Internal`] if another process can't be reached.
 pub fn read_shared(world: &dyn World, request: SharedRequest<'_>) -> Result<Shared> {
-    let SharedRequest { inputs, options, holdout, valid, test } = request;
+    let SharedRequest { inputs, options, least, holdout, valid, test } = request;
     let time = holdout.is_some_and(|holdout| holdout.by == HoldoutBy::Time);
     let options = ReadOptions { time, ..options.clone() };
-    let mut part = part::read(world, agree(world, files(inputs))?, &options)?;
+    let mut part = part::read(world, agree(world, files(&inputs))?, &options)?;
     let (mut users, mut items) = (IdMap::new(), IdMap::new());
     renumber(world, &mut part, [&mut users, &mut items])?;
     twice::distinct(world, &mut part, [users.ids(), items.ids()], options.duplicates)?;
+    let mut left_out = [0; 3];
+    if let Some(least @ [user, item]) = least {
+        left_out = core::k_core(world, &mut part, [&mut users, &mut items], least)?;
+        if users.is_empty() {
+            return Err(none_left(&named(&paths(&inputs)), user, item));
+        }
+    }
 
     let mut held = None;
     if let Some(holdout) = holdout {
@@ -158,7 +173,7 @@ pub fn read_shared(world: &dyn World, request: SharedRequest<'_>) -> Result<Shar
         hashes: [hash, valid_hash, test_hash],
         ids: (process == 0).then(|| users.into_ids()),
     };
-    Ok(Shared { train, valid, test, share })
+    Ok(Shared { train, valid, test, share, left_out })
 }
 
 /// Numbers a part's ids as all processes do. `all`: users and items.
@@ -206,11 +221,14 @@ fn read_held(
         let items = gather(world, &firsts[1])?.into_iter().find(|id| !id.is_empty());
         let any_user = found.iter().any(|[_, user, _]| *user > 0);
         let any_item = found.iter().any(|[_, _, item]| *item > 0);
-        let paths: Vec<&std::path::Path> = inputs.iter().map(Input::path).collect();
         let first = users.as_deref().zip(items.as_deref());
-        return Err(none_known(&named(&paths), [any_user, any_item], first));
+        return Err(none_known(&named(&paths(inputs)), [any_user, any_item], first));
     }
     Ok(held)
+}
+
+fn paths(inputs: &[Input]) -> Vec<&Path> {
+    inputs.iter().map(Input::path).collect()
 }
 
 /// Gives held ratings to whose users they are. Returns those of this process, and the hash of all.
