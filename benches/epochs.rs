@@ -102,6 +102,7 @@ impl Run {
             page_bytes: None,
             half: false,
             clip: true,
+            share: None,
             train: ratings,
             valid: None,
             test: None,

@@ -7,7 +7,7 @@
 // Writes: partials[g, f], by workgroup g.
 
 override WORKGROUP: u32 = 64u;
-override BLOCK: u32 = 256u;
+override BLOCK: u32 = 64u;
 
 struct Params {
     rows: u32,

@@ -1,10 +1,10 @@
 // The row of ΔV in one walk over the row's cells, Δ recomputed: with x the other
 // side's packed row of a cell and e = target − w·x − κ(b + c),
 //
-//   gradient[r] = Σ e·x, κ·Σ e for the bias, 0 for the constant column
+//   gradient[place + r] = Σ e·x, κ·Σ e for the bias, 0 for the constant column
 //
 // A template: see lib/rows.wgsl.
-// Writes: gradient[r], by the row's group. An empty row gives 0.
+// Writes: gradient[place + r], by the row's group. An empty row gives 0.
 
 struct Params {
     count: u32,  // rows of the chunk
@@ -15,8 +15,10 @@ struct Params {
     lanes: u32,  // elements of a packed row of factors
     bias: u32,   // the column of the row's bias; ≥ width: none
     unit: f32,   // what the constant column holds
+    place: u32,  // where the chunk's first row of the gradient stands
     long: u32,   // rows that have a workgroup each
     half: u32,   // 1: packed rows are f16, as the template knows
+    block: u32,  // orders the sums of the twin
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -24,7 +26,7 @@ struct Params {
 @group(1) @binding(1) var<storage, read> cells: array<vec2<u32>>;  // [cells]
 @group(1) @binding(2) var<storage, read> packed: array<vec4<u32>>;  // see pack_rows
 @group(1) @binding(3) var<storage, read> factors: array<f32>;      // w, [rows, width]
-@group(1) @binding(4) var<storage, read_write> gradient: array<f32>; // [rows, width]
+@group(1) @binding(4) var<storage, read_write> gradient: array<f32>; // [place + count or more, width]
 
 fn work(group: u32, lane: u32) {
     if first_place(group) >= params.count {
@@ -46,10 +48,11 @@ fn work(group: u32, lane: u32) {
         errors = join(vec4<f32>(errors), lane).x;
     }
     if place.writes {
-        store_block(place.row, block_of(0u, place.part), g.b0); // each block
+        let into = params.place + place.row - params.first;
+        store_block(into, block_of(0u, place.part), g.b0); // each block
         if place.part == 0u {
             for (var f = params.rank; f < params.width; f++) {
-                gradient[place.row * params.width + f] = select(0.0, params.unit * errors, f == params.bias);
+                gradient[into * params.width + f] = select(0.0, params.unit * errors, f == params.bias);
             }
         }
     }

@@ -19,6 +19,7 @@ struct Params {
     unit: f32,   // what the constant column holds
     long: u32,   // rows that have a workgroup each
     half: u32,   // 1: packed rows are f16, as the template knows
+    block: u32,  // orders the sums of the twin
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -24,6 +24,7 @@ struct Params {
     noise: f32,    // σ²
     long: u32,   // rows that have a workgroup each
     half: u32,   // 1: packed rows are f16, as the template knows
+    block: u32,  // orders the sums of the twin
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -14,6 +14,7 @@ struct Params {
     lanes: u32,  // elements of a packed row of factors
     long: u32,   // rows that have a workgroup each
     half: u32,   // 1: packed rows are f16, as the template knows
+    block: u32,  // orders the sums of the twin
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -5,7 +5,7 @@
 // Writes: partials[first + g], by the first lane of workgroup g.
 
 override WORKGROUP: u32 = 64u;
-override CHUNK: u32 = 4096u; // a multiple of WORKGROUP
+override CHUNK: u32 = 64u; // a multiple of WORKGROUP
 
 struct Params {
     count: u32, // values

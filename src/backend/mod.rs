@@ -7,13 +7,16 @@ pub mod cpu;
 pub mod gpu;
 mod ledger;
 mod select;
+mod together;
 
 use crate::error::Result;
 use crate::kernel::template::Mapping;
 use crate::kernel::{Dispatch, Element};
+use crate::world::{Alone, World};
 
 pub use ledger::{Entry, Ledger};
 pub use select::{Adapter, AdapterKind, DeviceChoice, OpenOptions, Opened, adapters, open, pick};
+pub use together::Together;
 
 /// The largest buffer that any backend is asked for: 2³⁰ elements, so that the
 /// kernels' 32-bit indices always reach.
@@ -72,6 +75,11 @@ pub struct DeviceMemory {
 pub trait Backend {
     /// The device in words, for people and for the model's metadata.
     fn describe(&self) -> &str;
+
+    /// The processes that train together, of whose devices this is one.
+    fn world(&self) -> &dyn World {
+        &Alone
+    }
 
     /// The largest buffer in bytes that a kernel can bind.
     fn max_buffer_bytes(&self) -> u64;

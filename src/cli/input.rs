@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use indicatif::HumanCount;
 
+pub(super) use crate::data::named;
+
 use super::args::one_of;
 use super::help;
 use super::table::count;
 use crate::data::formats::Format;
-use crate::data::text::quoted;
 use crate::data::{
     Cache, Columns, Duplicates, Held, IdMap, Ids, Input, Known, Meter, RatingRange, Ratings, ReadOptions,
-    Separator, Triples, read_ratings, read_triples,
+    Separator, Triples, none_known, none_left, read_ratings, read_triples,
 };
 use crate::error::{Error, Result};
 use crate::model::Metadata;
@@ -129,6 +130,20 @@ impl Caching {
         Ok(Some(Cache::new(folder)))
     }
 
+    /// Refuses a cache where nobody reads all that would be kept.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if one was asked for.
+    pub(super) fn refuse_among_many(&self) -> Result<()> {
+        match self.cache {
+            None => Ok(()),
+            Some(_) => Err(Error::usage(
+                "--cache keeps what one process reads, and here each reads a part",
+                "leave it out",
+            )),
+        }
+    }
+
     /// Reads ratings to train on, with what the user should know of the cache.
     pub(super) fn ratings(
         &self,
@@ -169,6 +184,11 @@ impl TrainingReading {
         ReadOptions { duplicates: self.duplicates, ..self.ratings.options() }
     }
 
+    /// Ratings that a user and an item must have at least, where that is asked for.
+    pub(super) fn least(&self) -> Option<[u64; 2]> {
+        self.min_ratings.map(|MinRatings { user, item }| [user, item])
+    }
+
     /// Whether who has too few ratings is left out.
     pub(super) fn leaves_out(&self) -> bool {
         self.min_ratings.is_some()
@@ -202,20 +222,23 @@ impl TrainingReading {
         };
         let kept = all.k_core(user, item);
         if kept.is_empty() {
-            return Err(Error::data(
-                &named(inputs),
-                format!("no users with {user} ratings of items with {item} are left"),
-                "pass a lower --min-ratings",
-            ));
+            return Err(none_left(&named(inputs), user, item));
         }
-        notices.push(format!(
-            "--min-ratings leaves out {}, {} and {}",
-            count((all.users.len() - kept.users.len()) as u64, "user"),
-            count((all.items.len() - kept.items.len()) as u64, "item"),
-            count((all.len() - kept.len()) as u64, "rating"),
-        ));
+        let users = all.users.len() - kept.users.len();
+        let items = all.items.len() - kept.items.len();
+        notices.push(left_out([users as u64, items as u64, (all.len() - kept.len()) as u64]));
         Ok((kept, notices))
     }
+}
+
+/// What `--min-ratings` leaves out: users, items and ratings.
+pub(super) fn left_out([users, items, ratings]: [u64; 3]) -> String {
+    format!(
+        "--min-ratings leaves out {}, {} and {}",
+        count(users, "user"),
+        count(items, "item"),
+        count(ratings, "rating"),
+    )
 }
 
 /// The inputs, counted as they are read.
@@ -243,18 +266,6 @@ pub(super) fn not_read(inputs: &[PathBuf]) -> Result<Vec<String>> {
         }
     }
     Ok(notices)
-}
-
-/// All inputs in one name, for a message.
-pub(super) fn named(inputs: &[PathBuf]) -> PathBuf {
-    match inputs {
-        [] => PathBuf::new(),
-        [only] => only.clone(),
-        [first, more @ ..] => {
-            let s = if more.len() == 1 { "" } else { "s" };
-            format!("{} and {} other input{s}", first.display(), more.len()).into()
-        }
-    }
 }
 
 /// Every file that these inputs name; what does not exist is found when it is read.
@@ -339,22 +350,8 @@ pub(super) fn some_known(
     }
     let any_user = held.user.iter().any(|&user| known.user(user).is_some());
     let any_item = held.item.iter().any(|&item| known.item(item).is_some());
-    let what = match (any_user, any_item) {
-        (false, false) => "none of its users and items is among those trained on",
-        (false, true) => "none of its users is among those trained on",
-        (true, false) => "none of its items is among those trained on",
-        (true, true) => "none of its ratings has both a user and an item that were trained on",
-    };
-    let example = |ids: &Ids| ids.iter().next().map(quoted);
-    let remedy = match (example(users), example(items)) {
-        (Some(user), Some(item)) => {
-            format!(
-                "the first line read is user {user}, item {item}: if these are the wrong columns, pass --columns"
-            )
-        }
-        _ => "pass another file".to_owned(),
-    };
-    Err(Error::data(&named(inputs), what, remedy))
+    let first = users.iter().next().zip(items.iter().next());
+    Err(none_known(&named(inputs), [any_user, any_item], first))
 }
 
 #[cfg(test)]
@@ -378,13 +375,5 @@ mod tests {
         assert!(error.to_string().starts_with("standard input can't be both FILE and --test; "));
         let twice = [PathBuf::from("-"), PathBuf::from("a"), PathBuf::from("-")];
         assert!(at_most_one_stdin(&[("FILE", &twice)]).is_err());
-    }
-
-    #[test]
-    fn several_inputs_have_one_name() {
-        let inputs = ["a", "b", "c"].map(PathBuf::from);
-        assert_eq!(named(&inputs[..1]), Path::new("a"));
-        assert_eq!(named(&inputs[..2]), Path::new("a and 1 other input"));
-        assert_eq!(named(&inputs), Path::new("a and 2 other inputs"));
     }
 }

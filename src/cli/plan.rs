@@ -143,7 +143,7 @@ fn shape_of(
     // Each row keeps about the same part.
     let keep = |counts: Vec<u64>| rest(&counts, ratings, holdout);
     let known = Known { user_counts: keep(user_counts), item_counts: keep(item_counts) };
-    Ok(Shape { known, held: [valid, test], id_bytes, times, validates: valid > 0 })
+    Ok(Shape { known, held: [valid, test], id_bytes, times, validates: valid > 0, share: None })
 }
 
 /// What is left of each where `taken` of all are taken away evenly.

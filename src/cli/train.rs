@@ -1,6 +1,7 @@
 //! `deltav train`: ratings in, a model out.
 
-use std::cell::LazyCell;
+mod reading;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use clap::Args;
 use super::args::{fraction, one_of};
 use super::checkpoints::Checkpoints;
 use super::help;
-use super::input::{self, TrainingReading, at_most_one_stdin, not_read, read_held};
+use super::input::{self, TrainingReading, at_most_one_stdin};
 use super::interrupt;
 use super::method::{Device, Method};
 use super::processes::Processes;
@@ -22,13 +23,14 @@ use super::table::{bytes, count, seconds};
 use crate::backend::{Backend, Residence};
 use crate::config::{Checked, Keep, TrainConfig};
 use crate::data::formats::is_known_extension;
-use crate::data::{Column, HoldoutBy, Ids, ItemNames, Meter, Ratings, read_item_names};
+use crate::data::{Column, HoldoutBy, Ids, ItemNames, read_item_names};
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Saved};
 use crate::model::Model;
 use crate::output::Output;
-use crate::train::{Controls, Dataset, Plan, Shape, train_with};
-use crate::world::World;
+use crate::train::{Controls, Dataset, Plan, Shape, Team, train_with};
+use crate::world::together::of_first;
+use crate::world::{Share, World};
 
 /// Train a model on ratings
 #[derive(Debug, Args)]
@@ -122,6 +124,12 @@ impl Train {
         self.device.local = world.local();
         let config = self.config()?;
         let inputs = self.at_most_one_stdin()?;
+        if self.report.is_some() && world.processes() > 1 {
+            return Err(Error::usage(
+                "--report is drawn by one process",
+                "make it of the model, with deltav report",
+            ));
+        }
         let out = self.out.clone().unwrap_or_else(|| default_out(&self.files));
         self.checkpoints.apart_from(&out, &inputs)?;
         // Of several processes one writes; where it can't, it ends the others.
@@ -139,18 +147,22 @@ impl Train {
         let read = [&self.files[..], &self.valid, &self.test].concat();
         let meter = renderer.reading(&read);
         world.beats().also(&meter);
-        let (data, mut notices) = self.data(&meter, world)?;
+        let (data, share, mut notices) = self.data(&meter, world)?;
         let took = clock.mark("reading");
         renderer.detail(|| format!("read {} in {}", bytes(meter.bytes()), seconds(took)));
         renderer.busy("preparing");
-        let names = self.names(&data.train.items, &mut notices)?;
+        let team = share.as_ref().map(|share| Team { world, share });
+        let names = if writes { self.names(&data.train.items, &mut notices)? } else { None };
         if let Some(output) = &mut output {
-            output.reserve(Model::estimate_bytes(&config, &data.train, names.as_ref()))?;
+            output.reserve(match &team {
+                Some(team) => team.estimate_bytes(&config, &data, names.as_ref()),
+                None => Model::estimate_bytes(&config, &data.train, names.as_ref()),
+            })?;
         }
         let mut backend = self.device.open(&mut renderer)?;
         if renderer.is_verbose() {
             backend.set_mapping(config.config().kernels.mapping());
-            renderer.lines(&decisions(&config, &data, &*backend)?);
+            renderer.lines(&decisions(&config, &data, share.as_ref(), &*backend)?);
         }
         notices.extend(self.checkpoints.notice(resume.is_some()));
         for notice in notices {
@@ -159,7 +171,7 @@ impl Train {
         let mut last = resume.as_ref().map(|from| (from.path().to_owned(), from.reached()));
         let listening = interrupt::listening();
         let interrupt = Some(listening.interrupt());
-        let controls = Controls { interrupt, checkpoint, resume, initial: initial.as_ref() };
+        let controls = Controls { interrupt, checkpoint, resume, initial: initial.as_ref(), team };
         let mut epochs = Vec::new();
         let mut end = None;
         let beats = world.beats();
@@ -177,7 +189,15 @@ impl Train {
         let trained = train_with(config, &data, &mut *backend, &mut observer, controls);
         drop(listening);
         clock.mark("training");
-        let Some(output) = output else { return trained.map(drop) };
+        let data = match &team {
+            Some(team) if trained.is_ok() => data.measured(team)?,
+            _ => data,
+        };
+        let Some(output) = output else {
+            // Who ends with an error ends them all: not before the first process has saved.
+            of_first(world, 0u8)?;
+            return trained.map(drop);
+        };
         let (mut model, diverged) = match trained {
             Ok(model) => (model, None),
             Err(error) => self.rescued(error)?,
@@ -186,6 +206,7 @@ impl Train {
         self.record(&mut model.metadata.settings);
         let path = output.path().to_owned();
         let size = model.save_to(output).map_err(|error| error.resumable(last))?;
+        of_first(world, 0u8)?;
         clock.mark("saving");
         renderer.lines(&summary::lines(&model, &data, end.as_ref(), &clock));
         renderer.event(&Event::Saved(Saved { path: path.clone(), bytes: size }));
@@ -275,47 +296,20 @@ impl Train {
         }
         Ok(Some(names))
     }
-
-    /// Reads and splits; the second part is what the user should know of it.
-    fn data(&self, meter: &Meter, world: &dyn World) -> Result<(Dataset, Vec<String>)> {
-        if world.processes() > 1 {
-            return Err(Error::usage("training takes one process", "start one"));
-        }
-        let by = self.holdout_by.unwrap_or_default();
-        let (ratings, mut notices) = self.reading.read(&self.files, self.times(), meter)?;
-        let (train, valid) = match self.holdout {
-            None => (ratings, None),
-            Some(fraction) => {
-                let (train, valid) = ratings.split_by(by, fraction, self.method.seed)?;
-                notices.extend(left_without(&train));
-                (train, Some(valid))
-            }
-        };
-        let options = self.reading.options();
-        let known = LazyCell::new(|| train.known());
-        let ids = [&train.users, &train.items];
-        let mut read = |inputs: &[PathBuf]| {
-            if inputs.is_empty() {
-                return Ok(None);
-            }
-            let (held, notes) = read_held(inputs, &options, &self.reading.caching, ids, &known, meter)?;
-            notices.extend(notes);
-            Ok(Some(held))
-        };
-        let valid = match valid {
-            Some(valid) => Some(valid),
-            None => read(&self.valid)?,
-        };
-        let test = read(&self.test)?;
-        notices.extend(not_read(&self.valid)?);
-        notices.extend(not_read(&self.test)?);
-        Ok((Dataset { train, valid, test }, notices))
-    }
 }
 
 /// What was decided before training: the device, what its memory holds, which kernels train.
-fn decisions(config: &Checked, data: &Dataset, backend: &dyn Backend) -> Result<Vec<String>> {
-    let plan = Plan::new(config, &Shape::of(data, config.model), true, backend)?;
+fn decisions(
+    config: &Checked,
+    data: &Dataset,
+    share: Option<&Share>,
+    backend: &dyn Backend,
+) -> Result<Vec<String>> {
+    let shape = match share {
+        Some(share) => Shape::of_share(data, share, config.model),
+        None => Shape::of(data, config.model),
+    };
+    let plan = Plan::new(config, &shape, true, backend)?;
     let kernels = if plan.fused { "fused" } else { "textbook" };
     let place = match (plan.memory.residence, plan.page_bytes) {
         (_, Some(page)) => format!("ratings streamed to the device, {} at a time", bytes(page)),
@@ -327,23 +321,6 @@ fn decisions(config: &Checked, data: &Dataset, backend: &dyn Backend) -> Result<
         format!("kernels: {kernels}, {} for what is gathered", config.config().precision.name()),
         format!("memory: {} for the training, {place}", bytes(plan.device())),
     ])
-}
-
-/// Users and items that the hold-out left without a training rating.
-fn left_without(train: &Ratings) -> Option<String> {
-    let without = |counts: Vec<u64>| counts.into_iter().filter(|&count| count == 0).count() as u64;
-    let (users, items) = (without(train.user_counts()), without(train.item_counts()));
-    let parts: Vec<String> = [(users, "user"), (items, "item")]
-        .into_iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, one)| count(n, one))
-        .collect();
-    (!parts.is_empty()).then(|| {
-        format!(
-            "the hold-out leaves {} without a training rating, to be predicted as unknown",
-            parts.join(" and ")
-        )
-    })
 }
 
 /// The model's file if none is named.

@@ -173,7 +173,7 @@ pub(crate) fn rated_twice(
     )
 }
 
-fn retain<T>(values: &mut Vec<T>, keep: &[bool]) {
+pub(super) fn retain<T>(values: &mut Vec<T>, keep: &[bool]) {
     let mut keep = keep.iter();
     values.retain(|_| keep.next().is_some_and(|keep| *keep));
 }

@@ -1,10 +1,14 @@
 //! Ratings to be predicted.
 
+use std::path::Path;
+
 use sha2::{Digest, Sha256};
 
 use super::ids::{IdMap, Ids};
+use super::ratings::hash_values;
 use super::read::Triples;
-use super::text::hex;
+use super::text::{hex, quoted};
+use crate::error::Error;
 
 /// How many training ratings everyone has. Whoever has none is unknown: an id alone teaches
 /// nothing. That is decided here, for losses, predictions and messages alike.
@@ -72,13 +76,10 @@ impl Held {
 
     /// SHA-256 of the ratings, in hex, by the indices of their users and items.
     pub fn hash(&self) -> String {
-        let mut hash = Sha256::new();
-        hash.update(b"deltav held 1");
-        for side in [&self.user, &self.item] {
-            // One more than an index; 0 is anyone unknown.
-            side.iter().for_each(|id| hash.update(id.map_or(0, |id| u64::from(id) + 1).to_le_bytes()));
-        }
-        self.value.iter().for_each(|value| hash.update((value + 0.0).to_le_bytes()));
+        let mut hash = hash_of_held();
+        hash_known(&mut hash, &self.user);
+        hash_known(&mut hash, &self.item);
+        hash_values(&mut hash, &self.value);
         hex(&hash.finalize())
     }
 
@@ -105,6 +106,37 @@ impl Held {
         };
         self.user.iter().zip(&self.item).filter(|pair| unknown(*pair)).count() as u64
     }
+}
+
+/// The error for ratings none of which has both a user and an item that are trained on. `any`: whether
+/// any user is known, and any item. `first`: the first ids that were read.
+pub(crate) fn none_known(path: &Path, any: [bool; 2], first: Option<(&[u8], &[u8])>) -> Error {
+    let what = match any {
+        [false, false] => "none of its users and items is among those trained on",
+        [false, true] => "none of its users is among those trained on",
+        [true, false] => "none of its items is among those trained on",
+        [true, true] => "none of its ratings has both a user and an item that were trained on",
+    };
+    let remedy = match first.map(|(user, item)| (quoted(user), quoted(item))) {
+        Some((user, item)) => {
+            format!(
+                "the first line read is user {user}, item {item}: if these are the wrong columns, pass --columns"
+            )
+        }
+        None => "pass another file".to_owned(),
+    };
+    Error::data(path, what, remedy)
+}
+
+/// The hash of held ratings before the first of them.
+pub(super) fn hash_of_held() -> Sha256 {
+    Sha256::new_with_prefix(b"deltav held 1")
+}
+
+/// Hashes the indices of users, or of items.
+pub(super) fn hash_known(hash: &mut Sha256, indices: &[Option<u32>]) {
+    // One more than an index; 0 is anyone unknown.
+    indices.iter().for_each(|id| hash.update(id.map_or(0, |id| u64::from(id) + 1).to_le_bytes()));
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;
+use std::ops::Range;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
@@ -87,7 +88,14 @@ impl Ids {
         Ids { bytes, offsets: [0].into_iter().chain(behind).collect() }
     }
 
-    fn push(&mut self, id: &[u8]) {
+    /// Those with these indices, numbered anew from 0.
+    pub(super) fn part(&self, range: Range<usize>) -> Ids {
+        let mut part = Ids::default();
+        self.iter().skip(range.start).take(range.len()).for_each(|id| part.push(id));
+        part
+    }
+
+    pub(super) fn push(&mut self, id: &[u8]) {
         self.bytes.extend_from_slice(id);
         self.offsets.push(self.bytes.len() as u64);
     }

@@ -47,6 +47,11 @@ impl Input {
         Self { meter: Some(meter.clone()), ..self }
     }
 
+    /// The same, with nobody to count its bytes.
+    pub(super) fn unmetered(&self) -> Self {
+        Self { meter: None, ..self.clone() }
+    }
+
     /// What counts its bytes.
     pub(super) fn meter(&self) -> Option<&Meter> {
         self.meter.as_ref()
@@ -131,6 +136,18 @@ impl Input {
 
     fn missing(&self, source: io::Error) -> Error {
         Error::NoInput { path: self.path.clone(), source }
+    }
+}
+
+/// All inputs in one name, for a message.
+pub(crate) fn named(inputs: &[impl AsRef<Path>]) -> PathBuf {
+    match inputs {
+        [] => PathBuf::new(),
+        [only] => only.as_ref().to_owned(),
+        [first, more @ ..] => {
+            let s = if more.len() == 1 { "" } else { "s" };
+            format!("{} and {} other input{s}", first.as_ref().display(), more.len()).into()
+        }
     }
 }
 
@@ -269,5 +286,13 @@ mod tests {
             assert_eq!(input.files().unwrap(), [input]);
         }
         assert!(!Input::bytes("-", *b"1").is_stdin());
+    }
+
+    #[test]
+    fn several_inputs_have_one_name() {
+        let inputs = ["a", "b", "c"].map(PathBuf::from);
+        assert_eq!(named(&inputs[..1]), Path::new("a"));
+        assert_eq!(named(&inputs[..2]), Path::new("a and 1 other input"));
+        assert_eq!(named(&inputs), Path::new("a and 2 other inputs"));
     }
 }

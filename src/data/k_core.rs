@@ -1,9 +1,12 @@
 //! The users and items with enough ratings.
 
+use std::path::Path;
+
 use super::cells::Layout;
 use super::ids::{IdMap, Ids};
 use super::ratings::Ratings;
 use super::sparse::Compressed;
+use crate::error::Error;
 
 impl Ratings {
     /// Leaves out users with fewer than `user` ratings and items with fewer than `item`, and
@@ -36,6 +39,15 @@ impl Ratings {
         let time = self.time.as_ref().map(|time| those(time, &kept).collect());
         Ratings { users, items, user, item, value, time }
     }
+}
+
+/// The error where none are left.
+pub(crate) fn none_left(path: &Path, user: u64, item: u64) -> Error {
+    Error::data(
+        path,
+        format!("no users with {user} ratings of items with {item} are left"),
+        "pass a lower --min-ratings",
+    )
 }
 
 /// The values that are kept.
@@ -87,7 +99,7 @@ impl Side {
 
 /// The ids that are used, in the order of their first use, and the indices among them.
 #[expect(clippy::indexing_slicing, reason = "what is used is the index of an id")]
-fn renumbered(ids: &Ids, used: impl Iterator<Item = u32>) -> (Ids, Vec<u32>) {
+pub(super) fn renumbered(ids: &Ids, used: impl Iterator<Item = u32>) -> (Ids, Vec<u32>) {
     let mut index = vec![u32::MAX; ids.len()];
     let mut map = IdMap::new();
     let used = used

@@ -35,6 +35,7 @@ pub mod planted;
 mod range;
 mod ratings;
 mod read;
+mod shared;
 mod side;
 mod source;
 mod sparse;
@@ -45,9 +46,11 @@ mod unpack;
 
 #[cfg(feature = "cli")]
 pub(crate) use duplicates::{counting, rated_twice};
+#[cfg(feature = "cli")]
+pub(crate) use {held::none_known, input::named, k_core::none_left};
 
 pub use cache::Cache;
-pub(crate) use cells::{Cells, Layout};
+pub(crate) use cells::{Cells, Layout, by_block};
 pub use columns::{Column, Columns};
 pub use folds::FOLD_STREAM;
 pub use held::{Held, Known};
@@ -62,6 +65,7 @@ pub use read::{
     Duplicates, Pair, Rated, ReadOptions, Separator, Triples, read_pairs, read_ratings, read_triples,
     stream_ratings,
 };
+pub use shared::{Holdout, Shared, SharedRequest, read_shared};
 pub use side::Side;
 pub(crate) use sparse::offsets;
 pub use sparse::{Compressed, gather};

@@ -49,7 +49,7 @@ pub struct Stats {
 }
 
 /// Ratings summed at a time: fixed, so that the sums do not depend on the number of threads.
-const CHUNK: usize = 1 << 16;
+pub(super) const CHUNK: usize = 1 << 16;
 
 impl Ratings {
     /// Number N of ratings.
@@ -76,18 +76,10 @@ impl Ratings {
     /// SHA-256, in hex, of the ids and the triples in their order. Files of
     /// different formats with the same ratings in the same order agree.
     pub fn hash(&self) -> String {
-        let mut hash = Sha256::new();
-        hash.update(b"deltav ratings 1");
-        for ids in [&self.users, &self.items] {
-            let (bytes, offsets) = ids.parts();
-            update_with(&mut hash, offsets, u64::to_le);
-            hash.update(bytes);
-        }
-        hash.update((self.len() as u64).to_le_bytes());
-        update_with(&mut hash, &self.user, u32::to_le);
-        update_with(&mut hash, &self.item, u32::to_le);
-        // -0 and 0 are one rating.
-        update_with(&mut hash, &self.value, |value| (value + 0.0).to_bits().to_le());
+        let mut hash = hash_of_ids([&self.users, &self.items], self.len() as u64);
+        hash_indices(&mut hash, &self.user);
+        hash_indices(&mut hash, &self.item);
+        hash_values(&mut hash, &self.value);
         hex(&hash.finalize())
     }
 
@@ -142,9 +134,44 @@ impl Stats {
 }
 
 fn sum(values: &[f32], term: impl Fn(f32) -> f64 + Sync) -> f64 {
-    let parts: Vec<f64> =
-        values.par_chunks(CHUNK).map(|chunk| chunk.iter().map(|&value| term(value)).sum()).collect();
-    parts.into_iter().sum()
+    sums(values, term).into_iter().sum()
+}
+
+/// The sums of chunks, one after the other.
+pub(super) fn sums(values: &[f32], term: impl Fn(f32) -> f64 + Sync) -> Vec<f64> {
+    values.par_chunks(CHUNK).map(|chunk| add(NOTHING, chunk, &term)).collect()
+}
+
+/// The sum of no numbers, as [`Iterator::sum`] has it.
+pub(super) const NOTHING: f64 = -0.0;
+
+/// Goes on with the sum of a chunk.
+pub(super) fn add(sum: f64, values: &[f32], term: impl Fn(f32) -> f64) -> f64 {
+    values.iter().fold(sum, |sum, &value| sum + term(value))
+}
+
+/// The hash of so many ratings before the first of them.
+pub(super) fn hash_of_ids(sides: [&Ids; 2], count: u64) -> Sha256 {
+    let mut hash = Sha256::new();
+    hash.update(b"deltav ratings 1");
+    for ids in sides {
+        let (bytes, offsets) = ids.parts();
+        update_with(&mut hash, offsets, u64::to_le);
+        hash.update(bytes);
+    }
+    hash.update(count.to_le_bytes());
+    hash
+}
+
+/// Hashes the indices of users, or of items.
+pub(super) fn hash_indices(hash: &mut Sha256, indices: &[u32]) {
+    update_with(hash, indices, u32::to_le);
+}
+
+/// Hashes ratings.
+pub(super) fn hash_values(hash: &mut Sha256, values: &[f32]) {
+    // -0 and 0 are one rating.
+    update_with(hash, values, |value| (value + 0.0).to_bits().to_le());
 }
 
 /// Hashes numbers as they are `put` into bytes, little end first.

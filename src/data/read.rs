@@ -311,7 +311,11 @@ pub(super) fn files(inputs: impl IntoIterator<Item = impl Into<Input>>) -> Resul
 }
 
 /// Reads a source of a file, and sees whether what is packed was whole where a line of it is wrong.
-fn whole<'a>(file: &'a Input, source: Source<'a>, read: impl FnOnce(Source<'a>) -> Result<()>) -> Result<()> {
+pub(super) fn whole<'a>(
+    file: &'a Input,
+    source: Source<'a>,
+    read: impl FnOnce(Source<'a>) -> Result<()>,
+) -> Result<()> {
     let packed = source.is_packed_file();
     match read(source).map_err(|error| file.meant(error)) {
         // Damage shows at the end of what is packed, by its checksum; before, it looks like a

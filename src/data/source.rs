@@ -1,7 +1,8 @@
 //! An open input: a file, standard input or bytes, unpacked.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, Write};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::Path;
 
 use super::input::Input;
@@ -99,6 +100,39 @@ impl<'a> Source<'a> {
         source.reader = Box::new(Cursor::new(head.clone()).chain(reader));
         source.head = head;
         Ok(source)
+    }
+
+    /// So many bytes of a text that is not packed, as they stand in the file.
+    ///
+    /// # Errors
+    /// [`Error::NoInput`] if the file can't be opened, [`Error::Io`] if it can't be sought in.
+    pub(super) fn bytes(input: &'a Input, bytes: Range<u64>) -> Result<Self> {
+        let reader = Self::reader(input, bytes)?;
+        Ok(Self { reader: Box::new(BufReader::new(metered(input, reader))), ..Self::empty(input.path()) })
+    }
+
+    /// What [`bytes`](Self::bytes) reads, uncounted.
+    pub(super) fn reader(input: &'a Input, bytes: Range<u64>) -> Result<Box<dyn Read + Send + 'a>> {
+        if let Some(text) = input.in_memory() {
+            let text = text.get(bytes.start as usize..bytes.end as usize);
+            return Ok(Box::new(text.unwrap_or_default()));
+        }
+        let path = input.path();
+        let mut file = File::open(path).map_err(|source| Error::NoInput { path: path.to_owned(), source })?;
+        let sought = file.seek(SeekFrom::Start(bytes.start));
+        sought.map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        Ok(Box::new(file.take(bytes.end.saturating_sub(bytes.start))))
+    }
+
+    /// The same bytes, seen by `watch` as they are read.
+    #[must_use]
+    pub(super) fn watched(self, watch: impl FnMut(&[u8]) + Send + 'a) -> Self {
+        Self { reader: Box::new(BufReader::new(Watched { reader: self.reader, watch })), ..self }
+    }
+
+    /// Whether the input is packed.
+    pub(super) fn is_packed(&self) -> bool {
+        self.packing.is_some()
     }
 
     /// Whether the input is packed and can be read once more.
@@ -218,6 +252,20 @@ pub(super) enum End {
     Input,
     /// Reading failed; what was read before is good.
     Failed(io::Error),
+}
+
+/// A reader whose bytes somebody looks at.
+struct Watched<R, W> {
+    reader: R,
+    watch: W,
+}
+
+impl<R: Read, W: FnMut(&[u8])> Read for Watched<R, W> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        (self.watch)(buffer.get(..read).unwrap_or_default());
+        Ok(read)
+    }
 }
 
 /// Fails once, if at all, then ends.

@@ -1,5 +1,7 @@
 //! Hold-outs: seeded, by user, or by time.
 
+use std::ops::Range;
+
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -10,6 +12,9 @@ use crate::error::{Error, Result};
 /// The ChaCha stream of the hold-out. Everything else that is drawn from the
 /// same seed has a stream of its own.
 pub const HOLDOUT_STREAM: u64 = 0x686f_6c64; // "hold"
+
+/// Words that the generator takes for a draw.
+const WORDS: u128 = 2;
 
 /// Which ratings are set aside.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -94,38 +99,64 @@ impl Ratings {
 /// subset of the wanted size is equally likely, and each rating costs one
 /// 64-bit draw.
 pub(super) fn hold_out(count: usize, fraction: f64, seed: u64) -> Result<Vec<bool>> {
+    hold_out_of(count as u64, 0..count as u64, fraction, seed)
+}
+
+/// The same for these of them alone, `[range]`.
+pub(super) fn hold_out_of(count: u64, range: Range<u64>, fraction: f64, seed: u64) -> Result<Vec<bool>> {
     check(count, fraction)?;
-    let mut wanted = share(count as u64, fraction);
+    let mut wanted = share(count, fraction);
     let mut rng = generator(seed);
-    Ok((1..=count as u64).rev().map(|left| draw(&mut rng, left, &mut wanted)).collect())
+    let drawn = (0..range.end).map(|at| draw(&mut rng, count - at, &mut wanted));
+    Ok(drawn.skip(range.start as usize).collect())
 }
 
 /// The same within each user's ratings. `user`: `[N]`; `counts`: ratings of each user.
 fn hold_out_of_each(user: &[u32], counts: &[u64], fraction: f64, seed: u64) -> Result<Vec<bool>> {
-    check(user.len(), fraction)?;
-    if counts.iter().all(|&count| count < 2) {
-        return Err(Error::usage(
-            "no user has two ratings, of which one could be held out",
-            "hold out by random instead",
-        ));
+    let mut left = OfEach::new(user.len() as u64, counts, fraction)?;
+    Ok(left.hold_out(user, 0, seed))
+}
+
+/// What is still to be held out of each user's ratings.
+pub(super) struct OfEach {
+    /// Ratings that were not yet looked at, `[m]`.
+    pub(super) left: Vec<u64>,
+    /// Those of them that are wanted, `[m]`.
+    pub(super) wanted: Vec<u64>,
+}
+
+impl OfEach {
+    /// Before the first of `count` ratings. `counts`: ratings of each user.
+    pub(super) fn new(count: u64, counts: &[u64], fraction: f64) -> Result<Self> {
+        check(count, fraction)?;
+        if counts.iter().all(|&count| count < 2) {
+            return Err(Error::usage(
+                "no user has two ratings, of which one could be held out",
+                "hold out by random instead",
+            ));
+        }
+        let wanted = counts.iter().map(|&count| if count < 2 { 0 } else { share(count, fraction) });
+        Ok(Self { left: counts.to_vec(), wanted: wanted.collect() })
     }
-    let mut left = counts.to_vec();
-    let mut wanted: Vec<u64> =
-        counts.iter().map(|&count| if count < 2 { 0 } else { share(count, fraction) }).collect();
-    let mut rng = generator(seed);
+
+    /// Which of the next ratings are set aside, `[user.len()]`; so many were looked at before.
     #[expect(clippy::indexing_slicing, reason = "the counts are those of all users")]
-    let each = |&user: &u32| {
-        let (left, wanted) = (&mut left[user as usize], &mut wanted[user as usize]);
-        let held = draw(&mut rng, *left, wanted);
-        *left -= 1;
-        held
-    };
-    Ok(user.iter().map(each).collect())
+    pub(super) fn hold_out(&mut self, user: &[u32], before: u64, seed: u64) -> Vec<bool> {
+        let mut rng = generator(seed);
+        rng.set_word_pos(WORDS * u128::from(before));
+        let each = |&user: &u32| {
+            let (left, wanted) = (&mut self.left[user as usize], &mut self.wanted[user as usize]);
+            let held = draw(&mut rng, *left, wanted);
+            *left -= 1;
+            held
+        };
+        user.iter().map(each).collect()
+    }
 }
 
 #[expect(clippy::indexing_slicing, reason = "there is a time for each rating")]
 fn hold_out_newest(time: Option<&[i64]>, count: usize, fraction: f64) -> Result<Vec<bool>> {
-    check(count, fraction)?;
+    check(count as u64, fraction)?;
     let Some(time) = time else {
         return Err(Error::usage(
             "the ratings were read without timestamps",
@@ -143,7 +174,7 @@ fn hold_out_newest(time: Option<&[i64]>, count: usize, fraction: f64) -> Result<
 }
 
 /// round(count·fraction), but at least one, and at least one is left. `count`: at least 2.
-fn share(count: u64, fraction: f64) -> u64 {
+pub(super) fn share(count: u64, fraction: f64) -> u64 {
     ((count as f64 * fraction).round() as u64).clamp(1, count - 1)
 }
 
@@ -162,7 +193,7 @@ fn draw(rng: &mut ChaCha8Rng, left: u64, wanted: &mut u64) -> bool {
     held
 }
 
-fn check(count: usize, fraction: f64) -> Result<()> {
+pub(super) fn check(count: u64, fraction: f64) -> Result<()> {
     if !(fraction > 0.0 && fraction < 1.0) {
         return Err(Error::usage(
             format!("hold-out fraction {fraction} is out of range"),

@@ -1,6 +1,7 @@
 //! Every kernel on a small problem, on a device and on the CPU.
 
 use super::pair::{KernelCheck, Pair};
+use super::parts::parts;
 use crate::backend::cpu::CpuBackend;
 use crate::backend::{Backend, alloc_f32, alloc_u32};
 use crate::config::{Kernels, ModelKind, Precision, Reg, TrainConfig};
@@ -71,6 +72,8 @@ pub fn check_kernels(device: &mut dyn Backend, threads: Option<usize>) -> Result
         pair.next_run();
     }
     gather(&data.train, &mut pair)?;
+    pair.next_run();
+    parts(&data.train, &mut pair)?;
     pair.next_run();
     let mut checks = pair.into_checks();
     let kernels: Vec<KernelCheck> = KERNELS.iter().filter_map(|kernel| checks.remove(kernel.name)).collect();

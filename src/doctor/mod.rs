@@ -9,6 +9,7 @@ mod drivers;
 mod facts;
 mod kernels;
 mod pair;
+mod parts;
 mod remedies;
 
 pub use diagnosis::{Cause, Diagnosis, diagnose};

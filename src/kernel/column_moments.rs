@@ -7,7 +7,7 @@ use crate::backend::Buffer;
 use crate::error::Result;
 
 /// Rows that one workgroup adds up, the `BLOCK` constant of the shader.
-pub const BLOCK: u32 = 256;
+pub const BLOCK: u32 = crate::world::BLOCK_ROWS as u32;
 
 /// How many blocks `rows` rows give.
 pub fn blocks(rows: usize) -> usize {
@@ -118,7 +118,8 @@ pub fn column_moments(
     let width = params.width as usize;
     let counts = &counts[..params.rows as usize];
     let partials = partials[params.first as usize * width..].par_chunks_mut(width);
-    partials.zip(counts.par_chunks(BLOCK as usize)).enumerate().for_each(|(block, (sums, counts))| {
+    let blocks = partials.zip(counts.par_chunks(BLOCK as usize)).with_min_len(4).enumerate();
+    blocks.for_each(|(block, (sums, counts))| {
         sums.fill(0.0);
         let rated = counts.iter().enumerate().filter(|(_, n)| **n > 0.0);
         for row in rated.map(|(i, _)| block * BLOCK as usize + i) {

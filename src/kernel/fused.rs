@@ -12,8 +12,14 @@
 //!
 //! On the CPU, rows are cut into pieces of about equal cells and long rows into
 //! segments, both by their lengths alone, and a row's segments are added up in
-//! order: the bits do not depend on the number of threads.
+//! order: the bits do not depend on the number of threads. Where a call has a `block`, cells
+//! whose columns lie in the same `block` rows of the other side are added up apart from 0, and
+//! these sums in order: so the sums of parts of the other side, found apart, can be added to
+//! the same bits.
 
+mod cells;
+mod line;
+mod sums;
 mod walk;
 
 use std::borrow::Cow;
@@ -21,7 +27,9 @@ use std::ops::Range;
 
 use half::f16;
 
-pub(super) use walk::{Gathered, Sums, Walk, long_squares, long_sums, row_sums};
+pub(super) use line::{Behind, Column, Factors, PIECE, along, direction, step};
+pub(super) use sums::{Sums, row_patterns, row_squares, row_sums};
+pub(super) use walk::{Gathered, Walk};
 
 use super::template::Rows;
 use super::{Kernel, Slot, require};

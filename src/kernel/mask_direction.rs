@@ -7,7 +7,7 @@ use crate::backend::Buffer;
 use crate::error::Result;
 
 /// Rows that one workgroup adds up, the `BLOCK` constant of the shader.
-pub const BLOCK: u32 = 64;
+pub const BLOCK: u32 = crate::world::BLOCK_ROWS as u32;
 
 /// How many blocks `rows` rows give.
 pub fn blocks(rows: usize) -> usize {

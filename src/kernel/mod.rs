@@ -15,6 +15,7 @@ pub mod extrapolate;
 pub mod fused;
 pub mod gather_rows;
 pub mod gradient;
+pub mod join_parts;
 pub mod mask_alpha;
 pub mod mask_direction;
 pub mod mask_residual;
@@ -25,10 +26,12 @@ pub mod pack_halves;
 pub mod pack_rows;
 pub mod pattern_sum;
 pub mod residual;
+pub mod row_bend;
 pub mod row_curvature;
 pub mod row_direction;
 pub mod row_gradient;
 pub mod row_loss;
+pub mod row_part;
 pub mod row_pass;
 pub mod row_pass_learned;
 pub mod row_pattern;
@@ -75,6 +78,9 @@ pub const KERNELS: &[&Kernel] = &[
     &row_gradient::KERNEL,
     &row_loss::KERNEL,
     &row_pattern::KERNEL,
+    &row_part::KERNEL,
+    &row_bend::KERNEL,
+    &join_parts::KERNEL,
     &extrapolate::KERNEL,
     &column_moments::KERNEL,
     &pattern_sum::KERNEL,
@@ -202,6 +208,31 @@ pub struct Dispatch {
     workgroups: u32,
     work: u64,
     rows: Option<Rows>,
+    exchange: Option<Exchange>,
+}
+
+/// What processes that train together exchange where they play a dispatch; see
+/// [`Together`](crate::backend::Together). Who trains alone has no part in it.
+#[derive(Debug, Clone)]
+pub enum Exchange {
+    /// The dispatch adds up its first buffer's parts. Instead, `sum` becomes the sum of the parts of all
+    /// processes, in their order, and `place` is played, which does with it what the dispatch does.
+    Sum {
+        /// What the dispatch adds up, `[parts, sum.len()]`.
+        parts: Buffer,
+        /// Receives the sum.
+        sum: Buffer,
+        /// What is played instead.
+        place: Box<Dispatch>,
+    },
+    /// Behind the dispatch, the elements from `bounds[p]` to `bounds[p + 1]` become those that
+    /// process p has there.
+    Gather {
+        /// Whose elements.
+        buffer: Buffer,
+        /// `[processes + 1]`.
+        bounds: Vec<usize>,
+    },
 }
 
 /// Multiply-adds that take a device as long as a gathered byte: slow GPUs do 80 G/s of the
@@ -257,6 +288,7 @@ impl Dispatch {
             workgroups,
             work: buffers.iter().map(|buffer| buffer.len() as u64 * 4 / STREAMED).sum(),
             rows: None,
+            exchange: None,
         })
     }
 
@@ -278,6 +310,16 @@ impl Dispatch {
     /// The rows of a call to a kernel whose WGSL is a [template].
     pub fn rows(&self) -> Option<&Rows> {
         self.rows.as_ref()
+    }
+
+    /// With what processes exchange there.
+    pub(crate) fn exchanging(self, exchange: Exchange) -> Self {
+        Self { exchange: Some(exchange), ..self }
+    }
+
+    /// What processes that train together exchange there.
+    pub fn exchange(&self) -> Option<&Exchange> {
+        self.exchange.as_ref()
     }
 
     /// What to run.

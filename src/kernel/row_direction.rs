@@ -2,6 +2,8 @@
 
 use rayon::prelude::*;
 
+use super::fused::{Behind, Factors, PIECE, direction};
+use super::simd::{self, Simd, WithSimd};
 use super::{
     Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, params, require, row_sums::stride,
 };
@@ -65,7 +67,7 @@ pub struct RowDirection {
     pub width: usize,
     /// Take the row's penalty as precision, not the column's prior.
     pub fixed: bool,
-    /// A column that must not move.
+    /// A column that must not move, one of the last two: the other is the bias.
     pub frozen: Option<usize>,
     /// σ²; 0: no variances.
     pub noise: f32,
@@ -93,6 +95,11 @@ impl RowDirection {
             &KERNEL,
             self.sums.len() == rows * stride(self.width) && self.prior.len() == self.width,
             "sums or prior have another width",
+        )?;
+        require(
+            &KERNEL,
+            self.frozen.is_none_or(|f| f < self.width && f + 2 >= self.width && self.width > 1),
+            "the constant column is none of the last two",
         )?;
         let params = Params {
             rows: dimension(&KERNEL, rows)?,
@@ -123,7 +130,7 @@ fn twin(params: &[u8], slots: &mut [Slot<'_>]) {
     );
 }
 
-/// The twin: rows in parallel.
+/// The twin: pieces of rows in parallel. A constant column is one of the last two, the bias the other.
 #[expect(clippy::too_many_arguments, reason = "one for each binding")]
 pub fn row_direction(
     params: &Params,
@@ -136,26 +143,86 @@ pub fn row_direction(
     energy: &mut [f32],
 ) {
     let width = params.width as usize;
-    let rows =
-        sums.par_chunks_mut(stride(width)).zip(variances.par_chunks_mut(width)).zip(energy.par_iter_mut());
-    rows.with_min_len(64).enumerate().for_each(|(row, ((sums, variances), energy))| {
-        let mut part = 0.0;
-        for f in 0..width {
-            let (s1, s2) = (sums[width + f], sums[2 * width + f]);
-            let rho = if params.fixed != 0 { penalty[row] } else { prior[f] };
-            let w = factors[row * width + f];
-            let m = if params.centered != 0 { means[row * width + f] } else { 0.0 };
-            let h = s1 + s2 + rho;
-            let (mut d, mut variance) = (0.0, 0.0);
-            if f != params.frozen as usize && h > 0.0 {
-                d = (sums[f] - s2 * w - rho * (w - m)) / h;
-                variance = params.noise / h;
-                part += if params.fixed != 0 { rho * w * w } else { variance * (s1 + s2) };
-            }
-            part += w * w * s2;
-            sums[3 * width + f] = d;
-            variances[f] = variance;
+    let behind = Behind::new(width, params.frozen as usize);
+    let precision = behind.precision(prior);
+    let rows = sums
+        .par_chunks_mut(PIECE * stride(width))
+        .zip(variances.par_chunks_mut(PIECE * width))
+        .zip(energy.par_chunks_mut(PIECE));
+    rows.enumerate().for_each(|(piece, ((sums, variances), energy))| {
+        let first = piece * PIECE;
+        let given = Given { params, factors, means, penalty, prior, precision: &precision, behind, first };
+        let results = Results { sums, variances, energy };
+        match params.fixed {
+            0 => simd::run(Piece::<false> { given, results }),
+            _ => simd::run(Piece::<true> { given, results }),
         }
-        *energy = sums[4 * width] + part;
     });
+}
+
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    params: &'a Params,
+    factors: &'a [f32],
+    means: &'a [f32],
+    penalty: &'a [f32],
+    prior: &'a [f32],
+    precision: &'a [f32],
+    behind: Behind,
+    /// The piece's first row.
+    first: usize,
+}
+
+struct Results<'a> {
+    sums: &'a mut [f32],
+    variances: &'a mut [f32],
+    energy: &'a mut [f32],
+}
+
+struct Piece<'a, const FIXED: bool> {
+    given: Given<'a>,
+    results: Results<'a>,
+}
+
+impl<const FIXED: bool> WithSimd for Piece<'_, FIXED> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Given { params, factors, means, penalty, prior, precision, behind, first } = self.given;
+        let Results { sums, variances, energy } = self.results;
+        let (width, rank, lanes) = (params.width as usize, behind.rank, precision.len());
+        let [mut w, mut m, mut d, mut spread] = [(); 4].map(|()| vec![0.0f32; lanes]);
+        let mut planes = vec![0.0f32; 3 * lanes];
+        let rows = sums.chunks_exact_mut(stride(width)).zip(variances.chunks_exact_mut(width)).zip(energy);
+        for (local, ((sums, variances), energy)) in rows.enumerate() {
+            let row = first + local;
+            let own = &factors[row * width..(row + 1) * width];
+            let center = (params.centered != 0).then(|| &means[row * width..(row + 1) * width]);
+            let penalty = if FIXED { penalty[row] } else { 0.0 };
+            w[..rank].copy_from_slice(&own[..rank]);
+            if let Some(center) = center {
+                m[..rank].copy_from_slice(&center[..rank]);
+            }
+            for (plane, sums) in planes.chunks_exact_mut(lanes.max(1)).zip(sums.chunks_exact(width)) {
+                plane[..rank].copy_from_slice(&sums[..rank]);
+            }
+            let line = Factors { w: &w, means: &m, sums: &planes, penalty, prior: precision };
+            let (_, before) = direction::<S, FIXED, true>(simd, &line, params.noise, &mut d, &mut spread);
+            let rho = |f: usize| if FIXED { penalty } else { prior[f] };
+            let column = |f| behind.column(f, sums, own, center, rho);
+            let (bias, constant) = (column(behind.bias), column(behind.constant));
+            let (d_bias, variance) = bias.direction(params.noise);
+            *energy =
+                sums[4 * width] + before.energy::<FIXED, true>(simd, penalty, (&bias, variance), &constant);
+            let directions = &mut sums[3 * width..4 * width];
+            for (to, from, value) in [(directions, &d, d_bias), (variances, &spread, variance)] {
+                to.fill(0.0);
+                to[..rank].copy_from_slice(&from[..rank]);
+                if let Some(bias) = behind.bias {
+                    to[bias] = value;
+                }
+            }
+        }
+    }
 }

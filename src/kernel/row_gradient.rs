@@ -43,10 +43,14 @@ params! {
         pub bias: u32,
         /// What the constant column holds.
         pub unit: f32,
+        /// Where the chunk's first row of the gradient stands.
+        pub place: u32,
         /// Rows that have a workgroup each, the first by length.
         pub long: u32,
         /// 1: packed rows are f16.
         pub half: u32,
+        /// Rows of the other side whose cells the CPU adds up apart; 0: all.
+        pub block: u32,
     }
 }
 
@@ -61,12 +65,17 @@ pub struct RowGradient {
     pub packed: Buffer,
     /// w, `[rows, width]`.
     pub factors: Buffer,
-    /// Receives the rows of ΔV, `[rows, width]`; 0 in the constant column.
+    /// Receives the rows of ΔV, at least `[place + n, width]`; 0 in the constant column.
     pub gradient: Buffer,
     /// The chunk's first row.
     pub first: usize,
+    /// Where the chunk's first row of the gradient stands.
+    pub place: usize,
     /// Rows that have a workgroup each, the first by length.
     pub long: usize,
+    /// Rows of the other side whose cells are added up apart, on a CPU, where each row's cells are
+    /// sorted by them; 0: all.
+    pub block: usize,
     /// How the other side is packed.
     pub packing: Packing,
     /// The columns of both sides.
@@ -81,11 +90,8 @@ impl RowGradient {
     pub fn dispatch(&self) -> Result<Dispatch> {
         check(&KERNEL, self.rows, self.long, self.packed, &self.packing, &self.columns)?;
         let (count, width) = (self.rows.len() / 2, self.columns.width);
-        require(
-            &KERNEL,
-            self.factors.len() == self.gradient.len() && self.gradient.len() >= (self.first + count) * width,
-            "factors and gradient differ",
-        )?;
+        require(&KERNEL, self.factors.len() >= (self.first + count) * width, "the factors are too few")?;
+        require(&KERNEL, self.gradient.len() >= (self.place + count) * width, "the gradient is too short")?;
         require(&KERNEL, !self.packing.spread, "no variances are asked for")?;
         let params = Params {
             count: dimension(&KERNEL, count)?,
@@ -96,8 +102,10 @@ impl RowGradient {
             lanes: dimension(&KERNEL, self.packing.lanes)?,
             bias: dimension(&KERNEL, self.columns.bias.unwrap_or(width))?,
             unit: self.columns.unit,
+            place: dimension(&KERNEL, self.place)?,
             long: dimension(&KERNEL, self.long)?,
             half: u32::from(self.packing.half),
+            block: dimension(&KERNEL, self.block)?,
         };
         let work = gathered(self.cells.len() / 2, self.packing.lanes);
         let buffers = [self.rows, self.cells, self.packed, self.factors, self.gradient];
@@ -131,7 +139,7 @@ pub fn row_gradient(
         cells: cells.as_chunks().0,
         factors: &factors[first * width..(first + count) * width],
     };
-    let outputs = [rows_mut(gradient, width, first, count)];
+    let outputs = [rows_mut(gradient, width, params.place as usize, count)];
     by_cells(pass.offsets, 0..count, outputs, &|rows, [gradient]| {
         simd::run(Piece { pass: &pass, rows, gradient });
     });
@@ -165,13 +173,13 @@ impl WithSimd for Piece<'_, '_> {
             let own = &factors[row * width..(row + 1) * width];
             w[..rank].copy_from_slice(&own[..rank]);
             let b = own.get(params.bias as usize).copied().unwrap_or(0.0);
-            let walk = Walk { x, cells, w: &w, bias: params.unit * b };
+            let walk = Walk { x, cells, block: params.block, w: &w, bias: params.unit * b };
             row_sums::<S, true, false, false>(simd, &walk, &mut sums);
             let gradient = self.gradient.row(local);
             gradient[rank..].fill(0.0);
             gradient[..rank].copy_from_slice(&sums.lanes[..rank]);
             if let Some(place) = gradient.get_mut(params.bias as usize) {
-                *place = params.unit * sums.errors;
+                *place = sums.bias_gradient;
             }
         }
     }

@@ -165,7 +165,7 @@ impl WithSimd for Piece<'_, '_> {
             let own = &factors[row * width..(row + 1) * width];
             w[..rank].copy_from_slice(&own[..rank]);
             let b = own.get(params.bias as usize).copied().unwrap_or(0.0);
-            let walk = Walk { x, cells, w: &w, bias: params.unit * b };
+            let walk = Walk { x, cells, block: 0, w: &w, bias: params.unit * b };
             row_sums::<S, false, false, false>(simd, &walk, &mut sums);
             self.squares.row(local)[0] = sums.squares;
         }

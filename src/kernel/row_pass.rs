@@ -2,8 +2,8 @@
 //! `row_direction`, `row_curvature` and `row_step` with a fixed penalty, fused.
 
 use super::fused::{
-    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_squares, row_sums,
-    rows_mut, unpacked,
+    Column, Columns, Factors, Gathered, Packing, RowsMut, Sums, Walk, by_cells, check, direction,
+    row_squares, row_sums, rows_mut, step, unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
 use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
@@ -51,6 +51,8 @@ params! {
         pub long: u32,
         /// 1: packed rows are f16.
         pub half: u32,
+        /// Rows of the other side whose cells the CPU adds up apart; 0: all.
+        pub block: u32,
     }
 }
 
@@ -75,6 +77,9 @@ pub struct RowPass {
     pub first: usize,
     /// Rows that have a workgroup each, the first by length.
     pub long: usize,
+    /// Rows of the other side whose cells are added up apart, on a CPU, where each row's cells are
+    /// sorted by them; 0: all.
+    pub block: usize,
     /// How the other side is packed.
     pub packing: Packing,
     /// The columns of both sides.
@@ -107,6 +112,7 @@ impl RowPass {
             unit: self.columns.unit,
             long: dimension(&KERNEL, self.long)?,
             half: u32::from(self.packing.half),
+            block: dimension(&KERNEL, self.block)?,
         };
         let work = gathered(self.cells.len() / 2, 2 * self.packing.lanes);
         let buffers =
@@ -187,59 +193,37 @@ impl WithSimd for Piece<'_, '_> {
         let Pass { params, x, offsets, cells, penalty } = *self.pass;
         let [mut factors, mut energy, mut cost] = self.outputs;
         let (rank, lanes, unit) = (params.rank as usize, x.lanes, params.unit);
+        let (has_bias, none) = (params.bias < params.width, Column::default());
         let mut sums = Sums::new(lanes);
         let mut w = vec![0.0f32; lanes];
         let mut d = vec![0.0f32; lanes];
         for (local, row) in self.rows.enumerate() {
             let cells = &cells[offsets[row] as usize..offsets[row + 1] as usize];
-            let long = cells.len() > SEGMENT;
             let own = factors.row(local);
             w[..rank].copy_from_slice(&own[..rank]);
             let b = own.get(params.bias as usize).copied().unwrap_or(0.0);
-            let walk = Walk { x, cells, w: &w, bias: unit * b };
+            let walk = Walk { x, cells, block: params.block, w: &w, bias: unit * b };
             row_sums::<S, true, true, false>(simd, &walk, &mut sums);
-            let rho = penalty[row];
-            let rhos = simd.splat_f32s(rho);
-            let zero = simd.splat_f32s(0.0);
-            let (mut size, mut above, mut straight) = (zero, zero, zero);
-            let (g, h) = (&sums.lanes[..lanes], &sums.lanes[lanes..2 * lanes]);
-            let (g, h) = (simd::vectors::<S>(g), simd::vectors::<S>(h));
-            let directions = S::as_mut_simd_f32s(&mut d).0;
-            for (((d, &w), &g), &h) in directions.iter_mut().zip(simd::vectors::<S>(&w)).zip(g).zip(h) {
-                let h = simd.add_f32s(h, rhos);
-                let step = simd.div_f32s(simd.sub_f32s(g, simd.mul_f32s(rhos, w)), h);
-                *d = simd.select_f32s(simd.greater_than_f32s(h, zero), step, zero);
-                let squared = simd.mul_f32s(*d, *d);
-                above = simd.mul_add_f32s(h, squared, above);
-                straight = simd.add_f32s(straight, squared);
-                size = simd.mul_add_f32s(w, w, size);
-            }
+            let penalty = penalty[row];
+            let line = Factors { w: &w, means: &[], sums: &sums.lanes, penalty, prior: &[] };
+            let (along, before) = direction::<S, true, false>(simd, &line, 0.0, &mut d, &mut []);
             // The bias: a factor whose other side is the unit in every cell.
-            let h_bias = cells.len() as f32 * unit * unit + rho;
-            let d_bias = if (params.bias < params.width) && h_bias > 0.0 {
-                (unit * sums.errors - rho * b) / h_bias
-            } else {
-                0.0
-            };
-            let walk = Walk { x, cells, w: &d, bias: unit * d_bias };
-            let squares = if long { long_squares(&walk) } else { walk.squares(simd) };
-            let above = simd.reduce_sum_f32s(above) + h_bias * d_bias * d_bias;
-            let curvature = squares + rho * (simd.reduce_sum_f32s(straight) + d_bias * d_bias);
-            let alpha = if curvature > 0.0 { above / curvature } else { 0.0 };
-            energy.row(local)[0] = sums.squares + rho * (simd.reduce_sum_f32s(size) + b * b);
-            let alphas = simd.splat_f32s(alpha);
-            let mut size = zero;
-            for (w, &d) in S::as_mut_simd_f32s(&mut w).0.iter_mut().zip(simd::vectors::<S>(&d)) {
-                *w = simd.mul_add_f32s(alphas, d, *w);
-                size = simd.mul_add_f32s(*w, *w, size);
-            }
+            let (g, s1) = (sums.bias_gradient, sums.bias_curvature);
+            let bias = if has_bias { Column { w: b, g, s1, rho: penalty, ..none } } else { none };
+            let (d_bias, variance) = bias.direction(0.0);
+            let walk = Walk { x, cells, block: params.block, w: &d, bias: unit * d_bias };
+            let squares = row_squares(simd, &walk);
+            let alpha = along.alpha::<true, false>(simd, squares, penalty, (&bias, d_bias), (&none, 0.0));
+            let penalties = before.energy::<true, false>(simd, penalty, (&bias, variance), &none);
+            energy.row(local)[0] = sums.squares + penalties;
+            let size = step::<S, true>(simd, alpha, &d, &[], &mut w);
             let own = factors.row(local);
             own[..rank].copy_from_slice(&w[..rank]);
             let b = b + alpha * d_bias;
-            if let Some(place) = own.get_mut(params.bias as usize) {
-                *place = b;
+            if has_bias {
+                own[params.bias as usize] = b;
             }
-            cost.row(local)[0] = rho * (simd.reduce_sum_f32s(size) + b * b);
+            cost.row(local)[0] = penalty * (size + b * b);
         }
     }
 }

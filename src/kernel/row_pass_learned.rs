@@ -2,8 +2,8 @@
 //! `row_sums`, `row_direction`, `row_curvature` and `row_step`, fused.
 
 use super::fused::{
-    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_squares, row_sums,
-    rows_mut, unpacked,
+    Column, Columns, Factors, Gathered, Packing, RowsMut, Sums, Walk, by_cells, check, direction,
+    row_squares, row_sums, rows_mut, step, unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
 use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
@@ -56,6 +56,8 @@ params! {
         pub long: u32,
         /// 1: packed rows are f16.
         pub half: u32,
+        /// Rows of the other side whose cells the CPU adds up apart; 0: all.
+        pub block: u32,
     }
 }
 
@@ -82,6 +84,9 @@ pub struct RowPassLearned {
     pub first: usize,
     /// Rows that have a workgroup each, the first by length.
     pub long: usize,
+    /// Rows of the other side whose cells are added up apart, on a CPU, where each row's cells are
+    /// sorted by them; 0: all.
+    pub block: usize,
     /// How the other side is packed.
     pub packing: Packing,
     /// The columns of both sides.
@@ -126,6 +131,7 @@ impl RowPassLearned {
             noise: self.noise,
             long: dimension(&KERNEL, self.long)?,
             half: u32::from(self.packing.half),
+            block: dimension(&KERNEL, self.block)?,
         };
         let work = gathered(self.cells.len() / 2, 3 * self.packing.lanes);
         let buffers = [
@@ -225,7 +231,6 @@ impl WithSimd for Piece<'_, '_> {
         let [mut factors, mut variances, mut energy] = self.outputs;
         let (width, rank, lanes) = (params.width as usize, params.rank as usize, x.lanes);
         let (unit, bias, noise) = (params.unit, params.bias as usize, params.noise);
-        let (zero, noises) = (simd.splat_f32s(0.0), simd.splat_f32s(noise));
         let mut sums = Sums::new(lanes);
         let mut w = vec![0.0f32; lanes];
         let mut d = vec![0.0f32; lanes];
@@ -233,7 +238,6 @@ impl WithSimd for Piece<'_, '_> {
         let mut spread = vec![0.0f32; lanes];
         for (local, row) in self.rows.enumerate() {
             let cells = &cells[offsets[row] as usize..offsets[row + 1] as usize];
-            let long = cells.len() > SEGMENT;
             let own = factors.row(local);
             w[..rank].copy_from_slice(&own[..rank]);
             let b = own.get(bias).copied().unwrap_or(0.0);
@@ -241,51 +245,25 @@ impl WithSimd for Piece<'_, '_> {
             if let Some(center) = center {
                 m[..rank].copy_from_slice(&center[..rank]);
             }
-            let walk = Walk { x, cells, w: &w, bias: unit * b };
+            let walk = Walk { x, cells, block: params.block, w: &w, bias: unit * b };
             row_sums::<S, true, true, true>(simd, &walk, &mut sums);
-            let (mut part, mut above, mut below) = (zero, zero, zero);
-            let [g, s1, s2] = [0, 1, 2].map(|i| simd::vectors::<S>(&sums.lanes[i * lanes..(i + 1) * lanes]));
-            let (ws, ms) = (simd::vectors::<S>(&w), simd::vectors::<S>(&m));
-            let rhos = simd::vectors::<S>(precision);
-            let directions = S::as_mut_simd_f32s(&mut d).0;
-            let spreads = S::as_mut_simd_f32s(&mut spread).0;
-            for i in 0..ws.len() {
-                let (w, rho) = (ws[i], rhos[i]);
-                let data = simd.add_f32s(s1[i], s2[i]);
-                let h = simd.add_f32s(data, rho);
-                let pull = simd.mul_add_f32s(s2[i], w, simd.mul_f32s(rho, simd.sub_f32s(w, ms[i])));
-                let step = simd.div_f32s(simd.sub_f32s(g[i], pull), h);
-                let positive = simd.greater_than_f32s(h, zero);
-                let step = simd.select_f32s(positive, step, zero);
-                let variance = simd.select_f32s(positive, simd.div_f32s(noises, h), zero);
-                part = simd.mul_add_f32s(variance, data, part);
-                part = simd.mul_add_f32s(simd.mul_f32s(w, w), s2[i], part);
-                let squared = simd.mul_f32s(step, step);
-                above = simd.mul_add_f32s(h, squared, above);
-                below = simd.mul_add_f32s(simd.add_f32s(s2[i], rho), squared, below);
-                directions[i] = step;
-                spreads[i] = variance;
-            }
+            let line = Factors { w: &w, means: &m, sums: &sums.lanes, penalty: 0.0, prior: precision };
+            let (along, before) = direction::<S, false, true>(simd, &line, noise, &mut d, &mut spread);
             // The bias: a factor whose other side is the unit in every cell.
-            let data = cells.len() as f32 * unit * unit;
-            let h = data + bias_precision;
-            let (mut d_bias, mut variance) = (0.0, 0.0);
-            if bias < width && h > 0.0 {
-                let center = center.map_or(0.0, |center| center[bias]);
-                d_bias = (unit * sums.errors - bias_precision * (b - center)) / h;
-                variance = noise / h;
+            let mut own = Column::default();
+            if bias < width {
+                let mean = center.map_or(0.0, |center| center[bias]);
+                let (g, s1) = (sums.bias_gradient, sums.bias_curvature);
+                own = Column { w: b, mean, g, s1, s2: 0.0, rho: bias_precision };
             }
-            let walk = Walk { x, cells, w: &d, bias: unit * d_bias };
-            let squares = if long { long_squares(&walk) } else { walk.squares(simd) };
-            let above = simd.reduce_sum_f32s(above) + h * d_bias * d_bias;
-            let curvature = squares + simd.reduce_sum_f32s(below) + bias_precision * d_bias * d_bias;
-            let alpha = if curvature > 0.0 { above / curvature } else { 0.0 };
-            let part = simd.reduce_sum_f32s(part) + variance * data + unit * unit * sums.tails;
-            energy.row(local)[0] = sums.squares + part;
-            let alphas = simd.splat_f32s(alpha);
-            for (w, &d) in S::as_mut_simd_f32s(&mut w).0.iter_mut().zip(simd::vectors::<S>(&d)) {
-                *w = simd.mul_add_f32s(alphas, d, *w);
-            }
+            let (d_bias, variance) = own.direction(noise);
+            let constant = Column { w: unit, s2: sums.tails, ..Column::default() };
+            let walk = Walk { x, cells, block: params.block, w: &d, bias: unit * d_bias };
+            let squares = row_squares(simd, &walk);
+            let alpha = along.alpha::<false, true>(simd, squares, 0.0, (&own, d_bias), (&constant, 0.0));
+            let spreads = before.energy::<false, true>(simd, 0.0, (&own, variance), &constant);
+            energy.row(local)[0] = sums.squares + spreads;
+            step::<S, false>(simd, alpha, &d, precision, &mut w);
             let (own, spreads) = (factors.row(local), variances.row(local));
             own[..rank].copy_from_slice(&w[..rank]);
             spreads.fill(0.0);

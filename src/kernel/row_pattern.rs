@@ -1,7 +1,7 @@
 //! Sums over who rated what, from packed rows: `pattern_sum` as the fused kernels gather.
 
 use super::fused::{
-    Columns, Gathered, Packing, RowsMut, SEGMENT, Sums, Walk, by_cells, check, long_sums, rows_mut, unpacked,
+    Columns, Gathered, Packing, RowsMut, Sums, Walk, by_cells, check, row_patterns, rows_mut, unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
 use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
@@ -28,7 +28,7 @@ params! {
     pub struct Params {
         /// Rows of the chunk.
         pub count: u32,
-        /// The chunk's first row.
+        /// Where the chunk's first row of sums stands.
         pub first: u32,
         /// Rows of the other side.
         pub others: u32,
@@ -42,6 +42,8 @@ params! {
         pub long: u32,
         /// 1: packed rows are f16.
         pub half: u32,
+        /// Rows of the other side whose cells the CPU adds up apart; 0: all.
+        pub block: u32,
     }
 }
 
@@ -54,12 +56,15 @@ pub struct RowPattern {
     pub cells: Buffer,
     /// The other side, packed.
     pub packed: Buffer,
-    /// Receives the sums, `[rows, width]`; 0 in the columns that are no factors.
+    /// Receives the sums, at least `[first + n, width]`; 0 in the columns that are no factors.
     pub sums: Buffer,
-    /// The chunk's first row.
+    /// Where the chunk's first row of sums stands: its first row, or where its part of the sums begins.
     pub first: usize,
     /// Rows that have a workgroup each, the first by length.
     pub long: usize,
+    /// Rows of the other side whose cells are added up apart, on a CPU, where each row's cells are
+    /// sorted by them; 0: all.
+    pub block: usize,
     /// How the other side is packed.
     pub packing: Packing,
     /// The columns of both sides.
@@ -85,6 +90,7 @@ impl RowPattern {
             lanes: dimension(&KERNEL, self.packing.lanes)?,
             long: dimension(&KERNEL, self.long)?,
             half: u32::from(self.packing.half),
+            block: dimension(&KERNEL, self.block)?,
         };
         let work = gathered(self.cells.len() / 2, self.packing.lanes);
         let buffers = [self.rows, self.cells, self.packed, self.sums];
@@ -129,17 +135,6 @@ struct Piece<'a, 'b> {
     sums: RowsMut<'b>,
 }
 
-struct Add<'a, 'b>(&'a Walk<'a>, &'b mut Sums);
-
-impl WithSimd for Add<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        self.0.pattern(simd, self.1);
-    }
-}
-
 impl WithSimd for Piece<'_, '_> {
     type Output = ();
 
@@ -150,13 +145,8 @@ impl WithSimd for Piece<'_, '_> {
         let mut sums = Sums::new(x.lanes);
         for (local, row) in self.rows.enumerate() {
             let cells = &cells[offsets[row] as usize..offsets[row + 1] as usize];
-            let walk = Walk { x, cells, w: &none, bias: 0.0 };
-            if cells.len() > SEGMENT {
-                sums = long_sums(&walk, |part, sums| simd::run(Add(part, sums)));
-            } else {
-                sums.clear();
-                walk.pattern(simd, &mut sums);
-            }
+            let walk = Walk { x, cells, block: params.block, w: &none, bias: 0.0 };
+            row_patterns(simd, &walk, &mut sums);
             let result = self.sums.row(local);
             result[..rank].copy_from_slice(&sums.lanes[..rank]);
             result[rank..].fill(0.0);

@@ -2,6 +2,8 @@
 
 use rayon::prelude::*;
 
+use super::fused::{Behind, Factors, PIECE, along, step};
+use super::simd::{self, Simd, WithSimd};
 use super::{
     Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, params, require, row_sums::stride,
 };
@@ -55,7 +57,7 @@ pub struct RowStep {
     pub width: usize,
     /// Take the row's penalty as precision, not the column's prior.
     pub fixed: bool,
-    /// A column that must not move.
+    /// A column that must not move, one of the last two: the other is the bias.
     pub frozen: Option<usize>,
 }
 
@@ -75,6 +77,11 @@ impl RowStep {
             &KERNEL,
             self.sums.len() == rows * stride(self.width) && self.prior.len() == self.width,
             "sums or prior have another width",
+        )?;
+        require(
+            &KERNEL,
+            self.frozen.is_none_or(|f| f < self.width && f + 2 >= self.width && self.width > 1),
+            "the constant column is none of the last two",
         )?;
         let params = Params {
             rows: dimension(&KERNEL, rows)?,
@@ -99,7 +106,7 @@ fn twin(params: &[u8], slots: &mut [Slot<'_>]) {
     );
 }
 
-/// The twin: rows in parallel.
+/// The twin: pieces of rows in parallel. A constant column is one of the last two, the bias the other.
 pub fn row_step(
     params: &Params,
     sums: &[f32],
@@ -109,28 +116,77 @@ pub fn row_step(
     energy: &mut [f32],
 ) {
     let width = params.width as usize;
-    let precision = |row: usize, f: usize| match params.fixed {
-        0 => prior[f],
-        _ => penalty[row],
-    };
-    let rows = factors.par_chunks_mut(width).zip(energy.par_iter_mut());
-    rows.with_min_len(64).enumerate().for_each(|(row, (w, energy))| {
-        let sums = &sums[row * stride(width)..(row + 1) * stride(width)];
-        let d = &sums[3 * width..4 * width];
-        let (mut above, mut below) = (0.0, 0.0);
-        for f in 0..width {
-            let rest = sums[2 * width + f] + precision(row, f);
-            above += (sums[width + f] + rest) * d[f] * d[f];
-            below += rest * d[f] * d[f];
-        }
-        let curvature = sums[4 * width + 1] + below;
-        let alpha = if curvature > 0.0 { above / curvature } else { 0.0 };
-        *energy = 0.0;
-        for f in 0..width {
-            w[f] += alpha * d[f];
-            if f != params.frozen as usize {
-                *energy += precision(row, f) * w[f] * w[f];
-            }
+    let behind = Behind::new(width, params.frozen as usize);
+    let precision = behind.precision(prior);
+    let rows = factors.par_chunks_mut(PIECE * width).zip(energy.par_chunks_mut(PIECE));
+    rows.enumerate().for_each(|(piece, (factors, energy))| {
+        let first = piece * PIECE;
+        let given = Given { width, sums, penalty, prior, precision: &precision, behind, first };
+        match params.fixed {
+            0 => simd::run(Piece::<false> { given, factors, energy }),
+            _ => simd::run(Piece::<true> { given, factors, energy }),
         }
     });
+}
+
+#[derive(Clone, Copy)]
+struct Given<'a> {
+    width: usize,
+    sums: &'a [f32],
+    penalty: &'a [f32],
+    prior: &'a [f32],
+    precision: &'a [f32],
+    behind: Behind,
+    /// The piece's first row.
+    first: usize,
+}
+
+struct Piece<'a, const FIXED: bool> {
+    given: Given<'a>,
+    factors: &'a mut [f32],
+    energy: &'a mut [f32],
+}
+
+impl<const FIXED: bool> WithSimd for Piece<'_, FIXED> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Given { width, sums, penalty, prior, precision, behind, first } = self.given;
+        let (rank, lanes) = (behind.rank, precision.len());
+        let [mut w, mut d] = [(); 2].map(|()| vec![0.0f32; lanes]);
+        let mut planes = vec![0.0f32; 3 * lanes];
+        for (local, (own, energy)) in self.factors.chunks_exact_mut(width).zip(self.energy).enumerate() {
+            let row = first + local;
+            let sums = &sums[row * stride(width)..(row + 1) * stride(width)];
+            let penalty = if FIXED { penalty[row] } else { 0.0 };
+            w[..rank].copy_from_slice(&own[..rank]);
+            for (plane, sums) in planes.chunks_exact_mut(lanes.max(1)).zip(sums.chunks_exact(width)) {
+                plane[..rank].copy_from_slice(&sums[..rank]);
+            }
+            let directions = &sums[3 * width..4 * width];
+            d[..rank].copy_from_slice(&directions[..rank]);
+            let line = Factors { w: &w, means: &[], sums: &planes, penalty, prior: precision };
+            let rho = |f: usize| if FIXED { penalty } else { prior[f] };
+            let column = |f| behind.column(f, sums, own, None, rho);
+            let (bias, constant) = (column(behind.bias), column(behind.constant));
+            let [d_bias, d_constant] =
+                [behind.bias, behind.constant].map(|f| f.map_or(0.0, |f| directions[f]));
+            let alpha = along::<S, FIXED>(simd, &line, &d).alpha::<FIXED, true>(
+                simd,
+                sums[4 * width + 1],
+                penalty,
+                (&bias, d_bias),
+                (&constant, d_constant),
+            );
+            let size = step::<S, FIXED>(simd, alpha, &d, precision, &mut w);
+            own[..rank].copy_from_slice(&w[..rank]);
+            let b = bias.w + alpha * d_bias;
+            *energy = if FIXED { penalty * (size + b * b) } else { size + bias.rho * b * b };
+            if let (Some(bias), Some(constant)) = (behind.bias, behind.constant) {
+                own[bias] = b;
+                own[constant] += alpha * d_constant;
+            }
+        }
+    }
 }

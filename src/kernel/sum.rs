@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::{
     Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, lanes, params, require,
-    sum_squares::{CHUNK, partials},
+    sum_squares::{CHUNK, MIN_CHUNKS, partials},
 };
 use crate::backend::Buffer;
 use crate::error::Result;
@@ -65,5 +65,6 @@ pub fn sum(params: &Params, values: &[f32], partials: &mut [f32]) {
     partials[params.first as usize..]
         .par_iter_mut()
         .zip(values.par_chunks(CHUNK as usize))
+        .with_min_len(MIN_CHUNKS)
         .for_each(|(partial, chunk)| *partial = lanes::sum(chunk));
 }

@@ -6,10 +6,12 @@ use super::{Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, lane
 use crate::backend::Buffer;
 use crate::error::Result;
 
-/// Values that one workgroup adds up, the `CHUNK` constant of the shader.
-///
-/// Small enough that an f32 sum of a chunk is good to about 1e-6.
-pub const CHUNK: u32 = 4096;
+/// Values that one workgroup adds up, the `CHUNK` constant of the shader: a group of rows, where
+/// they are sums of rows, so that no chunk has rows of two [user blocks](crate::world::blocks).
+pub const CHUNK: u32 = crate::world::BLOCK_ROWS as u32;
+
+/// Chunks that are worth a thread of their own.
+pub(super) const MIN_CHUNKS: usize = 64;
 
 /// `shaders/sum_squares.wgsl` and its twin.
 pub static KERNEL: Kernel = Kernel {
@@ -72,5 +74,6 @@ pub fn sum_squares(params: &Params, values: &[f32], partials: &mut [f32]) {
     partials[params.first as usize..]
         .par_iter_mut()
         .zip(values.par_chunks(CHUNK as usize))
+        .with_min_len(MIN_CHUNKS)
         .for_each(|(partial, chunk)| *partial = lanes::dot(chunk, chunk));
 }

@@ -3,7 +3,10 @@
 use rayon::prelude::*;
 
 use super::Model;
-use crate::data::{Cells, Layout, Ratings};
+use crate::data::{Cells, Layout, Ratings, by_block};
+use crate::error::Result;
+use crate::world::together::running_sum;
+use crate::world::{Alone, World};
 
 /// Passes over both sides. On ml-100k the training RMSE is .9186 after one, .9174 after ten.
 const PASSES: usize = 10;
@@ -51,16 +54,34 @@ impl BiasBaseline {
     }
 
     /// As [`fit`](Self::fit), of ratings that are sorted already.
-    pub(crate) fn fit_sorted(ratings: &Layout, damping: f64) -> Self {
-        let Layout { by_user, by_item, stats } = ratings;
-        let [users, items] = [by_user, by_item].map(|cells| Deviations::of(cells, stats.mean, damping));
-        let mut user_bias = vec![0.0; users.sums.len()];
-        let mut item_bias = vec![0.0; items.sums.len()];
-        for _ in 0..PASSES {
-            items.damped_means(&mut item_bias, &user_bias);
-            users.damped_means(&mut user_bias, &item_bias);
+    fn fit_sorted(ratings: &Layout, damping: f64) -> Self {
+        match Self::fit_over(ratings, damping, &Alone) {
+            Ok(baseline) => baseline,
+            Err(error) => unreachable!("nobody else is asked: {error}"),
         }
-        Self { mean: stats.mean, user_bias, item_bias, range: (stats.min.into(), stats.max.into()) }
+    }
+
+    /// As [`fit`](Self::fit), of users whom several processes have: each fits its own users' biases.
+    ///
+    /// # Errors
+    /// As [`World::send`].
+    pub(crate) fn fit_over(ratings: &Layout, damping: f64, world: &dyn World) -> Result<Self> {
+        let Layout { by_user, by_item, stats, block, item_counts } = ratings;
+        // Users' ratings are all here; items' may be here and there.
+        let users = Rows { cells: by_user, block: usize::MAX, world: &Alone };
+        let items = Rows { cells: by_item, block: *block, world };
+        let counts = by_user.counts();
+        let rating = |[_, bits]: [u32; 2]| f64::from(f32::from_bits(bits)) - stats.mean;
+        let deviations = [users.sums(by_user, rating)?, items.sums(by_user, rating)?];
+        let mut user_bias = vec![0.0; counts.len()];
+        let mut item_bias = vec![0.0; item_counts.len()];
+        for _ in 0..PASSES {
+            let others = items.sums(by_user, |[user, _]| user_bias[user as usize])?;
+            damped_means(&mut item_bias, &deviations[1], &others, item_counts, damping);
+            let others = users.sums(by_user, |[item, _]| item_bias[item as usize])?;
+            damped_means(&mut user_bias, &deviations[0], &others, &counts, damping);
+        }
+        Ok(Self { mean: stats.mean, user_bias, item_bias, range: (stats.min.into(), stats.max.into()) })
     }
 
     /// The biases for a model's file; `None` if one of them is beyond f32.
@@ -94,31 +115,47 @@ impl BiasBaseline {
     }
 }
 
-/// One side's ratings less their mean.
-struct Deviations<'a> {
+/// One side's ratings, by its rows.
+struct Rows<'a> {
     cells: &'a Cells,
-    /// Σ(r − mean) of each row, which no pass changes.
-    sums: Vec<f64>,
-    damping: f64,
+    /// Rows of the other side whose cells are summed apart.
+    block: usize,
+    /// Who has them.
+    world: &'a dyn World,
 }
 
-impl<'a> Deviations<'a> {
-    fn of(cells: &'a Cells, mean: f64, damping: f64) -> Self {
-        let rows = (0..cells.offsets().len() - 1).into_par_iter().with_min_len(MIN_ROWS);
-        let sums = rows.map(|row| sum(cells.row(row), |[_, bits]| f64::from(f32::from_bits(bits)) - mean));
-        Self { cells, sums: sums.collect(), damping }
-    }
-
-    /// Each row's damped mean of `r − mean − other`.
-    fn damped_means(&self, biases: &mut [f64], other: &[f64]) {
-        let rows = biases.par_iter_mut().zip(&self.sums).enumerate().with_min_len(MIN_ROWS);
-        rows.for_each(|(row, (bias, deviations))| {
-            let cells = self.cells.row(row);
-            let others = sum(cells, |[column, _]| other[column as usize]);
-            let count = cells.len() as f64;
-            *bias = if count > 0.0 { (deviations - others) / (self.damping + count) } else { 0.0 };
+impl Rows<'_> {
+    /// The sum of a term over the ratings of each row, `[rows]`: all processes', block by block.
+    fn sums(&self, by_user: &Cells, term: impl Fn([u32; 2]) -> f64 + Sync) -> Result<Vec<f64>> {
+        let Self { cells, block, world } = *self;
+        let rows = cells.offsets().len() - 1;
+        let each = || (0..rows).into_par_iter().with_min_len(MIN_ROWS);
+        if world.processes() == 1 {
+            return Ok(each().map(|row| by_blocks(cells.row(row), block, &term)).collect());
+        }
+        let users = by_user.offsets().len() - 1;
+        let parts = (0..users).step_by(block).flat_map(|first| {
+            let of_block = |row| {
+                let cells: &[[u32; 2]] = cells.row(row);
+                let before = |end: usize| cells.partition_point(|&[user, _]| (user as usize) < end);
+                sum(&cells[before(first)..before(first + block)], &term)
+            };
+            each().map(of_block).collect::<Vec<f64>>()
         });
+        running_sum(world, &parts.collect::<Vec<_>>(), rows)
     }
+}
+
+/// Each row's damped mean of `r − mean − other`.
+fn damped_means(biases: &mut [f64], deviations: &[f64], others: &[f64], counts: &[u64], damping: f64) {
+    for (((bias, deviation), other), &count) in biases.iter_mut().zip(deviations).zip(others).zip(counts) {
+        *bias = if count > 0 { (deviation - other) / (damping + count as f64) } else { 0.0 };
+    }
+}
+
+/// The sums of blocks, see [`by_block`], added up in their order.
+fn by_blocks(cells: &[[u32; 2]], block: usize, term: impl Fn([u32; 2]) -> f64) -> f64 {
+    by_block(cells, block).map(|cells| sum(cells, &term)).fold(0.0, |all, part| all + part)
 }
 
 /// Four sums that don't wait for each other, in an order that is always the same.

@@ -133,7 +133,8 @@ impl Optimizer for Adam {
     }
 
     fn state(&self) -> Vec<State> {
-        let side = |name, buffers: &Matrices, side: Side| State::carried(name, &*buffers[side as usize]);
+        let side =
+            |name, buffers: &Matrices, side: Side| State::carried(name, side, &*buffers[side as usize]);
         vec![
             side("user_first_moments", &self.first, Side::Users),
             side("item_first_moments", &self.first, Side::Items),

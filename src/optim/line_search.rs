@@ -29,7 +29,7 @@ mod mask;
 mod state;
 
 use self::learn::Learn;
-use self::state::{DeviceState, moment_blocks, side_state};
+use self::state::{DeviceState, side_state};
 use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options, State};
 use crate::backend::{Backend, read_f32};
 use crate::config::{MAX_RANK, Reg};
@@ -37,7 +37,6 @@ use crate::data::Side;
 use crate::error::Result;
 use crate::kernel::extrapolate::Extrapolate;
 use crate::kernel::row_sums;
-use crate::kernel::sum_squares::partials;
 use crate::kernel::{Dispatch, Element, cell_work};
 use crate::model::Posterior;
 use crate::problem::Problem;
@@ -139,13 +138,9 @@ impl Optimizer for LineSearch {
         }
         let users = side_state(problem, Side::Users, backend)?;
         let items = side_state(problem, Side::Items, backend)?;
-        let blocks = Side::BOTH.map(|role| moment_blocks(problem, role)).iter().sum::<usize>();
-        let sums: usize = Side::BOTH
-            .into_iter()
-            .flat_map(|role| &problem.side(role).shards)
-            .map(|shard| partials(shard.rows()))
-            .sum();
-        let statistics = backend.alloc("statistics", Element::F32, blocks * problem.width + sums)?;
+        // A row of column moments and one sum for each place of either side.
+        let places: usize = Side::BOTH.into_iter().map(|role| problem.places(role).total).sum();
+        let statistics = backend.alloc("statistics", Element::F32, places * (problem.width + 1))?;
         self.state = Some(DeviceState { sides: [users, items], statistics });
         Ok(())
     }
@@ -179,7 +174,7 @@ impl Optimizer for LineSearch {
                 }
                 state.record_moments(problem, role, learn, first, recording)?;
             }
-            first += moment_blocks(problem, role);
+            first += problem.places(role).total;
         }
         state.record_sums(problem, first * problem.width, recording)
     }
@@ -187,16 +182,15 @@ impl Optimizer for LineSearch {
     fn observe(&mut self, epoch: u32, problem: &Problem, backend: &mut dyn Backend) -> Result<()> {
         let Some(state) = &self.state else { return Ok(()) };
         let statistics = read_f32(backend, state.statistics)?;
-        let blocks = Side::BOTH.map(|role| moment_blocks(problem, role));
-        let (moments, sums) = statistics.split_at((blocks[0] + blocks[1]) * problem.width);
-        let items: usize = problem.side(Side::Items).shards.iter().map(|shard| partials(shard.rows())).sum();
+        let [users, items] = Side::BOTH.map(|role| problem.places(role).total);
+        let (moments, sums) = statistics.split_at((users + items) * problem.width);
         let (energy, cost) = sums.split_at(items);
         let total = |part: &[f32]| part.iter().map(|&x| f64::from(x)).sum::<f64>();
         let (energy, cost) = (total(energy), total(cost));
         let learning = epoch > self.warm_up;
         match &mut self.learn {
             Some(learn) if learning => {
-                let (users, items) = moments.split_at(blocks[0] * problem.width);
+                let (users, items) = moments.split_at(users * problem.width);
                 learn.update(epoch - self.warm_up, problem, [users, items], energy, state, backend)?;
                 self.follow(energy, NEAR);
             }
@@ -217,8 +211,8 @@ impl Optimizer for LineSearch {
         let Some(device) = &self.state else { return Vec::new() };
         let [users, items] = &device.sides;
         let mut all = vec![
-            State::carried("previous_user_factors", &*users.previous),
-            State::carried("previous_item_factors", &*items.previous),
+            State::carried("previous_user_factors", Side::Users, &*users.previous),
+            State::carried("previous_item_factors", Side::Items, &*items.previous),
         ];
         all.extend(self.learn.iter().flat_map(|learn| learn.state(device)));
         all

@@ -15,7 +15,7 @@ use std::fmt;
 
 use crate::backend::{Backend, Buffer};
 use crate::config::{Loss, Reg};
-use crate::data::Ratings;
+use crate::data::{Ratings, Side};
 use crate::error::{Error, Result};
 use crate::kernel::Dispatch;
 use crate::model::Posterior;
@@ -174,17 +174,19 @@ pub struct State {
     /// Whether they belong to the result of an epoch as the factors do, such as
     /// variances: whoever keeps an epoch's factors keeps a copy of these with them.
     pub result: bool,
+    /// The side whose rows they have, if they have a row each.
+    pub side: Option<Side>,
 }
 
 impl State {
     /// What only the next epoch needs.
-    fn carried(name: &'static str, buffers: impl Into<Vec<Buffer>>) -> Self {
-        Self { name, buffers: buffers.into(), result: false }
+    fn carried(name: &'static str, side: impl Into<Option<Side>>, buffers: impl Into<Vec<Buffer>>) -> Self {
+        Self { name, buffers: buffers.into(), result: false, side: side.into() }
     }
 
     /// What belongs to the result, too.
-    fn result(name: &'static str, buffers: impl Into<Vec<Buffer>>) -> Self {
-        Self { name, buffers: buffers.into(), result: true }
+    fn result(name: &'static str, side: impl Into<Option<Side>>, buffers: impl Into<Vec<Buffer>>) -> Self {
+        Self { name, buffers: buffers.into(), result: true, side: side.into() }
     }
 }
 

@@ -27,6 +27,7 @@ use super::batch::{Batch, Matrices, Rate, Schedule, matrices};
 use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options, State};
 use crate::backend::Backend;
 use crate::config::MAX_RANK;
+use crate::data::Side;
 use crate::error::Result;
 use crate::kernel::step_momentum::StepMomentum;
 use crate::kernel::{Dispatch, cell_work};
@@ -128,7 +129,10 @@ impl Optimizer for Momentum {
 
     fn state(&self) -> Vec<State> {
         let [users, items] = &self.velocities;
-        vec![State::carried("user_velocity", &**users), State::carried("item_velocity", &**items)]
+        vec![
+            State::carried("user_velocity", Side::Users, &**users),
+            State::carried("item_velocity", Side::Items, &**items),
+        ]
     }
 
     fn has_horizon(&self) -> bool {

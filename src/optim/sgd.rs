@@ -281,7 +281,10 @@ impl Optimizer for Sgd {
 
     fn state(&self) -> Vec<State> {
         let [users, items] = &self.state;
-        vec![State::carried("user_rates", &**users), State::carried("item_rates", &**items)]
+        vec![
+            State::carried("user_rates", Side::Users, &**users),
+            State::carried("item_rates", Side::Items, &**items),
+        ]
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {

@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
+use super::item_parts::{self, ItemRange};
 use super::{Limits, Setup, Standard};
 use crate::backend::{Backend, Buffer, Ledger};
 use crate::config::Kernels;
@@ -23,12 +24,19 @@ pub struct Chunk {
     pub cells: Buffer,
     /// The first of these rows, which have at least [`Backend::long_row`] cells each.
     pub long: usize,
+    /// Rows of the other side whose cells are summed up apart on a CPU, where the row's cells are in
+    /// the order of that side; 0: a row's cells in one go.
+    pub block: usize,
 }
 
 /// Both sides' chunks, and the buffers that rows are packed into.
 #[derive(Debug)]
 pub(super) struct Chunks {
     pub(super) sides: [Vec<Chunk>; 2],
+    /// Instead of the items' chunks, where users are shared out.
+    pub(super) item_ranges: Option<Vec<ItemRange>>,
+    /// Rows of either side, with the unknown ones.
+    rows: [usize; 2],
     /// Per side: its rows as the other side gathers them.
     pub(super) packed: [Buffer; 2],
     /// Σ e² of each user.
@@ -54,6 +62,16 @@ pub(super) fn fused(
     let packing = |rows| Packing { rows, lanes, spread: setup.spreads, half: setup.half };
     let most = rows.iter().map(|&rows| packing(rows).len().max(rows * width)).max().unwrap_or(0);
     let longest_row = backend.max_row(lanes);
+    if setup.share.is_some() && (setup.kernels == Kernels::Textbook || !setup.fuses) {
+        return Err(Error::usage(
+            if setup.fuses {
+                "--kernels textbook trains in one process"
+            } else {
+                "this optimizer trains in one process"
+            },
+            "leave it out, or start one process",
+        ));
+    }
     let why = if setup.kernels == Kernels::Textbook {
         Some("--kernels textbook has none".to_owned())
     } else if !setup.fuses {
@@ -62,7 +80,7 @@ pub(super) fn fused(
         Some(format!("{} bytes of factors exceed a buffer of {}", most as u64 * 4, limits.bytes))
     } else if longest > longest_row {
         Some(format!("a user or an item has {longest} ratings, and this device takes {longest_row} in a row"))
-    } else if setup.kernels == Kernels::Auto && !backend.fuses() {
+    } else if setup.kernels == Kernels::Auto && setup.share.is_none() && !backend.fuses() {
         Some(String::new())
     } else {
         None
@@ -75,6 +93,10 @@ pub(super) fn fused(
         Some(why) if setup.half => {
             Err(Error::usage(format!("--precision f16 is for the fused kernels: {why}"), "leave it out"))
         }
+        Some(why) if setup.share.is_some() => Err(Error::usage(
+            format!("{why}, and only the fused kernels train in several processes"),
+            "pass a smaller --rank, or start more processes",
+        )),
         Some(why) if !matches!(setup.kernels, Kernels::Auto | Kernels::Textbook) => Err(Error::usage(
             format!("no fused kernels: {why}"),
             "leave --kernels out, or pass --kernels textbook",
@@ -98,12 +120,20 @@ impl Chunks {
         limits: &Limits,
         backend: &mut dyn Backend,
     ) -> Result<Self> {
-        let Layout { by_user, by_item, .. } = layout;
+        let Layout { by_user, by_item, block, .. } = layout;
+        let items = known.item_counts.len();
+        let ranges = match setup.share {
+            Some(_) => Some(item_parts::upload(setup, &by_user, items, block, standard, limits, backend)?),
+            None => None,
+        };
         let sides = [
-            upload(setup, by_user, standard, limits, backend)?,
-            upload(setup, by_item, standard, limits, backend)?,
+            upload(setup, by_user, 0, standard, limits, backend)?,
+            match ranges {
+                Some(_) => Vec::new(),
+                None => upload(setup, by_item, block, standard, limits, backend)?,
+            },
         ];
-        Self::around(sides, setup, known, backend)
+        Self::around(sides, ranges, setup, known, backend)
     }
 
     /// Asks a ledger for the same.
@@ -124,17 +154,27 @@ impl Chunks {
                     Some(_) => ledger.streamed("cells", Element::U32, cells)?,
                     None => ledger.alloc("cells", Element::U32, cells)?,
                 };
-                chunks.push(Chunk { first: range.start, rows, cells, long });
+                chunks.push(Chunk { first: range.start, rows, cells, long, block: 0 });
             }
             Ok(chunks)
         };
-        let sides = [side(&known.user_counts)?, side(&known.item_counts)?];
-        Self::around(sides, setup, known, ledger)
+        let users = side(&known.user_counts)?;
+        let (items, ranges) = match setup.share {
+            Some(share) => {
+                let ratings = [known.user_counts.iter().sum(), share.stats.count];
+                let blocks = known.user_counts.len().div_ceil(share.block);
+                let ranges = item_parts::sketch(setup, &known.item_counts, ratings, blocks, limits, ledger)?;
+                (Vec::new(), Some(ranges))
+            }
+            None => (side(&known.item_counts)?, None),
+        };
+        Self::around([users, items], ranges, setup, known, ledger)
     }
 
     /// With the buffers beside the cells.
     fn around(
         sides: [Vec<Chunk>; 2],
+        item_ranges: Option<Vec<ItemRange>>,
         setup: &Setup<'_>,
         known: &Known,
         backend: &mut dyn Backend,
@@ -149,12 +189,12 @@ impl Chunks {
         };
         let packed = [pack(users)?, pack(items)?];
         let squares = backend.alloc("row losses", Element::F32, users)?;
-        Ok(Self { sides, packed, squares, pace, half: setup.half })
+        Ok(Self { sides, item_ranges, rows: [users, items], packed, squares, pace, half: setup.half })
     }
 
     /// How so many columns of a side's rows are packed.
     pub(super) fn packing(&self, role: Side, rank: usize, spread: bool) -> Packing {
-        let rows = self.sides[role as usize].iter().map(|chunk| chunk.rows.len() / 2).sum();
+        let rows = self.rows[role as usize];
         Packing { rows, lanes: rank.next_multiple_of(self.pace), spread, half: self.half }
     }
 }
@@ -175,13 +215,13 @@ fn cut(offsets: &[u64], most: u64) -> Vec<Range<usize>> {
 }
 
 /// The most cells of a chunk, but for one row alone.
-fn most_cells(setup: &Setup<'_>, limits: &Limits) -> u64 {
+pub(super) fn most_cells(setup: &Setup<'_>, limits: &Limits) -> u64 {
     let bytes = setup.page_bytes.map_or(limits.bytes, |page| page.min(limits.bytes));
     (bytes / 8).min(limits.cells as u64).max(1)
 }
 
 /// Where the cells of each row begin, and of the unknown's, which has none: `[rows + 2]`.
-fn with_unknown(mut offsets: Vec<u64>) -> Vec<u64> {
+pub(super) fn with_unknown(mut offsets: Vec<u64>) -> Vec<u64> {
     offsets.extend(offsets.last().copied());
     offsets
 }
@@ -190,6 +230,7 @@ fn with_unknown(mut offsets: Vec<u64>) -> Vec<u64> {
 fn upload(
     setup: &Setup<'_>,
     cells: Cells,
+    block: usize,
     standard: &Standard,
     limits: &Limits,
     backend: &mut dyn Backend,
@@ -197,9 +238,23 @@ fn upload(
     let offsets = with_unknown(cells.offsets().to_vec());
     let cells = cells.with_values(|rating| standard.target(rating));
     let ranges = cut(&offsets, most_cells(setup, limits));
+    chunks_of(setup, &offsets, cells, &ranges, block, backend)
+}
+
+/// The chunks of ranges of rows.
+///
+/// `offsets`: `[rows + 1]`; `cells`: `[entries, 2]`; `block`: as of [`Chunk`].
+pub(super) fn chunks_of(
+    setup: &Setup<'_>,
+    offsets: &[u64],
+    cells: Vec<u32>,
+    ranges: &[Range<usize>],
+    block: usize,
+    backend: &mut dyn Backend,
+) -> Result<Vec<Chunk>> {
     let mut chunks = Vec::with_capacity(ranges.len());
     let mut cells = Some(cells);
-    for range in &ranges {
+    for range in ranges {
         let (start, end) = (offsets[range.start], offsets[range.end]);
         let mut rows: Vec<u32> =
             offsets[range.start..=range.end].iter().map(|&offset| (offset - start) as u32).collect();
@@ -216,6 +271,7 @@ fn upload(
         chunks.push(Chunk {
             first: range.start,
             long,
+            block,
             rows: backend.adopt("rows", Element::U32, rows)?,
             cells: match setup.page_bytes {
                 Some(_) => backend.stream("cells", Element::U32, mine)?,

@@ -17,7 +17,11 @@ use crate::data::{Known, Stats};
 /// to 9 times on; with one rating it diverges at 4 times, plain oscillates at 2.
 pub(super) fn curvature(setup: &Setup<'_>, stats: &Stats, known: &Known) -> f64 {
     let Known { user_counts, item_counts } = known;
-    let (m, n) = (user_counts.len() as f64, item_counts.len() as f64);
+    // Of users elsewhere, the one who has most is enough: what a row adds grows with its count.
+    let elsewhere = setup.share.map(|share| [share.longest_user]);
+    let user_counts = elsewhere.as_ref().map_or(&user_counts[..], |longest| longest);
+    let users = setup.share.map_or(user_counts.len(), |share| share.users);
+    let (m, n) = (users as f64, item_counts.len() as f64);
     let (size, bias) = match setup.kind {
         // u·v must reach the ratings themselves: one direction carries their size.
         ModelKind::Plain => ((stats.mean * stats.mean + stats.std * stats.std).sqrt(), 0.0),

@@ -71,18 +71,31 @@ impl Problem {
         let Some(chunks) = &self.chunks else { return Ok(()) };
         let columns = Columns { bias: None, unit: 0.0, ..self.columns(role) };
         let packed = self.pack(chunks, role.other(), matrix, columns, None, recording)?;
-        for chunk in &chunks.sides[role as usize] {
-            let call = RowPattern {
+        let call = |chunk: &Chunk, sums, first| {
+            RowPattern {
                 rows: chunk.rows,
                 cells: chunk.cells,
                 packed: packed.buffer,
                 sums,
-                first: chunk.first,
+                first,
                 long: chunk.long,
+                block: chunk.block,
                 packing: packed.packing,
                 columns,
-            };
-            recording.push(call.dispatch()?);
+            }
+            .dispatch()
+        };
+        match self.item_ranges().filter(|_| role == Side::Items) {
+            Some(ranges) => {
+                for range in ranges {
+                    self.record_item_sums(range, &self.item_matrix(sums), recording, call)?;
+                }
+            }
+            None => {
+                for chunk in &chunks.sides[role as usize] {
+                    recording.push(call(chunk, sums, chunk.first)?);
+                }
+            }
         }
         Ok(())
     }
@@ -112,19 +125,33 @@ impl Problem {
         let other = role.other();
         let others = self.side(other).shards[0].factors;
         let packed = self.pack(chunks, other, others, self.columns(other), None, recording)?;
-        for chunk in &chunks.sides[role as usize] {
-            let call = RowGradient {
+        let call = |chunk: &Chunk, gradient, place| {
+            RowGradient {
                 rows: chunk.rows,
                 cells: chunk.cells,
                 packed: packed.buffer,
                 factors: self.side(role).shards[0].factors,
-                gradient: gradients[0],
+                gradient,
                 first: chunk.first,
+                place,
                 long: chunk.long,
+                block: chunk.block,
                 packing: packed.packing,
                 columns: self.columns(role),
-            };
-            recording.push(call.dispatch()?);
+            }
+            .dispatch()
+        };
+        match self.item_ranges().filter(|_| role == Side::Items) {
+            Some(ranges) => {
+                for range in ranges {
+                    self.record_item_sums(range, &self.item_matrix(gradients[0]), recording, call)?;
+                }
+            }
+            None => {
+                for chunk in &chunks.sides[role as usize] {
+                    recording.push(call(chunk, gradients[0], chunk.first)?);
+                }
+            }
         }
         Ok(())
     }

@@ -5,7 +5,10 @@
 use nalgebra::{DMatrix, SymmetricEigen};
 use rayon::prelude::*;
 
+use crate::error::Result;
 use crate::kernel::simd::{self, Simd, WithSimd};
+use crate::world::World;
+use crate::world::together::gather;
 
 /// Lanes of a vector of f64.
 const DOUBLES: usize = simd::LANES / 2;
@@ -14,7 +17,7 @@ const DOUBLES: usize = simd::LANES / 2;
 const ROWS: usize = 8;
 
 /// Rows that one task adds up; fixed, so that the bits don't depend on the threads.
-const BLOCK: usize = 4096;
+pub(super) const BLOCK: usize = 4096;
 
 /// Directions weaker than this, relative to the strongest, are dropped.
 const NEGLIGIBLE: f64 = 1e-9;
@@ -35,14 +38,27 @@ const NEGLIGIBLE: f64 = 1e-9;
 /// # Source
 /// Raiko, Ilin & Karhunen 2007; Ilin & Raiko, JMLR 11 (2010), section 4.3.
 pub fn balance(u: &mut [f32], v: &mut [f32], width: usize, rank: usize, c: f64) {
-    let (root_u, root_v) = rayon::join(|| root(&gram(u, width, rank)), || root(&gram(v, width, rank)));
+    let grams = [&*u, &*v].map(|x| gram(x, width, rank));
+    balance_by(&grams, u, v, width, c);
+}
+
+/// As [`balance`], where the Grams of all rows are known and these may be some of them.
+pub(crate) fn balance_by(grams: &[DMatrix<f64>; 2], u: &mut [f32], v: &mut [f32], width: usize, c: f64) {
+    let (root_u, root_v) = rayon::join(|| root(&grams[0]), || root(&grams[1]));
     let svd = (&root_u * root_v.transpose()).svd(true, true);
     let (Some(a), Some(b_t)) = (svd.u, svd.v_t) else { return };
     let largest = svd.singular_values.max();
     let shrink = svd.singular_values.map(|s| if s > NEGLIGIBLE * largest { s.powf(-0.5) } else { 0.0 });
     let shrink = DMatrix::from_diagonal(&shrink);
-    let turn_u = root_v.transpose() * b_t.transpose() * &shrink * c;
-    let turn_v = root_u.transpose() * a * shrink / c;
+    let mut turn_u = root_v.transpose() * b_t.transpose() * &shrink * c;
+    let mut turn_v = root_u.transpose() * a * shrink / c;
+    // A factor may be turned around on both sides at once: rounding must not decide it.
+    for (mut u, mut v) in turn_u.column_iter_mut().zip(turn_v.column_iter_mut()) {
+        if u[u.icamax()] < 0.0 {
+            u.neg_mut();
+            v.neg_mut();
+        }
+    }
     rayon::join(|| turn(u, width, &turn_u), || turn(v, width, &turn_v));
 }
 
@@ -62,15 +78,56 @@ pub(crate) fn singular_values(u: &[f32], v: &[f32], rank: usize) -> Vec<f64> {
 }
 
 /// `XᵀX` of the first `rank` columns, in f64.
-fn gram(x: &[f32], width: usize, rank: usize) -> DMatrix<f64> {
+pub(crate) fn gram(x: &[f32], width: usize, rank: usize) -> DMatrix<f64> {
+    gram_of(&sum_of(&gram_parts(x, width, rank, BLOCK), gram_len(rank)), rank)
+}
+
+/// Elements of one part of [`gram_parts`].
+pub(crate) fn gram_len(rank: usize) -> usize {
+    rank * rank.next_multiple_of(DOUBLES)
+}
+
+/// What each block of `rows` rows adds to [`gram`], `[blocks, gram_len(rank)]`.
+pub(crate) fn gram_parts(x: &[f32], width: usize, rank: usize, rows: usize) -> Vec<f64> {
     let padded = rank.next_multiple_of(DOUBLES);
     let blocks: Vec<Vec<f64>> =
-        x.par_chunks(BLOCK * width).map(|block| simd::run(Gram { block, width, rank, padded })).collect();
-    let mut total = vec![0.0; rank * padded];
-    for block in blocks {
-        total.iter_mut().zip(block).for_each(|(sum, part)| *sum += part);
+        x.par_chunks(rows * width).map(|block| simd::run(Gram { block, width, rank, padded })).collect();
+    blocks.concat()
+}
+
+/// The Gram from the sum of its parts.
+pub(crate) fn gram_of(sum: &[f64], rank: usize) -> DMatrix<f64> {
+    let padded = rank.next_multiple_of(DOUBLES);
+    DMatrix::from_fn(rank, rank, |i, j| sum[i.max(j) * padded + i.min(j)])
+}
+
+/// The sum of parts of `len` elements each, in their order.
+fn sum_of(parts: &[f64], len: usize) -> Vec<f64> {
+    let mut total = vec![0.0; len];
+    for part in parts.chunks_exact(len) {
+        total.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
     }
-    DMatrix::from_fn(rank, rank, |i, j| total[i.max(j) * padded + i.min(j)])
+    total
+}
+
+/// Σ x² of each column over each block of `rows` rows, `[blocks, width]`, in f64.
+pub(crate) fn column_squares(x: &[f32], width: usize, rows: usize) -> Vec<f64> {
+    let blocks = x.par_chunks(rows * width).map(|block| {
+        let mut sums = vec![0.0; width];
+        for row in block.chunks_exact(width) {
+            sums.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x).powi(2));
+        }
+        sums
+    });
+    blocks.collect::<Vec<_>>().concat()
+}
+
+/// The sum of the parts of all processes, `len` elements each, in their order: the same for all.
+///
+/// # Errors
+/// As [`World::all_gather`].
+pub(crate) fn sum_over(world: &dyn World, parts: &[f64], len: usize) -> Result<Vec<f64>> {
+    Ok(sum_of(&gather(world, parts)?.concat(), len))
 }
 
 /// The Gram of some rows: its lower half, and what else is in its vectors.

@@ -5,42 +5,60 @@ use std::ops::Range;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use rayon::prelude::*;
 
 use crate::data::Side;
+use crate::world::BLOCK_ROWS;
 
-/// ChaCha streams of one seed; the hold-out draws from another.
-const USER_STREAM: u64 = 1;
-const ITEM_STREAM: u64 = 2;
-/// Of columns that are filled later: of the users, and behind it of the items.
-const FILL_STREAM: u64 = 3;
+/// ChaCha streams of one seed, by the low byte of their number; above it stands the group of rows
+/// that draws from it. The hold-out draws from another.
+const FIRST_STREAMS: u64 = 1;
+/// Of columns that are filled later.
+const FILL_STREAMS: u64 = 3;
+
+/// What a group of [`BLOCK_ROWS`] rows of a side draws from.
+fn generator(seed: u64, streams: u64, side: Side, group: usize) -> ChaCha8Rng {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream((group as u64) << 8 | (streams + side as u64));
+    rng
+}
 
 /// Factors of both sides: U `[users, rank]` and V `[items, rank]`, row-major.
 ///
 /// Each element is drawn from N(0, t²), `t² = 0.03/√rank`, so that `u·v` starts
-/// near 0 at any rank. The two sides come from streams of their own: U does not
-/// depend on the number of items.
+/// near 0 at any rank. Every group of [`BLOCK_ROWS`] rows comes from a stream of its own: U does not
+/// depend on the number of items, nor a user's row on who draws the others.
 pub fn factors(seed: u64, users: usize, items: usize, rank: usize) -> (Vec<f32>, Vec<f32>) {
+    rayon::join(
+        || side_factors(seed, Side::Users, 0..users, rank),
+        || side_factors(seed, Side::Items, 0..items, rank),
+    )
+}
+
+/// As [`factors`], of consecutive rows of a side, the first of which begins a group.
+pub(crate) fn side_factors(seed: u64, side: Side, rows: Range<usize>, rank: usize) -> Vec<f32> {
     let scale = (0.03 / (rank as f64).sqrt()).sqrt();
-    let draw = |stream, rows: usize| -> Vec<f32> {
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        rng.set_stream(stream);
-        (0..rows * rank)
-            .map(|_| {
-                let x: f64 = StandardNormal.sample(&mut rng);
-                (scale * x) as f32
-            })
-            .collect()
-    };
-    rayon::join(|| draw(USER_STREAM, users), || draw(ITEM_STREAM, items))
+    let first = rows.start / BLOCK_ROWS;
+    let mut factors = vec![0.0f32; rows.len() * rank];
+    factors.par_chunks_mut(BLOCK_ROWS * rank).enumerate().for_each(|(group, elements)| {
+        let mut rng = generator(seed, FIRST_STREAMS, side, first + group);
+        for element in elements {
+            let x: f64 = StandardNormal.sample(&mut rng);
+            *element = (scale * x) as f32;
+        }
+    });
+    factors
 }
 
 /// Fills latent columns of one side that held nothing: every element of a row with ratings is drawn
 /// from N(0, `variance`).
 ///
-/// `factors`: `[rows, width]`; `rated`: whether a row has ratings, `[rows]`.
+/// `first`: the number of the first row, which begins a group; `factors`: `[rows, width]`; `rated`:
+/// whether a row has ratings, `[rows]`.
 pub fn fill(
     seed: u64,
     side: Side,
+    first: usize,
     factors: &mut [f32],
     columns: Range<usize>,
     variance: f64,
@@ -49,16 +67,18 @@ pub fn fill(
     if columns.is_empty() || rated.is_empty() {
         return;
     }
-    let width = factors.len() / rated.len();
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(FILL_STREAM + side as u64);
+    let (width, first) = (factors.len() / rated.len(), first / BLOCK_ROWS);
     let scale = variance.sqrt();
-    for (row, _) in factors.chunks_exact_mut(width).zip(rated).filter(|(_, rated)| **rated) {
-        for x in &mut row[columns.clone()] {
-            let normal: f64 = StandardNormal.sample(&mut rng);
-            *x = (scale * normal) as f32;
+    let groups = factors.par_chunks_mut(BLOCK_ROWS * width).zip(rated.par_chunks(BLOCK_ROWS));
+    groups.enumerate().for_each(|(group, (factors, rated))| {
+        let mut rng = generator(seed, FILL_STREAMS, side, first + group);
+        for (row, _) in factors.chunks_exact_mut(width).zip(rated).filter(|(_, rated)| **rated) {
+            for x in &mut row[columns.clone()] {
+                let normal: f64 = StandardNormal.sample(&mut rng);
+                *x = (scale * normal) as f32;
+            }
         }
-    }
+    });
 }
 
 /// Adds latent columns that hold nothing yet, the bias columns, and the unknown's row at the end.
@@ -101,12 +121,29 @@ mod tests {
     }
 
     #[test]
+    fn groups_of_rows_are_drawn_apart() {
+        for side in Side::BOTH {
+            let all = side_factors(9, side, 0..200, 3);
+            assert_eq!(side_factors(9, side, 64..200, 3), all[64 * 3..]);
+            assert_eq!(side_factors(9, side, 128..150, 3), all[128 * 3..150 * 3]);
+            assert_ne!(all[..64 * 3], all[64 * 3..128 * 3]);
+            let rated: Vec<bool> = (0..200).map(|row| row % 7 != 0).collect();
+            let filled = |first: usize| {
+                let mut rest = vec![0.0; (200 - first) * 3];
+                fill(9, side, first, &mut rest, 1..3, 1.0, &rated[first..]);
+                rest
+            };
+            assert_eq!(filled(128), filled(0)[128 * 3..]);
+        }
+    }
+
+    #[test]
     fn columns_are_filled_where_there_are_ratings() {
         let rated: Vec<bool> = (0..3_000).map(|row| row % 3 != 0).collect();
         let empty = vec![0.0; 3_000 * 7];
         let filled = |side| {
             let mut factors = empty.clone();
-            fill(5, side, &mut factors, 2..5, 0.25, &rated);
+            fill(5, side, 0, &mut factors, 2..5, 0.25, &rated);
             factors
         };
         let users = filled(Side::Users);

@@ -15,8 +15,11 @@ mod curvature;
 mod fused;
 mod gauge;
 mod init;
+mod item_parts;
 mod loss;
+mod places;
 mod rows;
+mod setup;
 mod sketch;
 mod standard;
 mod tiles;
@@ -29,70 +32,29 @@ pub use gauge::balance;
 #[cfg(feature = "report")]
 pub(crate) use gauge::singular_values;
 pub use init::{factors, fill};
+pub use item_parts::{ItemRange, Totals};
 pub use loss::{Losses, Part};
+pub use places::Places;
 pub use rows::{Row, read_shards};
+pub use setup::Setup;
 pub use standard::Standard;
 pub use tiles::{Cells, Limits, Shards, Tile};
 pub use view::View;
 
 use self::chunks::Chunks;
 use self::curvature::curvature;
-use self::init::widen;
+use self::init::{side_factors, widen};
 use self::loss::{LossPlan, Squares};
 use self::standard::check_size;
 use self::tiles::{longest_row, most_cells};
 use self::view::upload;
 use crate::backend::{Backend, Buffer, alloc_f32, alloc_u32};
-use crate::config::{Kernels, ModelKind, RegScaling};
-use crate::data::{Held, Layout, Ratings, Side};
+use crate::data::{Layout, Ratings, Side};
 use crate::error::Result;
 use crate::kernel::Dispatch;
 use crate::kernel::gradient::Gradient;
 use crate::kernel::residual::{Residual, UNCLIPPED};
-
-/// What to train on and in which form.
-#[derive(Debug, Clone, Copy)]
-pub struct Setup<'a> {
-    /// The form of a prediction.
-    pub kind: ModelKind,
-    /// Number of latent factors.
-    pub rank: usize,
-    /// Those that start from a draw, 1 to `rank`; the others are 0 until an optimiser fills them.
-    pub start_rank: usize,
-    /// Seed of the initial factors.
-    pub seed: u64,
-    /// L2 penalty λ.
-    pub reg: f64,
-    /// How λ grows with a row's ratings.
-    pub reg_scaling: RegScaling,
-    /// λ of the biases, where it is another: above 0, as λ is.
-    pub reg_bias: Option<f64>,
-    /// Elements of the widest row that the optimiser keeps for a row of factors of a width.
-    pub row_elements: fn(usize) -> usize,
-    /// Loop iterations of one invocation for a cell of its row, for factors of a width.
-    pub cell_loops: fn(usize) -> u64,
-    /// Work of a cell in one dispatch, for factors of a width.
-    pub cell_work: fn(usize) -> u64,
-    /// Which kernels train.
-    pub kernels: Kernels,
-    /// Whether the optimiser has fused kernels.
-    pub fuses: bool,
-    /// Whether it gathers variances beside factors.
-    pub spreads: bool,
-    /// Bytes of the ratings that are on the device at a time, where fused kernels train, with as many
-    /// for those that come next; a row that has more gets them. `None`: all are there.
-    pub page_bytes: Option<u64>,
-    /// Whether fused kernels gather f16.
-    pub half: bool,
-    /// Clip predictions of the held parts.
-    pub clip: bool,
-    /// The training ratings, without duplicates.
-    pub train: &'a Ratings,
-    /// Validation part.
-    pub valid: Option<&'a Held>,
-    /// Test part.
-    pub test: Option<&'a Held>,
-}
+use crate::world::BLOCK_ROWS;
 
 /// One shard of one side.
 #[derive(Debug, Clone, Copy)]
@@ -145,12 +107,10 @@ struct DeviceTile {
     item_order: Buffer,
 }
 
-impl Setup<'_> {
-    /// κ, what the constant columns hold. With `b = κ·b'`, the penalty λ‖b'‖² of a
-    /// column is (λ/κ²)·b²: so the biases have a λ of their own without a second
-    /// penalty in any kernel. 1 where they have the same.
-    fn bias_unit(&self) -> f64 {
-        self.reg_bias.map_or(1.0, |lambda| (self.reg / lambda).sqrt())
+impl SideBuffers {
+    /// The partial sums of its rows, where one process has them all.
+    fn places(&self) -> Places {
+        Places::alone(self.shards.iter().map(|shard| shard.rows().div_ceil(BLOCK_ROWS)).sum())
     }
 }
 
@@ -179,6 +139,12 @@ pub struct Problem {
     pub standard: Standard,
     /// Seed of whatever is drawn.
     pub seed: u64,
+    /// Users of a user block, see [`blocks`](crate::world::blocks).
+    block: usize,
+    /// The number of the first user among those of all processes.
+    first_user: usize,
+    /// Per side: where partial sums of its rows lie.
+    places: [Places; 2],
     shards: Shards,
     users: SideBuffers,
     items: SideBuffers,
@@ -202,10 +168,11 @@ impl Problem {
     /// As [`Problem::new`], of training ratings that are sorted already.
     pub(crate) fn laid_out(setup: &Setup<'_>, layout: Layout, backend: &mut dyn Backend) -> Result<Self> {
         let Setup { kind, rank, start_rank, train, .. } = *setup;
-        let stats = layout.stats;
+        let (stats, block) = (layout.stats, layout.block);
+        let first_user = setup.share.map_or(0, |share| share.own().start);
         check_size(kind, &stats)?;
         let standard = Standard::of(kind, &stats);
-        let width = rank + if kind.has_bias() { 2 } else { 0 };
+        let width = setup.width();
         let known = layout.known();
         let widest = (setup.row_elements)(width).max(width);
         let rows = train.users.len() + train.items.len();
@@ -216,7 +183,7 @@ impl Problem {
             cells: most_cells((setup.cell_work)(width), backend),
         };
         let sizes = [train.users.len() + 1, train.items.len() + 1];
-        let longest = known.user_counts.iter().chain(&known.item_counts).max().copied().unwrap_or(0);
+        let longest = setup.longest(&known);
         backend.set_mapping(setup.kernels.mapping());
         let fused = chunks::fused(setup, width, sizes, longest, &limits, backend)?;
         let layout = fused.then_some(layout);
@@ -232,12 +199,13 @@ impl Problem {
             (shards, tiles)
         };
         let unit = setup.bias_unit();
-        let (u, v) = factors(setup.seed, train.users.len(), train.items.len(), start_rank);
         let sides = [
-            (Side::Users, &shards.users, u, &known.user_counts, rank + 1, rank),
-            (Side::Items, &shards.items, v, &known.item_counts, rank, rank + 1),
+            (Side::Users, &shards.users, &known.user_counts, rank + 1, rank),
+            (Side::Items, &shards.items, &known.item_counts, rank, rank + 1),
         ];
-        let [users, items] = sides.map(|(role, ranges, factors, counts, frozen, bias)| {
+        let [users, items] = sides.map(|(role, ranges, counts, frozen, bias)| {
+            let first = if role == Side::Users { first_user } else { 0 };
+            let factors = side_factors(setup.seed, role, first..first + counts.len(), start_rank);
             let has_bias = kind.has_bias();
             let frozen = has_bias.then_some(frozen);
             let mut shards = Vec::new();
@@ -256,7 +224,7 @@ impl Problem {
                     counts: alloc_f32(backend, "counts", &counts)?,
                 });
             }
-            let rated = counts.iter().filter(|&&n| n > 0).count() as u64;
+            let rated = setup.rated(role, &counts);
             Ok(SideBuffers { shards, frozen, bias: has_bias.then_some(bias), rated })
         });
         let (users, items) = (users?, items?);
@@ -277,16 +245,20 @@ impl Problem {
             Some(chunks) => Squares::Rows(chunks.squares),
             None => Squares::Cells(tiles.iter().map(|tile| tile.cells).collect()),
         };
-        let losses = LossPlan::new(setup, &stats, standard, &shards, &known, train_cells, backend)?;
+        let places = setup.places([&users, &items]);
+        let losses = LossPlan::new(setup, &stats, standard, &shards, &known, block, train_cells, backend)?;
         let curvature = curvature(setup, &stats, &known);
         Ok(Self {
             width,
             rank,
             start_rank,
-            ratings: train.len() as u64,
+            ratings: stats.count,
             curvature,
             standard,
             seed: setup.seed,
+            block,
+            first_user,
+            places,
             bias_unit: unit as f32,
             shards,
             users,

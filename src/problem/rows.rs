@@ -1,9 +1,12 @@
 //! Factors on their way from the device and to it.
 
-use super::Problem;
+use nalgebra::DMatrix;
+
+use super::{Problem, gauge};
 use crate::backend::{Backend, Buffer, read_f32};
 use crate::data::Side;
 use crate::error::Result;
+use crate::world::Alone;
 
 /// A row that is put in.
 #[derive(Debug, Clone)]
@@ -38,6 +41,66 @@ impl Problem {
             rest = others;
         }
         Ok(())
+    }
+
+    /// The number of the first of a side's rows that are here, among those of all processes.
+    pub fn first_row(&self, role: Side) -> usize {
+        match role {
+            Side::Users => self.first_user,
+            Side::Items => 0,
+        }
+    }
+
+    /// Rows that are added up apart in sums over a side's rows, see [`blocks`](crate::world::blocks).
+    fn rows_of_part(&self, role: Side) -> usize {
+        match role {
+            Side::Users => self.block,
+            Side::Items => gauge::BLOCK,
+        }
+    }
+
+    /// What the parts of a side's rows come to over all rows: items are the same everywhere.
+    fn over_all(&self, role: Side, parts: &[f64], len: usize, backend: &dyn Backend) -> Result<Vec<f64>> {
+        match role {
+            Side::Users => gauge::sum_over(backend.world(), parts, len),
+            Side::Items => gauge::sum_over(&Alone, parts, len),
+        }
+    }
+
+    /// Turns factors as [`balance`](super::balance) does, those of all users.
+    ///
+    /// # Errors
+    /// As [`World::all_gather`](crate::world::World::all_gather).
+    pub(crate) fn balance(
+        &self,
+        users: &mut [f32],
+        items: &mut [f32],
+        rank: usize,
+        c: f64,
+        backend: &dyn Backend,
+    ) -> Result<()> {
+        let mut grams = [&*users, &*items].map(|_| DMatrix::zeros(0, 0));
+        for (role, factors) in [(Side::Users, &*users), (Side::Items, &*items)] {
+            let parts = gauge::gram_parts(factors, self.width, rank, self.rows_of_part(role));
+            let sum = self.over_all(role, &parts, gauge::gram_len(rank), backend)?;
+            grams[role as usize] = gauge::gram_of(&sum, rank);
+        }
+        gauge::balance_by(&grams, users, items, self.width, c);
+        Ok(())
+    }
+
+    /// Σ x² of each column over all rows of a side, `[width]`.
+    ///
+    /// # Errors
+    /// As [`World::all_gather`](crate::world::World::all_gather).
+    pub(crate) fn column_squares(
+        &self,
+        role: Side,
+        factors: &[f32],
+        backend: &dyn Backend,
+    ) -> Result<Vec<f64>> {
+        let parts = gauge::column_squares(factors, self.width, self.rows_of_part(role));
+        self.over_all(role, &parts, self.width, backend)
     }
 
     /// Cuts an array like [`Problem::read_factors`]' into the latent columns

@@ -2,13 +2,14 @@
 
 use super::chunks::{self, Chunks};
 use super::factors_name;
-use super::loss::{LossPlan, Squares};
+use super::loss::{LossPlan, Squares, padded, piece_cells};
 use super::tiles::{longest_row, most_cells};
 use super::{DeviceCells, DeviceTile, Limits, Problem, Setup, Shard, Shards, SideBuffers, Standard};
 use crate::backend::{Backend, Buffer, Ledger};
 use crate::data::{Known, Side};
 use crate::error::Result;
 use crate::kernel::Element;
+use crate::world::blocks;
 
 impl Problem {
     /// Asks a ledger for what [`Problem::new`] would ask its device for; the problem can be
@@ -23,7 +24,7 @@ impl Problem {
     /// As [`Problem::new`].
     pub fn sketch(setup: &Setup<'_>, known: &Known, held: [u64; 2], ledger: &mut Ledger<'_>) -> Result<Self> {
         let Setup { kind, rank, start_rank, .. } = *setup;
-        let width = rank + if kind.has_bias() { 2 } else { 0 };
+        let width = setup.width();
         let ratings: u64 = known.user_counts.iter().sum();
         let sizes = [known.user_counts.len() + 1, known.item_counts.len() + 1];
         let max_row = longest_row(sizes[0] + sizes[1] - 2, width, (setup.cell_loops)(width), ledger)?;
@@ -32,7 +33,7 @@ impl Problem {
             row: max_row,
             cells: most_cells((setup.cell_work)(width), ledger),
         };
-        let longest = known.user_counts.iter().chain(&known.item_counts).max().copied().unwrap_or(0);
+        let longest = setup.longest(known);
         let fused = chunks::fused(setup, width, sizes, longest, &limits, ledger)?;
         let widest = (setup.row_elements)(width).max(width);
         let shards =
@@ -54,7 +55,7 @@ impl Problem {
                     counts: alloc("counts", 1)?,
                 });
             }
-            let rated = counts.iter().filter(|&&n| n > 0).count() as u64;
+            let rated = setup.rated(role, counts);
             let has_bias = kind.has_bias();
             Ok(SideBuffers {
                 shards,
@@ -77,10 +78,18 @@ impl Problem {
             None => Squares::Cells(tiles.iter().map(|tile| tile.cells).collect()),
         };
         let most = usize::try_from(limits.bytes / 4).unwrap_or(usize::MAX);
-        let most = most.min(most_cells(crate::kernel::cell_work(width), ledger)).max(1);
+        let most = piece_cells(most.min(most_cells(crate::kernel::cell_work(width), ledger)));
+        let block = setup.share.map_or_else(|| blocks(known.user_counts.len(), ratings), |share| share.block);
+        let ratings = setup.share.map_or(ratings, |share| share.stats.count);
+        let whole = shards.users.len() * shards.items.len() == 1;
         let mut parts = Vec::new();
         for count in held {
             let mut pieces = Vec::new();
+            let count = match count {
+                0 => 0,
+                _ if whole => padded(count as usize, known.user_counts.len(), block) as u64,
+                count => count,
+            };
             for (user_shard, item_shard, cells) in shards.spread(count) {
                 for first in (0..cells).step_by(most) {
                     pieces.push(device_cells(ledger, user_shard, item_shard, most.min(cells - first))?);
@@ -89,6 +98,7 @@ impl Problem {
             parts.push(pieces);
         }
         let losses = LossPlan::sketch(train, parts, ledger)?;
+        let places = setup.places([&users, &items]);
         Ok(Self {
             width,
             rank,
@@ -97,6 +107,9 @@ impl Problem {
             curvature: 1.0,
             standard: Standard { mean: 0.0, scale: 1.0 },
             seed: setup.seed,
+            block,
+            first_user: 0,
+            places,
             bias_unit: 1.0,
             shards,
             users,

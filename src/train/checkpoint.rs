@@ -16,9 +16,12 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bytemuck::Pod;
 use serde::{Deserialize, Serialize};
 
+use super::Team;
 use crate::backend::{Backend, Buffer, read_f32};
+use crate::data::Side;
 use crate::data::text::one_line;
 use crate::error::{Error, Result};
 use crate::event::{Epoch, Reached, Stopped};
@@ -26,6 +29,8 @@ use crate::model::CurvePoint;
 use crate::model::tensors::{self, Element, MAX_HEADER_VALUES, Plan, Sink, TensorFile};
 use crate::optim::State;
 use crate::output::Claim;
+use crate::world::World;
+use crate::world::together::of_first;
 
 /// The number of the format that this version writes and reads.
 pub(super) const FORMAT: u32 = 1;
@@ -64,7 +69,8 @@ pub(super) struct Document {
 /// the run expects before memory is allocated.
 pub struct Checkpoint {
     path: PathBuf,
-    file: TensorFile<'static>,
+    /// `None` where another process has it.
+    file: Option<TensorFile<'static>>,
     document: Document,
 }
 
@@ -115,7 +121,30 @@ impl Checkpoint {
             None => return Err(Error::data(path, "is a model, not a checkpoint", "pass it as --init-model")),
         }
         let document: Document = serde_json::from_str(text).map_err(unreadable)?;
-        Ok(Self { path: path.to_owned(), file, document })
+        Ok(Self { path: path.to_owned(), file: Some(file), document })
+    }
+
+    /// What the first process goes on from, as all processes know of it.
+    pub(super) fn heard(own: Option<Self>, team: &Team<'_>) -> Result<Option<Self>> {
+        let none = |e: serde_json::Error| Error::Internal(format!("a checkpoint can't be told: {e}"));
+        let told = own.as_ref().map(|own| (&own.path, &own.document));
+        let mut text = serde_json::to_vec(&told).map_err(none)?;
+        let len = of_first(team.world, text.len() as u64)? as usize;
+        text.resize(len, 0);
+        team.world.broadcast(0, &mut text)?;
+        if team.leads() {
+            return Ok(own);
+        }
+        let told: Option<(PathBuf, Document)> = serde_json::from_slice(&text).map_err(none)?;
+        Ok(told.map(|(path, document)| Self { path, file: None, document }))
+    }
+
+    /// Gives all processes what the first has read.
+    fn told<T: Pod>(world: &dyn World, mut values: Vec<T>) -> Result<Vec<T>> {
+        let len = of_first(world, values.len() as u64)? as usize;
+        values.resize(len, T::zeroed());
+        world.broadcast(0, bytemuck::cast_slice_mut(&mut values))?;
+        Ok(values)
     }
 
     /// The file as the user named it.
@@ -141,26 +170,42 @@ impl Checkpoint {
 
     /// Reads a tensor of `len` finite numbers.
     pub(super) fn read(&mut self, name: &str, len: usize) -> Result<Vec<f32>> {
-        let values: Vec<f32> = self.file.read(name, &[Some(len)])?;
+        let Some(file) = &mut self.file else { return Ok(Vec::new()) };
+        let values: Vec<f32> = file.read(name, &[Some(len)])?;
         if let Some((at, value)) = values.iter().enumerate().find(|(_, value)| !value.is_finite()) {
-            return Err(self.file.bad(format!("tensor {name} holds {value} at position {at}")));
+            return Err(self.bad(format!("tensor {name} holds {value} at position {at}")));
         }
         Ok(values)
     }
 
     /// Reads the optimiser's numbers.
-    pub(super) fn read_numbers(&mut self, name: &str) -> Result<Vec<f64>> {
-        let numbers: Vec<f64> = self.file.read(name, &[None])?;
+    pub(super) fn read_numbers(&mut self, name: &str, world: &dyn World) -> Result<Vec<f64>> {
+        let read = self.file.as_mut().map(|file| file.read(name, &[None]));
+        let numbers: Vec<f64> = read.transpose()?.unwrap_or_default();
         if numbers.iter().any(|number| number.is_nan()) {
-            return Err(self.file.bad(format!("tensor {name} holds NaN")));
+            return Err(self.bad(format!("tensor {name} holds NaN")));
         }
-        Ok(numbers)
+        Self::told(world, numbers)
     }
 
     /// Fills buffers with a tensor.
-    pub(super) fn fill(&mut self, prefix: &str, named: &State, backend: &mut dyn Backend) -> Result<()> {
+    pub(super) fn fill(
+        &mut self,
+        prefix: &str,
+        named: &State,
+        team: Option<&Team<'_>>,
+        backend: &mut dyn Backend,
+    ) -> Result<()> {
         let len = named.buffers.iter().map(Buffer::len).sum();
-        let values = self.read(&format!("{prefix}{}", named.name), len)?;
+        let name = format!("{prefix}{}", named.name);
+        let values = match team {
+            Some(team) if named.side == Some(Side::Users) => {
+                let rows = team.share.own().len() + 1;
+                let all = self.read(&name, len / rows * (team.share.users + 1))?;
+                team.part(team.leads().then_some(&all), len)?
+            }
+            _ => Self::told(backend.world(), self.read(&name, len)?)?,
+        };
         let mut rest = &values[..];
         for &buffer in &named.buffers {
             let (own, others) = rest.split_at(buffer.len());
@@ -172,7 +217,10 @@ impl Checkpoint {
 
     /// [`Error::Data`] about this file.
     pub(super) fn bad(&self, what: impl Into<String>) -> Error {
-        self.file.bad(what)
+        match &self.file {
+            Some(file) => file.bad(what),
+            None => Error::data(&self.path, what, "go on from another checkpoint"),
+        }
     }
 }
 
@@ -216,11 +264,6 @@ impl<'a> Tensors<'a> {
             Source::Numbers(numbers) => Plan::new::<f64>(name.clone(), &[numbers.len()]),
         };
         self.0.iter().map(plan).collect()
-    }
-
-    /// Bytes of all numbers.
-    pub(super) fn bytes(&self) -> u64 {
-        self.plans().iter().map(|plan| plan.bytes() as u64).sum()
     }
 
     /// Writes a checkpoint and returns its bytes; `None`, and no file, if a number is not finite:

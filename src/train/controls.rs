@@ -4,7 +4,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::Checkpoint;
+use super::{Checkpoint, Team};
 use crate::interrupt::Interrupt;
 use crate::model::Model;
 use crate::output::Claim;
@@ -20,6 +20,8 @@ pub struct Controls<'a> {
     pub resume: Option<Checkpoint>,
     /// A model whose factors and biases are the first ones, for the users and items that it knows.
     pub initial: Option<&'a Model>,
+    /// The processes that train together, where they are several.
+    pub team: Option<Team<'a>>,
 }
 
 /// Where a run's state is saved, and how often.

@@ -1,11 +1,13 @@
 //! From the factors on the device to the model.
 
 use super::run::Run;
+use super::team::Users;
 use crate::config::{Reg, WARM_UP_LAMBDA};
 use crate::data::Side;
 use crate::error::Result;
 use crate::event::{Epoch, Event, StopReason, Stopped};
 use crate::model::Model;
+use crate::world::together::any;
 
 impl Run<'_, '_> {
     /// Ends the run: brings the best epoch back, if the model is to have it, and tells.
@@ -41,14 +43,16 @@ impl Run<'_, '_> {
         let (user_factors, user_bias) = split(Side::Users)?;
         let (item_factors, item_bias) = split(Side::Items)?;
         let all = [&user_factors, &item_factors, &user_bias, &item_bias];
-        if !all.into_iter().flatten().all(|x| x.is_finite()) {
+        let finite = all.into_iter().flatten().all(|x| x.is_finite());
+        if any(self.backend.world(), !finite)? {
             return Ok(None);
         }
         let posterior = self.config.optimizer.posterior(&self.problem, self.backend)?;
         let config = &self.config.config;
         let train = &self.data.train;
         let (m, n) = (train.users.len(), train.items.len());
-        if posterior.as_ref().is_some_and(|posterior| posterior.check(m, n, config.rank).is_err()) {
+        let wrong = posterior.as_ref().is_some_and(|posterior| posterior.check(m, n, config.rank).is_err());
+        if any(self.backend.world(), wrong)? {
             return Ok(None);
         }
         let standard = self.problem.standard;
@@ -71,8 +75,23 @@ impl Run<'_, '_> {
             baseline: self.baseline.clone(),
             metadata: self.metadata(kept, best_epoch),
         };
-        if let Some(valid) = &self.data.valid {
-            model.calibrate(valid);
+        let Some(team) = &self.saver.team else {
+            if let Some(valid) = &self.data.valid {
+                model.calibrate(valid);
+            }
+            return Ok(Some(model));
+        };
+        team.whole(&mut Users {
+            ids: &mut model.users,
+            factors: &mut model.user_factors,
+            bias: &mut model.user_bias,
+            seen: &mut model.seen,
+            posterior: model.posterior.as_mut(),
+            baseline: &mut model.baseline,
+        })?;
+        let valid = self.data.measured(team)?.valid;
+        if let Some(valid) = valid.filter(|_| team.leads()) {
+            model.calibrate(&valid);
         }
         Ok(Some(model))
     }

@@ -19,6 +19,7 @@ pub(super) fn factors(problem: &Problem) -> impl Iterator<Item = State> {
             name,
             buffers: problem.side(side).shards.iter().map(|shard| shard.factors).collect(),
             result: true,
+            side: Some(side),
         }
     })
 }

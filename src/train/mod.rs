@@ -14,9 +14,11 @@ mod run;
 mod sameness;
 mod saver;
 mod setup;
+mod team;
+mod traffic;
 mod warm;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, Together};
 use crate::config::Checked;
 use crate::data::{Held, Ratings};
 use crate::error::Result;
@@ -28,6 +30,8 @@ pub(crate) use setup::setup;
 pub use checkpoint::Checkpoint;
 pub use controls::{Checkpointing, Controls, Every};
 pub use plan::{Item, Place, Plan, Shape, When};
+pub use team::Team;
+pub use traffic::Traffic;
 
 use self::run::Run;
 use self::saver::Saver;
@@ -80,6 +84,10 @@ pub fn train(
 
 /// As [`train`], with checkpoints, from a checkpoint or a model, or with a flag that stops it.
 ///
+/// Several processes, a [`Team`], train what one would: all call this with the same configuration, each
+/// with its own users' data. The first has the model in the end, the others one of their users; the
+/// first alone needs a checkpoint's file and the checkpoint to go on from.
+///
 /// A run that goes on from a [`Checkpoint`] ends with the same bits as one that
 /// was never interrupted, on the same device.
 ///
@@ -97,7 +105,15 @@ pub fn train_with(
     controls: Controls<'_>,
 ) -> Result<Model> {
     let first = backend.allocated();
-    let (mut saver, resumed) = Saver::new(controls, &config, data)?;
+    let mut together;
+    let backend: &mut dyn Backend = match controls.team {
+        Some(team) => {
+            together = Together::new(backend, team.world);
+            &mut together
+        }
+        None => backend,
+    };
+    let (mut saver, resumed) = Saver::new(controls, &config, data, observer)?;
     let model = if config.config.average > 1 {
         average::train(config, data, backend, observer, &mut saver, resumed)
     } else {

@@ -3,21 +3,35 @@
 use super::{Checkpoint, Dataset};
 use crate::backend::Backend;
 use crate::config::Checked;
-use crate::data::Held;
 use crate::data::text::one_line;
+use crate::data::{Held, Stats};
+use crate::error::Result;
 use crate::event::Loaded;
+use crate::world::Share;
+use crate::world::together::gather;
 
-pub(super) fn loaded(data: &Dataset, backend: &dyn Backend) -> Loaded {
+pub(super) fn loaded(data: &Dataset, share: Option<&Share>, backend: &dyn Backend) -> Result<Loaded> {
     let count = |held: &Option<Held>| held.as_ref().map_or(0, |held| held.value.len() as u64);
-    Loaded {
-        users: data.train.users.len() as u64,
-        items: data.train.items.len() as u64,
-        ratings: data.train.len() as u64,
-        valid: count(&data.valid),
-        test: count(&data.test),
-        test_unknown: data.test.as_ref().map_or(0, |test| test.unknown(&data.train.known())),
-        device: backend.describe().to_owned(),
+    let mut known = data.train.known();
+    if let Some(share) = share {
+        known.item_counts.clone_from(&share.item_counts);
     }
+    let unknown = data.test.as_ref().map_or(0, |test| test.unknown(&known));
+    let test_unknown = gather(backend.world(), &[unknown])?.concat().into_iter().sum();
+    let [users, ratings] = match share {
+        Some(share) => [share.users as u64, share.stats.count],
+        None => [data.train.users.len() as u64, data.train.len() as u64],
+    };
+    let [valid, test] = share.map_or_else(|| [count(&data.valid), count(&data.test)], |share| share.held);
+    Ok(Loaded {
+        users,
+        items: data.train.items.len() as u64,
+        ratings,
+        valid,
+        test,
+        test_unknown,
+        device: backend.describe().to_owned(),
+    })
 }
 
 /// What to know of the checkpoint that a run goes on from.
@@ -38,8 +52,9 @@ pub(super) fn resumed(from: &Checkpoint, backend: &dyn Backend) -> Vec<String> {
 }
 
 /// What may surprise in these settings on these data.
-pub(super) fn notices(config: &Checked, data: &Dataset) -> Vec<String> {
-    let (users, items) = (data.train.users.len(), data.train.items.len());
+pub(super) fn notices(config: &Checked, data: &Dataset, share: Option<&Share>, stats: &Stats) -> Vec<String> {
+    let users = share.map_or(data.train.users.len(), |share| share.users);
+    let items = data.train.items.len();
     let rank = config.config.rank;
     let mut notices = Vec::new();
     if rank > users.min(items) {
@@ -50,7 +65,6 @@ pub(super) fn notices(config: &Checked, data: &Dataset) -> Vec<String> {
             users.min(items)
         ));
     }
-    let stats = data.train.stats();
     if stats.min == stats.max {
         notices.push(format!("all ratings are {}: the model can only predict that", stats.min));
     }

@@ -3,6 +3,7 @@
 use super::Dataset;
 use super::keep::Snapshot;
 use super::plan::{PAGE_BYTES, Plan, Shape};
+use super::saver::Saver;
 use super::setup::setup;
 use crate::backend::{Backend, Residence};
 use crate::config::{Checked, Keep, ModelKind};
@@ -11,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
 use crate::optim::Objective;
 use crate::problem::{Problem, Setup};
+use crate::world::Share;
 
 /// Whether the model will have the factors of the best epoch.
 pub(super) fn keeps_best(config: &Checked, validates: bool) -> bool {
@@ -23,6 +25,11 @@ pub(super) fn keeps_best(config: &Checked, validates: bool) -> bool {
 pub(super) fn keeps_copy(config: &Checked, validates: bool, listened: bool) -> bool {
     let rescued = config.optimizer.can_diverge() && listened;
     (keeps_best(config, validates) || rescued) && config.epochs > 0
+}
+
+/// Whether there is anything to validate with, on any process.
+pub(super) fn validates(data: &Dataset, share: Option<&Share>) -> bool {
+    share.map_or_else(|| data.validates(), |share| share.held[0] > 0)
 }
 
 /// What is descended, on these ratings.
@@ -38,7 +45,7 @@ pub(super) fn objective<'a>(config: &Checked, data: &'a Dataset) -> Objective<'a
 
 /// Allocates what a run needs, if its plan says that there is room.
 ///
-/// `layout`: of the training ratings; `filled`: whether a model's factors take the place of those drawn.
+/// `layout`: of the training ratings here; `filled`: whether a model's factors take the place of those drawn.
 ///
 /// # Errors
 /// As [`Plan::check`], [`Problem::new`] and [`crate::optim::Optimizer::prepare`].
@@ -47,20 +54,21 @@ pub(super) fn place(
     data: &Dataset,
     layout: Layout,
     filled: bool,
+    saver: &Saver<'_>,
     backend: &mut dyn Backend,
     observer: &mut dyn Observer,
 ) -> Result<(Problem, Option<Snapshot>)> {
-    let listened = observer.wants_epochs();
+    let (listened, share) = (saver.listened, saver.share());
     // What rows a device can take depends on it.
     backend.set_mapping(config.config.kernels.mapping());
-    let plan = Plan::new(config, &Shape::with(data, layout.known(), config.model), listened, backend)?;
+    let plan = Plan::new(config, &Shape::with(data, layout.known(), config.model, share), listened, backend)?;
     plan.check(false)?;
     let first = backend.allocated();
     if let Some(bytes) = plan.page_bytes {
         observer.event(&Event::Notice(streamed(bytes)));
-        return with_pages(config, data, layout, filled, plan.page_bytes, listened, backend);
+        return with_pages(config, data, layout, filled, plan.page_bytes, saver, backend);
     }
-    match with_pages(config, data, layout, filled, None, listened, backend) {
+    match with_pages(config, data, layout, filled, None, saver, backend) {
         // A device that tells nothing of its memory may hold all but the ratings.
         Err(Error::OutOfMemory { .. })
             if plan.fused
@@ -70,7 +78,7 @@ pub(super) fn place(
             backend.release(first);
             let bytes = PAGE_BYTES.min(backend.max_buffer_bytes());
             observer.event(&Event::Notice(streamed(bytes)));
-            with_pages(config, data, Layout::of(&data.train), filled, Some(bytes), listened, backend)
+            with_pages(config, data, Layout::with(&data.train, share), filled, Some(bytes), saver, backend)
         }
         placed => placed,
     }
@@ -82,16 +90,16 @@ fn with_pages(
     layout: Layout,
     filled: bool,
     page_bytes: Option<u64>,
-    listened: bool,
+    saver: &Saver<'_>,
     backend: &mut dyn Backend,
 ) -> Result<(Problem, Option<Snapshot>)> {
-    let mut setup = Setup { page_bytes, ..setup(config, data) };
+    let mut setup = Setup { page_bytes, share: saver.share(), ..setup(config, data) };
     if filled {
         setup.start_rank = setup.rank;
     }
     let problem = Problem::laid_out(&setup, layout, backend)?;
     config.optimizer.prepare(&problem, &objective(config, data), backend)?;
-    let keeps = keeps_copy(config, data.validates(), listened);
+    let keeps = keeps_copy(config, validates(data, saver.share()), saver.listened);
     let snapshot = keeps.then(|| Snapshot::new(&problem, &*config.optimizer, backend)).transpose()?;
     Ok((problem, snapshot))
 }

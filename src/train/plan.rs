@@ -5,14 +5,16 @@
 
 use super::Dataset;
 use super::keep::Snapshot;
-use super::place::{keeps_copy, objective};
+use super::place::{keeps_copy, objective, validates};
 use super::setup::setup;
+use super::traffic::Traffic;
 use crate::backend::{Backend, DeviceMemory, Ledger, Residence};
 use crate::config::{Checked, ModelKind, Reg, TrainConfig};
 use crate::data::{Held, Known};
 use crate::error::{Error, Result};
 use crate::memory;
 use crate::problem::{Problem, Setup};
+use crate::world::Share;
 
 /// The most of the ratings that goes to a device at a time where they are streamed.
 pub(super) const PAGE_BYTES: u64 = 64 << 20;
@@ -31,7 +33,7 @@ const PATTERN: u64 = 4;
 const ORDER: u64 = 8;
 
 /// How large the data are: all that their need of memory depends on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Shape {
     /// Ratings of each user and of each item.
     pub known: Known,
@@ -43,16 +45,24 @@ pub struct Shape {
     pub times: bool,
     /// Whether there is anything to validate with.
     pub validates: bool,
+    /// Where these are one process's users of more: what it knows of all.
+    pub share: Option<Share>,
 }
 
 impl Shape {
     /// That of data in memory.
     pub fn of(data: &Dataset, model: ModelKind) -> Self {
-        Self::with(data, data.train.known(), model)
+        Self::with(data, data.train.known(), model, None)
+    }
+
+    /// That of a process's part of data.
+    pub fn of_share(data: &Dataset, share: &Share, model: ModelKind) -> Self {
+        let known = Known { user_counts: data.train.user_counts(), item_counts: share.item_counts.clone() };
+        Self::with(data, known, model, Some(share))
     }
 
     /// As [`Shape::of`], where it is known who has ratings.
-    pub(super) fn with(data: &Dataset, known: Known, model: ModelKind) -> Self {
+    pub(super) fn with(data: &Dataset, known: Known, model: ModelKind, share: Option<&Share>) -> Self {
         let count = |held: &Option<Held>| match held {
             Some(held) if model.has_bias() => held.len() as u64,
             // Without biases, a pair with an unknown has the mean for its prediction, whatever the factors.
@@ -62,7 +72,14 @@ impl Shape {
         let held = [count(&data.valid), count(&data.test)];
         let ids = [&data.train.users, &data.train.items];
         let id_bytes = ids.into_iter().map(|ids| ids.parts().0.len() as u64).sum();
-        Self { held, id_bytes, times: data.train.time.is_some(), validates: data.validates(), known }
+        Self {
+            held,
+            id_bytes,
+            times: data.train.time.is_some(),
+            validates: validates(data, share),
+            known,
+            share: share.cloned(),
+        }
     }
 
     /// Number of users, of items and of ratings.
@@ -147,6 +164,8 @@ pub struct Plan {
     pub fused: bool,
     /// The most of the ratings that is on the device at a time, in each of two pages; `None`: all of them.
     pub page_bytes: Option<u64>,
+    /// What processes tell each other in an epoch, where there are several.
+    pub traffic: Option<Traffic>,
 }
 
 impl Plan {
@@ -181,7 +200,7 @@ impl Plan {
         // One of its own: what is prepared here is never trained.
         let mut checked = TrainConfig { average: 1, ..config.config.clone() }.check()?;
         let nothing = Dataset::default();
-        let setup = Setup { page_bytes, ..setup(&checked, &nothing) };
+        let setup = Setup { page_bytes, share: shape.share.as_ref(), ..setup(&checked, &nothing) };
         let mut ledger = Ledger::new(backend);
         let problem = Problem::sketch(&setup, &shape.known, shape.held, &mut ledger)?;
         let objective = objective(&checked, &nothing);
@@ -206,6 +225,7 @@ impl Plan {
             host_available: memory::available(),
             fused,
             page_bytes: page_bytes.filter(|_| fused),
+            traffic: shape.share.as_ref().map(|share| Traffic::of(&recording, share.bounds.len() - 1, false)),
         };
         let (mut largest, mut pages) = (0, 0);
         for entry in ledger.entries() {

@@ -5,18 +5,20 @@ use std::time::Instant;
 use super::checkpoint::{Document, FORMAT, Tensors};
 use super::keep::{Snapshot, factors};
 use super::notices::{loaded, notices, resumed};
-use super::place::{keeps_best, place};
+use super::place::{keeps_best, place, validates};
 use super::saver::Saver;
+use super::team::agreed;
 use super::{Checkpoint, Dataset, curve, warm};
 use crate::backend::Backend;
 use crate::config::{Checked, TrainConfig};
-use crate::data::{Compressed, Layout, Stats};
+use crate::data::{Compressed, Layout, Side, Stats};
 use crate::error::{Error, Result};
 use crate::event::{Epoch, Event, Observer, StopReason};
 use crate::kernel::Dispatch;
 use crate::model::{BaselineBiases, BiasBaseline, CurvePoint, Model};
 use crate::optim::State;
-use crate::problem::{Losses, Problem, Standard};
+use crate::problem::{Losses, Problem, Shard, Standard};
+use crate::world::together::{agreed_signal, of_first};
 
 /// A training RMSE beyond this many times that of predicting no structure at
 /// all is no overshoot: whatever moves so far does not come back.
@@ -66,21 +68,24 @@ impl<'a, 'b> Run<'a, 'b> {
         saver: &'a mut Saver<'b>,
         checkpoint: Option<Checkpoint>,
     ) -> Result<Self> {
-        if !data.validates() {
+        let share = saver.share();
+        if !validates(data, share) {
             config.config.check_without_validation()?;
         }
-        observer.event(&Event::Loaded(loaded(data, backend)));
+        let hash = saver.ratings_hash();
+        let (hash, layout) =
+            rayon::join(|| hash.unwrap_or_else(|| data.train.hash()), || Layout::with(&data.train, share));
+        observer.event(&Event::Loaded(loaded(data, share, backend)?));
         let told = checkpoint.iter().flat_map(|from| resumed(from, backend));
-        for notice in notices(&config, data).into_iter().chain(told) {
+        for notice in notices(&config, data, share, &layout.stats).into_iter().chain(told) {
             observer.event(&Event::Notice(notice));
         }
-        let (hash, layout) = rayon::join(|| saver.ratings_hash(&data.train), || Layout::of(&data.train));
         // Needed at the end, and made while the ratings are there sorted.
-        let baseline = BiasBaseline::fit_sorted(&layout, BiasBaseline::DAMPING).biases();
+        let baseline = BiasBaseline::fit_over(&layout, BiasBaseline::DAMPING, backend.world())?.biases();
         let seen = Compressed::pattern(&layout.by_user, data.train.items.len());
         let stats = layout.stats;
         let (problem, snapshot) =
-            place(&mut config, data, layout, saver.initial.is_some(), backend, observer)?;
+            place(&mut config, data, layout, saver.initial.is_some(), saver, backend, observer)?;
         if let Some(initial) = saver.initial.filter(|_| checkpoint.is_none()) {
             warm::start(&problem, &data.train, &config, initial, backend)?;
         }
@@ -115,7 +120,7 @@ impl<'a, 'b> Run<'a, 'b> {
 
     /// Whether the model will have the factors of the best epoch.
     pub(super) fn keeps_best(&self) -> bool {
-        keeps_best(&self.config, self.data.validates())
+        keeps_best(&self.config, validates(self.data, self.saver.share()))
     }
 
     /// Whether the end depends on the loss, or on the time, of every epoch.
@@ -136,11 +141,11 @@ impl<'a, 'b> Run<'a, 'b> {
         let mut reason = StopReason::Epochs;
         let mut saved = true; // by whoever saved what this run went on from
         // A checkpoint of an epoch that ends the run is no reason to go on.
-        let mut early = if self.done > 0 { self.stop() } else { None };
+        let mut early = if self.done > 0 { self.stop()? } else { None };
         while early.is_none() && self.done < epochs {
             let epoch = self.done + 1;
             self.config.optimizer.record(epoch, &self.problem, &mut recording)?;
-            let listen = self.observer.wants_epochs() || self.follows() || epoch == epochs;
+            let listen = self.saver.listened || self.follows() || epoch == epochs;
             if uses_residuals || listen {
                 self.problem.record_residuals(&mut recording)?;
             }
@@ -155,9 +160,10 @@ impl<'a, 'b> Run<'a, 'b> {
             self.config.optimizer.observe(epoch, &self.problem, self.backend)?;
             self.done = epoch;
             self.keep(&mut recording)?;
-            early = self.stop();
-            let signal = self.saver.interrupted().filter(|_| early.is_none() && epoch < epochs);
-            saved = self.saver.due() || (signal.is_some() && self.saver.saves());
+            early = self.stop()?;
+            let signal = agreed_signal(self.backend.world(), self.saver.interrupted())?;
+            let signal = signal.filter(|_| early.is_none() && epoch < epochs);
+            saved = self.saver.due(self.backend.world())? || (signal.is_some() && self.saver.saves());
             if saved {
                 self.save(&mut recording)?;
             }
@@ -209,7 +215,7 @@ impl<'a, 'b> Run<'a, 'b> {
             seconds,
             ..self.last
         };
-        if epoch > self.done && self.observer.wants_epochs() {
+        if epoch > self.done && self.saver.listened {
             curve::push(&mut self.curve, CurvePoint { epoch, train, valid, test });
             self.observer.event(&Event::Epoch(self.last));
         }
@@ -232,11 +238,11 @@ impl<'a, 'b> Run<'a, 'b> {
         Ok(())
     }
 
-    /// Whether to stop before all epochs ran.
-    fn stop(&self) -> Option<StopReason> {
+    /// Whether to stop before all epochs ran, as the first process sees it.
+    fn stop(&self) -> Result<Option<StopReason>> {
         let TrainConfig { patience, max_seconds, .. } = self.config.config;
         let best = self.best.map_or(self.done, |best| best.epoch);
-        if self.done >= self.config.epochs {
+        let reason = if self.done >= self.config.epochs {
             None
         } else if patience.is_some_and(|patience| self.done.saturating_sub(best) >= patience) {
             Some(StopReason::Patience)
@@ -246,7 +252,9 @@ impl<'a, 'b> Run<'a, 'b> {
             Some(StopReason::Observer)
         } else {
             None
-        }
+        };
+        let reasons = [StopReason::Patience, StopReason::MaxSeconds, StopReason::Observer];
+        agreed(self.backend.world(), &reasons, reason)
     }
 
     /// Brings the best epoch's factors back. Whatever was copied since, a later epoch played.
@@ -288,13 +296,15 @@ impl<'a, 'b> Run<'a, 'b> {
 
     /// Sees before the first epoch that there is room for what will be saved after it.
     fn reserve(&mut self) -> Result<()> {
-        let live = self.live();
-        let mut tensors = Tensors::default();
-        tensors.device("", &live);
-        if let Some(snapshot) = &self.snapshot {
-            tensors.device("kept_", snapshot.kept().0);
-        }
-        let bytes = tensors.bytes();
+        let kept = self.snapshot.as_ref().map_or(&[][..], |snapshot| snapshot.kept().0);
+        let rows = self.problem.side(Side::Users).shards.iter().map(Shard::rows).sum::<usize>() as u64;
+        // The others' rows are saved, too.
+        let all = self.saver.share().map_or(rows, |share| share.users as u64 + 1);
+        let bytes = |state: &State| {
+            let own = state.buffers.iter().map(|buffer| 4 * buffer.len() as u64).sum::<u64>();
+            if state.side == Some(Side::Users) { own / rows * all } else { own }
+        };
+        let bytes = self.live().iter().chain(kept).map(bytes).sum();
         self.saver.reserve(bytes)
     }
 
@@ -307,13 +317,28 @@ impl<'a, 'b> Run<'a, 'b> {
         recording.clear();
         let kept = self.snapshot.as_ref().filter(|snapshot| snapshot.filled);
         let (live, numbers) = (self.live(), self.config.optimizer.numbers());
+        let kept_states = kept.map_or(&[][..], |snapshot| snapshot.kept().0);
+        let mut whole = Vec::new();
+        if let Some(team) = &self.saver.team {
+            for (prefix, states) in [("", &live[..]), ("kept_", kept_states)] {
+                whole.push((prefix, team.states(states, self.backend)?));
+            }
+            if !team.leads() {
+                let sound = of_first(self.backend.world(), 0u8)? != 0;
+                return if sound { Ok(()) } else { Err(self.diverged(self.done)) };
+            }
+        }
         let mut tensors = Tensors::default();
-        tensors.device("", &live);
+        if whole.is_empty() {
+            tensors.device("", &live);
+            tensors.device("kept_", kept_states);
+        }
+        for (prefix, states) in &whole {
+            states.iter().for_each(|(name, values)| tensors.host(format!("{prefix}{name}"), values));
+        }
         tensors.numbers("numbers", &numbers);
         if let Some(snapshot) = kept {
-            let (buffers, numbers) = snapshot.kept();
-            tensors.device("kept_", buffers);
-            tensors.numbers("kept_numbers", numbers);
+            tensors.numbers("kept_numbers", snapshot.kept().1);
         }
         let document = Document {
             checkpoint: FORMAT,
@@ -328,7 +353,9 @@ impl<'a, 'b> Run<'a, 'b> {
             curve: self.curve.clone(),
             ends: self.saver.members.iter().map(|member| member.end.clone()).collect(),
         };
-        match self.saver.save(&document, tensors, self.backend)? {
+        let saved = self.saver.save(&document, tensors, self.backend)?;
+        of_first(self.backend.world(), u8::from(saved.is_some()))?;
+        match saved {
             Some(saved) => self.observer.event(&Event::Checkpointed(saved)),
             None => return Err(self.diverged(self.done)),
         }
@@ -339,20 +366,20 @@ impl<'a, 'b> Run<'a, 'b> {
     fn resume(&mut self, mut from: Checkpoint) -> Result<()> {
         let Document { epoch, seconds, last, best, kept, curve, .. } = from.document().clone();
         for named in self.live() {
-            from.fill("", &named, self.backend)?;
+            from.fill("", &named, self.saver.team.as_ref(), self.backend)?;
         }
         if let Some(snapshot) = self.snapshot.as_mut().filter(|_| kept) {
             for named in snapshot.kept().0 {
-                from.fill("kept_", named, self.backend)?;
+                from.fill("kept_", named, self.saver.team.as_ref(), self.backend)?;
             }
-            let numbers = from.read_numbers("kept_numbers")?;
+            let numbers = from.read_numbers("kept_numbers", self.backend.world())?;
             // Those that could not be brought back at the end are refused now.
             if numbers.len() != snapshot.kept().1.len() || !self.config.optimizer.set_numbers(&numbers) {
                 return Err(from.bad(WRONG_NUMBERS));
             }
             snapshot.loaded(numbers);
         }
-        let numbers = from.read_numbers("numbers")?;
+        let numbers = from.read_numbers("numbers", self.backend.world())?;
         if !self.config.optimizer.set_numbers(&numbers) {
             return Err(from.bad(WRONG_NUMBERS));
         }

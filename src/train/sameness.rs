@@ -16,6 +16,7 @@ use crate::data::text::hex;
 use crate::data::text::one_line;
 use crate::error::{Error, Result};
 use crate::model::Model;
+use crate::world::Share;
 
 /// The setting that stands for the training ratings: their hash.
 pub(super) const RATINGS: &str = "ratings";
@@ -28,15 +29,20 @@ pub(super) fn settings(
     config: &Checked,
     data: &Dataset,
     initial: Option<&Model>,
+    share: Option<&Share>,
 ) -> BTreeMap<String, String> {
     let held = |held: &Option<Held>| held.as_ref().map_or("none".to_owned(), Held::hash);
+    let [train, valid, test] = match share {
+        Some(share) => share.hashes.clone(),
+        None => [data.train.hash(), held(&data.valid), held(&data.test)],
+    };
     let written = &config.config;
     let or = |value: Option<String>, none: &str| value.unwrap_or_else(|| none.to_owned());
     let keep = written.keep.map(Keep::name).map(str::to_owned);
     let mut all = vec![
-        (DATA[0], data.train.hash()),
-        (DATA[1], held(&data.valid)),
-        (DATA[2], held(&data.test)),
+        (DATA[0], train),
+        (DATA[1], valid),
+        (DATA[2], test),
         ("version of deltav", env!("CARGO_PKG_VERSION").to_owned()),
         ("--model", config.model.name().to_owned()),
         ("--rank", written.rank.to_string()),

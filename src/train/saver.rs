@@ -6,14 +6,15 @@ use std::time::Instant;
 
 use super::average::Part;
 use super::checkpoint::{Document, Tensors};
-use super::{Checkpoint, Checkpointing, Controls, Dataset, Every, sameness};
+use super::{Checkpoint, Checkpointing, Controls, Dataset, Every, Team, sameness};
 use crate::backend::Backend;
 use crate::config::Checked;
-use crate::data::Ratings;
 use crate::error::{Error, Result};
-use crate::event::{Checkpointed, Reached};
+use crate::event::{Checkpointed, Observer, Reached};
 use crate::interrupt::{Interrupt, Signal};
 use crate::model::Model;
+use crate::world::together::of_first;
+use crate::world::{Alone, Share, World};
 
 /// What steers a run, over all members of an average.
 #[derive(Debug)]
@@ -33,6 +34,12 @@ pub(super) struct Saver<'a> {
     saved: Option<(PathBuf, Reached)>,
     /// Whether an average is trained.
     average: bool,
+    /// The processes that train together, where they are several.
+    pub(super) team: Option<Team<'a>>,
+    /// Whether checkpoints are saved: by the first process, of all.
+    saves: bool,
+    /// Whether somebody wants to know of each epoch.
+    pub(super) listened: bool,
 }
 
 impl<'a> Saver<'a> {
@@ -44,16 +51,27 @@ impl<'a> Saver<'a> {
         controls: Controls<'a>,
         config: &Checked,
         data: &Dataset,
+        observer: &dyn Observer,
     ) -> Result<(Self, Option<Checkpoint>)> {
-        let Controls { interrupt, checkpoint, resume, initial } = controls;
+        let Controls { interrupt, checkpoint, resume, initial, team } = controls;
+        let world = team.as_ref().map_or(&Alone as &dyn World, |team| team.world);
+        let saves = of_first(world, u8::from(checkpoint.is_some()))? != 0;
+        let listened = of_first(world, u8::from(observer.wants_epochs()))? != 0;
+        let resume = match &team {
+            Some(team) => Checkpoint::heard(resume, team)?,
+            None => resume,
+        };
+        if team.is_some() && config.config.average > 1 {
+            return Err(Error::usage("an average is trained in one process", "leave --average out"));
+        }
         if initial.is_some() && config.config.average > 1 {
             return Err(Error::usage(
                 "an average of models that all start from one would be that one's successor S times over",
                 "leave --average out, or --init-model",
             ));
         }
-        let settings = if checkpoint.is_some() || resume.is_some() {
-            sameness::settings(config, data, initial)
+        let settings = if saves || resume.is_some() {
+            sameness::settings(config, data, initial, team.map(|team| team.share))
         } else {
             BTreeMap::new()
         };
@@ -71,13 +89,22 @@ impl<'a> Saver<'a> {
             epochs_since: 0,
             saved,
             average: config.config.average > 1,
+            team,
+            saves,
+            listened,
         };
         Ok((saver, resume))
     }
 
-    /// SHA-256 of the training ratings, which are hashed once.
-    pub(super) fn ratings_hash(&self, ratings: &Ratings) -> String {
-        self.settings.get(sameness::RATINGS).cloned().unwrap_or_else(|| ratings.hash())
+    /// What this process has of the data, where there are several.
+    pub(super) fn share(&self) -> Option<&'a Share> {
+        self.team.map(|team| team.share)
+    }
+
+    /// SHA-256 of the training ratings, where they were hashed already.
+    pub(super) fn ratings_hash(&self) -> Option<String> {
+        let known = self.share().map(|share| &share.hashes[0]);
+        known.or_else(|| self.settings.get(sameness::RATINGS)).cloned()
     }
 
     /// The signal that asks for the end, if one does.
@@ -87,17 +114,21 @@ impl<'a> Saver<'a> {
 
     /// Whether checkpoints are saved at all.
     pub(super) fn saves(&self) -> bool {
-        self.checkpoint.is_some()
+        self.saves
     }
 
-    /// Counts an epoch and says whether a checkpoint is due.
-    pub(super) fn due(&mut self) -> bool {
+    /// Counts an epoch and says whether a checkpoint is due, by the first process's clock.
+    pub(super) fn due(&mut self, world: &dyn World) -> Result<bool> {
         self.epochs_since += 1;
-        match self.checkpoint.as_ref().map(|checkpoint| checkpoint.every) {
+        if !self.saves {
+            return Ok(false);
+        }
+        let due = match self.checkpoint.as_ref().map(|checkpoint| checkpoint.every) {
             None => false,
             Some(Every::Epochs(epochs)) => self.epochs_since >= epochs,
             Some(Every::Time(time)) => self.at.elapsed() >= time,
-        }
+        };
+        Ok(of_first(world, u8::from(due))? != 0)
     }
 
     /// Writes a checkpoint and tells of it; `None` if a number is not finite.
@@ -107,6 +138,8 @@ impl<'a> Saver<'a> {
         mut tensors: Tensors<'t>,
         backend: &mut dyn Backend,
     ) -> Result<Option<Checkpointed>> {
+        let reached = self.reached(document.epoch);
+        (self.at, self.epochs_since) = (Instant::now(), 0);
         let none = || Error::Internal("a checkpoint without a file".to_owned());
         let Checkpointing { file, .. } = self.checkpoint.as_mut().ok_or_else(none)?;
         for (number, member) in self.members.iter().enumerate() {
@@ -114,9 +147,7 @@ impl<'a> Saver<'a> {
         }
         let Some(bytes) = tensors.save(document, backend, file)? else { return Ok(None) };
         let path = file.path().to_owned();
-        let reached = self.reached(document.epoch);
         self.saved = Some((path.clone(), reached));
-        (self.at, self.epochs_since) = (Instant::now(), 0);
         Ok(Some(Checkpointed { path, reached, bytes }))
     }
 

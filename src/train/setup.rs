@@ -28,6 +28,7 @@ pub(crate) fn setup<'a>(config: &Checked, data: &'a Dataset) -> Setup<'a> {
         page_bytes: None,
         half: written.precision == Precision::F16,
         clip: written.clip,
+        share: None,
         train: &data.train,
         valid: data.valid.as_ref(),
         test: data.test.as_ref(),

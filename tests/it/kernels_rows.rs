@@ -23,15 +23,15 @@ use crate::support::inputs::uniform;
 const ROWS: f64 = 3e-5;
 
 /// A chunk of rows with what they gather.
-struct Case {
-    rank: usize,
+pub struct Case {
+    pub rank: usize,
     /// Cells of each row of the chunk.
-    lengths: Vec<usize>,
+    pub lengths: Vec<usize>,
     /// Rows from which on a row has a workgroup: cells.
-    long: usize,
-    others: usize,
-    bias: bool,
-    half: bool,
+    pub long: usize,
+    pub others: usize,
+    pub bias: bool,
+    pub half: bool,
 }
 
 /// Every length of row beside every rank: none, one, a few, more than a workgroup has lanes.
@@ -52,21 +52,21 @@ fn cases() -> Vec<Case> {
 }
 
 /// A case as numbers: `[rows, width]` matrices of the whole side, which has rows beside the chunk's.
-struct Data {
-    columns: Columns,
+pub struct Data {
+    pub columns: Columns,
     /// Columns of the other side, whose bias stands elsewhere.
-    other_columns: Columns,
-    first: usize,
-    total: usize,
-    offsets: Vec<u32>,
-    cells: Vec<(usize, f32)>,
-    factors: Vec<f32>,
-    means: Vec<f32>,
-    penalty: Vec<f32>,
-    prior: Vec<f32>,
-    others: Vec<f32>,
-    other_variances: Vec<f32>,
-    noise: f32,
+    pub other_columns: Columns,
+    pub first: usize,
+    pub total: usize,
+    pub offsets: Vec<u32>,
+    pub cells: Vec<(usize, f32)>,
+    pub factors: Vec<f32>,
+    pub means: Vec<f32>,
+    pub penalty: Vec<f32>,
+    pub prior: Vec<f32>,
+    pub others: Vec<f32>,
+    pub other_variances: Vec<f32>,
+    pub noise: f32,
 }
 
 impl Data {
@@ -106,7 +106,7 @@ impl Data {
     }
 
     /// The other side's factors, bias, and their variances of a row, as f64 of what is gathered.
-    fn gathered(&self, case: &Case, other: usize) -> [Vec<f64>; 2] {
+    pub fn gathered(&self, case: &Case, other: usize) -> [Vec<f64>; 2] {
         [&self.others, &self.other_variances].map(|matrix| {
             let row = &matrix[other * self.columns.width..(other + 1) * self.columns.width];
             let rounded = row[..case.rank].iter().map(|&x| match case.half {
@@ -195,18 +195,18 @@ struct Met {
     spread: f64,
 }
 
-struct Search {
+pub struct Search {
     factors: Vec<f64>,
     variances: Vec<f64>,
     energy: Vec<f64>,
     cost: Vec<f64>,
 }
 
-struct Expected {
-    gradient: Vec<f64>,
-    pattern: Vec<f64>,
-    squares: Vec<f64>,
-    searches: [Search; 2],
+pub struct Expected {
+    pub gradient: Vec<f64>,
+    pub pattern: Vec<f64>,
+    pub squares: Vec<f64>,
+    pub searches: [Search; 2],
 }
 
 impl Expected {
@@ -220,11 +220,11 @@ impl Expected {
 }
 
 /// The buffers that every call binds.
-struct Bound {
-    rows: Buffer,
-    cells: Buffer,
-    long: usize,
-    packed: [(Buffer, Packing); 2],
+pub struct Bound {
+    pub rows: Buffer,
+    pub cells: Buffer,
+    pub long: usize,
+    pub packed: [(Buffer, Packing); 2],
 }
 
 fn bind(case: &Case, data: &Data, backend: &mut dyn Backend) -> Bound {
@@ -254,7 +254,7 @@ fn bind(case: &Case, data: &Data, backend: &mut dyn Backend) -> Bound {
 }
 
 /// Runs a call twice on fresh results, and takes what it left; its bits are the same.
-fn twice(
+pub fn twice(
     backend: &mut dyn Backend,
     results: &[(Buffer, &[f32])],
     call: &Dispatch,
@@ -273,7 +273,7 @@ fn twice(
 }
 
 /// Within the chunk as expected, outside as it was.
-fn check(what: &str, data: &Data, case: &Case, actual: &[f32], before: &[f32], expected: &[f64]) {
+pub fn check(what: &str, data: &Data, case: &Case, actual: &[f32], before: &[f32], expected: &[f64]) {
     let width = actual.len() / data.total;
     let chunk = data.first * width..(data.first + case.lengths.len()) * width;
     let scale = expected.iter().fold(1.0f64, |most, x| most.max(x.abs()));
@@ -288,7 +288,7 @@ fn check(what: &str, data: &Data, case: &Case, actual: &[f32], before: &[f32], e
     assert_eq!(actual[chunk.end..], before[chunk.end..], "{what}: rows behind the chunk");
 }
 
-fn each(mut test: impl FnMut(&str, &Case, &Data, &Expected, &Bound, &mut dyn Backend)) {
+pub fn each(mut test: impl FnMut(&str, &Case, &Data, &Expected, &Bound, &mut dyn Backend)) {
     for (device, mut backend) in devices::all() {
         let mappings: Vec<Option<Mapping>> = match &*device {
             "CPU" => vec![None],
@@ -315,15 +315,17 @@ fn a_gradient_a_loss_and_a_pattern_are_sums_over_the_row_s_cells() {
     each(|what, case, data, expected, bound, backend| {
         let (packed, packing) = bound.packed[0];
         let Bound { rows, cells, long, .. } = *bound;
-        let (first, columns) = (data.first, data.columns);
+        let (first, columns, block) = (data.first, data.columns, 0);
         let factors = alloc_f32(backend, "factors", &data.factors).unwrap();
         let results = alloc_f32(backend, "results", &data.means).unwrap();
         let squares = alloc_f32(backend, "squares", &data.penalty).unwrap();
-        let gradient =
-            RowGradient { rows, cells, packed, factors, gradient: results, first, long, packing, columns };
+        #[rustfmt::skip]
+        let gradient = RowGradient {
+            rows, cells, packed, factors, gradient: results, first, place: first, long, block, packing, columns,
+        };
         let actual = twice(backend, &[(results, &data.means)], &gradient.dispatch().unwrap(), what);
         check(&format!("gradient, {what}"), data, case, &actual[0], &data.means, &expected.gradient);
-        let pattern = RowPattern { rows, cells, packed, sums: results, first, long, packing, columns };
+        let pattern = RowPattern { rows, cells, packed, sums: results, first, long, block, packing, columns };
         let actual = twice(backend, &[(results, &data.means)], &pattern.dispatch().unwrap(), what);
         check(&format!("pattern, {what}"), data, case, &actual[0], &data.means, &expected.pattern);
         let loss = RowLoss { rows, cells, packed, factors, squares, first, long, packing, columns };
@@ -336,14 +338,16 @@ fn a_gradient_a_loss_and_a_pattern_are_sums_over_the_row_s_cells() {
 fn a_row_s_line_search_ends_at_the_minimum_along_its_direction() {
     each(|what, case, data, expected, bound, backend| {
         let Bound { rows, cells, long, .. } = *bound;
-        let (first, columns) = (data.first, data.columns);
+        let (first, columns, block) = (data.first, data.columns, 0);
         let factors = alloc_f32(backend, "factors", &data.factors).unwrap();
         let penalty = alloc_f32(backend, "penalty", &data.penalty).unwrap();
         let energy = alloc_f32(backend, "energy", &data.penalty).unwrap();
         let cost = alloc_f32(backend, "cost", &data.penalty).unwrap();
         let (packed, packing) = bound.packed[0];
-        let call =
-            RowPass { rows, cells, packed, penalty, factors, energy, cost, first, long, packing, columns };
+        #[rustfmt::skip]
+        let call = RowPass {
+            rows, cells, packed, penalty, factors, energy, cost, first, long, block, packing, columns,
+        };
         let before = [(factors, &*data.factors), (energy, &*data.penalty), (cost, &*data.penalty)];
         let actual = twice(backend, &before, &call.dispatch().unwrap(), what);
         let [fixed, learned] = &expected.searches;
@@ -370,7 +374,8 @@ fn a_row_s_line_search_ends_at_the_minimum_along_its_direction() {
         let noise = data.noise;
         #[rustfmt::skip]
         let call = RowPassLearned {
-            rows, cells, packed, means, prior, factors, variances, energy, first, long, packing, columns, noise,
+            rows, cells, packed, means, prior, factors, variances, energy, first, long, block, packing, columns,
+            noise,
         };
         let before = [(factors, &*data.factors), (variances, &*data.means), (energy, &*data.penalty)];
         let actual = twice(backend, &before, &call.dispatch().unwrap(), what);

@@ -3,7 +3,7 @@
 
 use deltav::backend::{Backend, Buffer, alloc_f32, alloc_u32, read_f32};
 use deltav::kernel::Element;
-use deltav::kernel::column_moments::{ColumnMoments, blocks};
+use deltav::kernel::column_moments::{BLOCK, ColumnMoments, blocks};
 use deltav::kernel::extrapolate::Extrapolate;
 use deltav::kernel::row_curvature::RowCurvature;
 use deltav::kernel::row_direction::RowDirection;
@@ -322,7 +322,7 @@ fn column_moments_leave_rows_without_ratings_out() {
                 for r in (0..rows).filter(|r| r % 3 != 0) {
                     for f in 0..k {
                         let m = if centered { f64::from(m[r * k + f]) } else { 0.0 };
-                        expected[(1 + r / 256) * k + f] +=
+                        expected[(1 + r / BLOCK as usize) * k + f] +=
                             (f64::from(w[r * k + f]) - m).powi(2) + f64::from(t[r * k + f]);
                     }
                 }

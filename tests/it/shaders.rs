@@ -30,8 +30,12 @@ fn texts() -> Vec<Text> {
             texts.push(Text { name, kernel, wgsl, workgroup: WORKGROUP, subgroups: false, halves });
             continue;
         }
-        let spread = kernel.bindings.iter().any(|binding| binding.name == "variances");
-        for mapping in Mapping::ALL {
+        // Those that take both say so in their parameters.
+        let spreads = match kernel.params.iter().any(|field| field.name == "spread") {
+            true => vec![false, true],
+            false => vec![kernel.bindings.iter().any(|binding| binding.name == "variances")],
+        };
+        for (mapping, spread) in Mapping::ALL.into_iter().flat_map(|m| spreads.iter().map(move |&s| (m, s))) {
             for (lanes, half) in [
                 (4, false),
                 (20, false),

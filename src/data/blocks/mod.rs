@@ -114,4 +114,4 @@ fn wait(parsed: &Receiver<Parsed>) -> Result<Parsed> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

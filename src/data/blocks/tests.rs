@@ -108,7 +108,7 @@ fn good_lines_of_every_kind_are_read() {
 }
 
 /// A file that is good for the most part: what is wrong in it may be anything.
-fn random(rng: &mut ChaCha8Rng, odd: u32) -> Vec<u8> {
+pub(in super::super) fn random(rng: &mut ChaCha8Rng, odd: u32) -> Vec<u8> {
     let separator = [",", ",", "\t", ";", "::", "|", " "].choose(rng).unwrap();
     let end = ["\n", "\n", "\r\n", "\r"].choose(rng).unwrap();
     let width = rng.random_range(3..6);

@@ -4,8 +4,8 @@ use super::super::blocks::{self, Left, Plan};
 use super::super::collect::Gather;
 use super::super::columns::{Columns, Layout, resolve, role_name};
 use super::super::source::Source;
-use super::records::Records;
-use super::{Format, Record, Request, Sink, parse_rating, parse_timestamp};
+use super::records::{Records, Rules};
+use super::{AnyLine, Format, Record, Request, Sink, parse_rating, parse_timestamp};
 use crate::error::{Error, Location, Place, Result};
 
 pub(super) const FORMAT: Format = Format {
@@ -16,6 +16,7 @@ pub(super) const FORMAT: Format = Format {
     recognize: |_, _| true,
     read,
     collect: Some(collect),
+    lines: Some(any_line),
 };
 
 fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Result<()> {
@@ -38,14 +39,35 @@ fn rest(
 }
 
 fn collect(source: Source<'_>, request: &Request<'_>, gather: &mut Gather<'_>) -> Result<()> {
-    let path = source.path();
     let (records, layout) = begin(source, request)?;
     gather.push(record(&records, &layout, request)?)?;
     let (source, rules, lines) = records.leave();
-    let plan = Plan::new(path, rules, &layout, request, gather.range);
+    behind(source, lines, rules, &layout, request, gather)
+}
+
+/// What is left of a source behind so many lines, on all threads.
+fn behind(
+    source: Source<'_>,
+    lines: u64,
+    rules: Rules,
+    layout: &Layout,
+    request: &Request<'_>,
+    gather: &mut Gather<'_>,
+) -> Result<()> {
+    let plan = Plan::new(source.path(), rules, layout, request, gather.range);
     let Some(Left { source, lines }) = blocks::read(source, lines, &plan, gather)? else { return Ok(()) };
     let mut records = Records::resume(source, rules, lines);
-    rest(&mut records, &layout, request, &mut |record| gather.push(record))
+    rest(&mut records, layout, request, &mut |record| gather.push(record))
+}
+
+fn any_line(source: Source<'_>, request: &Request<'_>) -> Result<AnyLine> {
+    let (records, layout) = begin(source, request)?;
+    let before = records.line() - 1;
+    let (_, rules, _) = records.leave();
+    let read = move |source: Source<'_>, request: &Request<'_>, gather: &mut Gather<'_>| {
+        behind(source, 0, rules, &layout, request, gather)
+    };
+    Ok(AnyLine { before, line_end: rules.line_end, read: Box::new(read) })
 }
 
 /// The first record with ratings, and where its parts stand.

@@ -9,11 +9,12 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::super::collect::Gather;
 use super::super::columns::{resolve_names, role_name};
 use super::super::source::Source;
 use super::super::text::quoted;
 use super::lines::Lines;
-use super::{Format, Record, Request, Sink, parse_rating, parse_timestamp};
+use super::{AnyLine, Format, Record, Request, Sink, parse_rating, parse_timestamp};
 use crate::error::{Error, Result};
 
 pub(super) const FORMAT: Format = Format {
@@ -24,6 +25,7 @@ pub(super) const FORMAT: Format = Format {
     recognize: |head, _| is_object(head) || is_array(head),
     read,
     collect: None,
+    lines: Some(any_line),
 };
 
 /// User, item, rating and time.
@@ -39,6 +41,29 @@ fn is_array(text: &[u8]) -> bool {
 }
 
 fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Result<()> {
+    let (mut lines, wanted) = begin(source, request)?;
+    loop {
+        record(&lines, &wanted, request, sink)?;
+        if !lines.advance()? {
+            return Ok(());
+        }
+    }
+}
+
+fn any_line(source: Source<'_>, request: &Request<'_>) -> Result<AnyLine> {
+    let (_, wanted) = begin(source, request)?;
+    let read = move |source: Source<'_>, request: &Request<'_>, gather: &mut Gather<'_>| {
+        let mut lines = Lines::new(source)?;
+        while lines.advance()? {
+            record(&lines, &wanted, request, &mut |record| gather.push(record))?;
+        }
+        Ok(())
+    };
+    Ok(AnyLine { before: 0, line_end: b'\n', read: Box::new(read) })
+}
+
+/// The first line that is not blank, and the keys that are wanted of each.
+fn begin<'a>(source: Source<'a>, request: &Request<'_>) -> Result<(Lines<'a>, Vec<Vec<u8>>)> {
     if is_array(source.head()) {
         return Err(Error::data(
             source.path(),
@@ -55,17 +80,12 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
     parse(&lines, Keys(&mut keys))?;
     let keys: Vec<&[u8]> = keys.iter().map(String::as_bytes).collect();
     let positions = resolve_names(&lines.at(), &keys, request.columns, roles)?;
-    let wanted: Vec<&[u8]> =
-        positions.into_iter().filter_map(|position| keys.get(position).copied()).collect();
-    loop {
-        record(&lines, &wanted, request, sink)?;
-        if !lines.advance()? {
-            return Ok(());
-        }
-    }
+    let wanted = positions.into_iter().filter_map(|position| keys.get(position).map(|key| key.to_vec()));
+    let wanted = wanted.collect();
+    Ok((lines, wanted))
 }
 
-fn record(lines: &Lines<'_>, wanted: &[&[u8]], request: &Request<'_>, sink: &mut Sink<'_>) -> Result<()> {
+fn record(lines: &Lines<'_>, wanted: &[Vec<u8>], request: &Request<'_>, sink: &mut Sink<'_>) -> Result<()> {
     let mut values: [Option<&RawValue>; ROLES] = [None; ROLES];
     parse(lines, Wanted { keys: wanted, values: &mut values })?;
     let mut cells = [const { Cow::Borrowed("") }; ROLES];
@@ -182,7 +202,7 @@ impl<'de> Visitor<'de> for Keys<'_> {
 
 /// Picks the values of the wanted keys, as they are written.
 struct Wanted<'k, 'de> {
-    keys: &'k [&'k [u8]],
+    keys: &'k [Vec<u8>],
     values: &'k mut [Option<&'de RawValue>; ROLES],
 }
 
@@ -216,7 +236,7 @@ impl<'de> Visitor<'de> for Wanted<'_, 'de> {
 }
 
 /// Which of the wanted keys a key is, without a copy of it.
-struct Role<'k>(&'k [&'k [u8]]);
+struct Role<'k>(&'k [Vec<u8>]);
 
 impl<'de> DeserializeSeed<'de> for Role<'_> {
     type Value = Option<usize>;

@@ -3,10 +3,11 @@
 //! The format: `README` of LIBMF (Chin and others, *LIBMF: A Library for Parallel Matrix
 //! Factorization in Shared-memory Systems*, JMLR 17, 2016).
 
+use super::super::collect::Gather;
 use super::super::source::Source;
 use super::super::text::quoted;
 use super::lines::{Lines, whole};
-use super::{Format, Record, Request, Sink, parse_rating};
+use super::{AnyLine, Format, Record, Request, Sink, parse_rating};
 use crate::error::Result;
 
 pub(super) const FORMAT: Format = Format {
@@ -18,6 +19,7 @@ pub(super) const FORMAT: Format = Format {
     recognize: |_, _| false,
     read,
     collect: None,
+    lines: Some(any_line),
 };
 
 fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Result<()> {
@@ -32,6 +34,22 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
         return Err(lines.wrong_file("is empty", "pass a file with one rating a line"));
     }
     Ok(())
+}
+
+fn any_line(source: Source<'_>, request: &Request<'_>) -> Result<AnyLine> {
+    request.indices_only("a LIBMF file", source.path())?;
+    let mut lines = Lines::new(source)?;
+    if !lines.advance()? {
+        return Err(lines.wrong_file("is empty", "pass a file with one rating a line"));
+    }
+    let read = |source: Source<'_>, request: &Request<'_>, gather: &mut Gather<'_>| {
+        let mut lines = Lines::new(source)?;
+        while lines.advance()? {
+            gather.push(record(&lines, request.rating)?)?;
+        }
+        Ok(())
+    };
+    Ok(AnyLine { before: 0, line_end: b'\n', read: Box::new(read) })
 }
 
 fn record<'l>(lines: &'l Lines<'_>, rating: bool) -> Result<Record<'l>> {

@@ -59,10 +59,25 @@ pub struct Format {
     read: fn(Source<'_>, &Request<'_>, &mut Sink<'_>) -> Result<()>,
     /// The same on all threads, where the format has a way to.
     collect: Option<Collect>,
+    /// How its lines are read from any of them on, where each says all by itself.
+    lines: Option<fn(Source<'_>, &Request<'_>) -> Result<AnyLine>>,
 }
 
 /// Reads a file to its end at once, on all threads.
 type Collect = fn(Source<'_>, &Request<'_>, &mut Gather<'_>) -> Result<()>;
+
+/// What the first lines of a text tell of the others, so that reading may begin anywhere.
+pub(super) struct AnyLine {
+    /// Lines before the first record.
+    pub(super) before: u64,
+    /// What ends a line.
+    pub(super) line_end: u8,
+    /// Reads the records of whole lines, counted from 1, to the end of their source.
+    pub(super) read: Box<Collected>,
+}
+
+/// As [`Collect`], for what knows the file's first lines.
+type Collected = dyn Fn(Source<'_>, &Request<'_>, &mut Gather<'_>) -> Result<()>;
 
 /// By name: there is one of each.
 impl PartialEq for Format {
@@ -177,6 +192,24 @@ pub(super) fn collect(
         Some(collect) => collect(source, request, gather),
         None => (format.read)(source, request, &mut |record| gather.push(record)),
     }
+}
+
+/// What the first lines of a text tell of the others; `None` where the format has to be read from its
+/// beginning to its end.
+///
+/// # Errors
+/// As reading the source, where that fails at its first record.
+pub(super) fn any_line(
+    source: Source<'_>,
+    forced: Option<&'static Format>,
+    request: &Request<'_>,
+) -> Option<Result<AnyLine>> {
+    format_of(&source, forced).lines.map(|lines| lines(source, request))
+}
+
+/// Whether [`any_line`] has an answer.
+pub(super) fn has_lines(source: &Source<'_>, forced: Option<&'static Format>) -> bool {
+    format_of(source, forced).lines.is_some()
 }
 
 /// The format `forced`, else the first that recognises the source.

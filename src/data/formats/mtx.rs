@@ -17,6 +17,7 @@ pub(super) const FORMAT: Format = Format {
     recognize: |head, _| starts_with_banner(head),
     read,
     collect: None,
+    lines: None,
 };
 
 const BANNER: &[u8] = b"%%MatrixMarket";

@@ -27,6 +27,7 @@ pub(super) const FORMAT: Format = Format {
     recognize: |head, _| head.starts_with(header::MAGIC),
     read,
     collect: None,
+    lines: None,
 };
 
 /// Bytes of a column-major matrix that are turned at a time.

@@ -31,6 +31,7 @@ pub(super) const FORMAT: Format = Format {
     },
     read,
     collect: None,
+    lines: None,
 };
 
 const SAVE_CSR: &str = "save it with scipy.sparse.save_npz(file, matrix.tocsr())";

@@ -33,6 +33,7 @@ pub(super) const FORMAT: Format = Format {
     recognize: |head, _| head.starts_with(b"PAR1") || head.starts_with(b"PARE"),
     read,
     collect: None,
+    lines: None,
 };
 
 /// Rows that are decoded at a time.

@@ -115,7 +115,7 @@ fn a_file_to_seek_in_is_the_file_or_its_unpacked_bytes() {
         let mut all = Vec::new();
         file.read_to_end(&mut all).unwrap();
         assert!(all == if name == "empty" { Vec::new() } else { bytes.clone() }, "{name}");
-        file.seek(io::SeekFrom::Start(0)).unwrap();
+        file.seek(SeekFrom::Start(0)).unwrap();
         let mut again = Vec::new();
         file.read_to_end(&mut again).unwrap();
         assert!(all == again, "{name}");

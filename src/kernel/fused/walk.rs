@@ -1,9 +1,9 @@
 //! One row's walk over its cells on the CPU, sixteen lanes at a time.
 
-use rayon::prelude::*;
-
-use super::{Packing, SEGMENT, TAIL};
-use crate::kernel::simd::{self, Simd, WithSimd};
+use super::cells::Cursor;
+use super::sums::{Scalars, Sums};
+use super::{Packing, TAIL};
+use crate::kernel::simd::{self, Simd};
 
 /// Cells whose errors are found before their rows are added up.
 const BATCH: usize = 8;
@@ -35,37 +35,6 @@ impl<'a> Gathered<'a> {
     }
 }
 
-/// What a walk over cells adds up: `Σ e·x`, `Σ x²` and `Σ t` lane by lane, and scalars.
-#[derive(Debug, Clone, PartialEq)]
-pub(in crate::kernel) struct Sums {
-    /// `[3, lanes]`.
-    pub(in crate::kernel) lanes: Vec<f32>,
-    /// Σ e.
-    pub(in crate::kernel) errors: f32,
-    /// Σ e².
-    pub(in crate::kernel) squares: f32,
-    /// Σ of the other side's bias variances.
-    pub(in crate::kernel) tails: f32,
-}
-
-impl Sums {
-    pub(in crate::kernel) fn new(lanes: usize) -> Self {
-        Self { lanes: vec![0.0; 3 * lanes], errors: 0.0, squares: 0.0, tails: 0.0 }
-    }
-
-    pub(in crate::kernel) fn clear(&mut self) {
-        self.lanes.fill(0.0);
-        (self.errors, self.squares, self.tails) = (0.0, 0.0, 0.0);
-    }
-
-    fn add(&mut self, other: &Self) {
-        self.lanes.iter_mut().zip(&other.lanes).for_each(|(a, b)| *a += b);
-        self.errors += other.errors;
-        self.squares += other.squares;
-        self.tails += other.tails;
-    }
-}
-
 /// The first `N` vectors.
 #[inline(always)]
 fn array<S: Simd, const N: usize>(vectors: &[S::f32s]) -> [S::f32s; N] {
@@ -79,6 +48,8 @@ fn array<S: Simd, const N: usize>(vectors: &[S::f32s]) -> [S::f32s; N] {
 pub(in crate::kernel) struct Walk<'a> {
     pub(in crate::kernel) x: Gathered<'a>,
     pub(in crate::kernel) cells: &'a [[u32; 2]],
+    /// Rows of the other side whose cells are added up apart; 0: all.
+    pub(in crate::kernel) block: u32,
     pub(in crate::kernel) w: &'a [f32],
     pub(in crate::kernel) bias: f32,
 }
@@ -109,10 +80,19 @@ macro_rules! by_vectors {
     };
 }
 
+/// Adds vectors to a part of the sums.
+#[inline(always)]
+fn add_vectors<S: Simd, const N: usize>(simd: S, sums: &mut [f32], vectors: [S::f32s; N]) {
+    let sums = &mut S::as_mut_simd_f32s(sums).0[..N];
+    for i in 0..N {
+        sums[i] = simd.add_f32s(sums[i], vectors[i]);
+    }
+}
+
 impl Walk<'_> {
-    /// Adds the cells up. `GRADIENT`: Σ e·x; `CURVATURE`: Σ x²; `SPREAD`: Σ t.
+    /// Adds the cells up, a block after the other. `GRADIENT`: Σ e·x; `CURVATURE`: Σ x²; `SPREAD`: Σ t.
     #[inline(always)]
-    pub(in crate::kernel) fn add<S: Simd, const GRADIENT: bool, const CURVATURE: bool, const SPREAD: bool>(
+    pub(super) fn add<S: Simd, const GRADIENT: bool, const CURVATURE: bool, const SPREAD: bool>(
         &self,
         simd: S,
         sums: &mut Sums,
@@ -132,38 +112,50 @@ impl Walk<'_> {
     ) {
         let x = &self.x;
         let w = array::<S, N>(simd::vectors::<S>(self.w));
-        let [mut g, mut h, mut s] = [[simd.splat_f32s(0.0); N]; 3];
-        for &[column, target] in self.cells {
-            let row = x.row::<S>(column);
-            let means = array::<S, N>(row);
-            let mut product = simd.mul_f32s(means[0], w[0]);
-            for i in 1..N {
-                product = simd.mul_add_f32s(means[i], w[i], product);
-            }
-            let tail = x.tails[column as usize];
-            let e = f32::from_bits(target) - simd.reduce_sum_f32s(product) - (self.bias + x.unit * tail[0]);
-            sums.errors += e;
-            sums.squares += e * e;
-            if SPREAD {
-                sums.tails += tail[1];
-            }
-            if GRADIENT {
-                let errors = simd.splat_f32s(e);
-                let spreads = if SPREAD { array::<S, N>(&row[N..]) } else { means };
-                for i in 0..N {
-                    g[i] = simd.mul_add_f32s(errors, means[i], g[i]);
-                    if CURVATURE {
-                        h[i] = simd.mul_add_f32s(means[i], means[i], h[i]);
-                    }
-                    if SPREAD {
-                        s[i] = simd.add_f32s(s[i], spreads[i]);
+        let mut cursor = Cursor::new(self.cells, self.block);
+        while let Some(mut block) = cursor.next_block() {
+            let [mut g, mut h, mut s] = [[simd.splat_f32s(0.0); N]; 3];
+            let mut scalars = Scalars::default();
+            let left = block.left();
+            for [column, target] in block.by_ref() {
+                let row = x.row::<S>(column);
+                let means = array::<S, N>(row);
+                let mut product = simd.mul_f32s(means[0], w[0]);
+                for i in 1..N {
+                    product = simd.mul_add_f32s(means[i], w[i], product);
+                }
+                let tail = x.tails[column as usize];
+                let e =
+                    f32::from_bits(target) - simd.reduce_sum_f32s(product) - (self.bias + x.unit * tail[0]);
+                scalars.errors += e;
+                scalars.squares += e * e;
+                if SPREAD {
+                    scalars.tails += tail[1];
+                }
+                if GRADIENT {
+                    let errors = simd.splat_f32s(e);
+                    let spreads = if SPREAD { array::<S, N>(&row[N..]) } else { means };
+                    for i in 0..N {
+                        g[i] = simd.mul_add_f32s(errors, means[i], g[i]);
+                        if CURVATURE {
+                            h[i] = simd.mul_add_f32s(means[i], means[i], h[i]);
+                        }
+                        if SPREAD {
+                            s[i] = simd.add_f32s(s[i], spreads[i]);
+                        }
                     }
                 }
             }
-        }
-        for (part, values) in sums.lanes.chunks_mut(x.lanes).zip([g, h, s]) {
-            for (sum, value) in S::as_mut_simd_f32s(part).0.iter_mut().zip(values) {
-                *sum = simd.add_f32s(*sum, value);
+            let cells = left - block.left();
+            sums.add_scalars(scalars, cells, x.unit);
+            if GRADIENT {
+                add_vectors(simd, &mut sums.lanes, g);
+            }
+            if CURVATURE {
+                add_vectors(simd, &mut sums.lanes[x.lanes..], h);
+            }
+            if SPREAD {
+                add_vectors(simd, &mut sums.lanes[2 * x.lanes..], s);
             }
         }
     }
@@ -175,14 +167,35 @@ impl Walk<'_> {
         simd: S,
         sums: &mut Sums,
     ) {
+        let mut cursor = Cursor::new(self.cells, self.block);
+        while let Some(block) = cursor.next_block() {
+            let cells = block.rest();
+            let (planes, apart) = sums.planes(self.block != 0);
+            let scalars = self.add_block::<S, GRADIENT, CURVATURE, SPREAD>(simd, cells, planes);
+            if apart {
+                sums.join(simd);
+            }
+            sums.add_scalars(scalars, cells.len(), self.x.unit);
+        }
+    }
+
+    /// Adds cells to three planes of lanes.
+    #[inline(always)]
+    fn add_block<S: Simd, const GRADIENT: bool, const CURVATURE: bool, const SPREAD: bool>(
+        &self,
+        simd: S,
+        cells: &[[u32; 2]],
+        planes: &mut [f32],
+    ) -> Scalars {
         let x = &self.x;
         let w = simd::vectors::<S>(self.w);
-        let (first, rest) = sums.lanes.split_at_mut(x.lanes);
+        let (first, rest) = planes.split_at_mut(x.lanes);
         let (second, third) = rest.split_at_mut(x.lanes);
         let first = S::as_mut_simd_f32s(first).0;
         let second = S::as_mut_simd_f32s(second).0;
         let third = S::as_mut_simd_f32s(third).0;
-        for cells in self.cells.chunks(BATCH) {
+        let mut scalars = Scalars::default();
+        for cells in cells.chunks(BATCH) {
             let mut rows: [&[S::f32s]; BATCH] = [&[]; BATCH];
             let mut errors = [0.0f32; BATCH];
             for ((&[column, target], row), error) in cells.iter().zip(&mut rows).zip(&mut errors) {
@@ -191,10 +204,10 @@ impl Walk<'_> {
                 let product = simd::dot(simd, &row[..w.len()], w);
                 let e = f32::from_bits(target) - product - (self.bias + x.unit * tail[0]);
                 *error = e;
-                sums.errors += e;
-                sums.squares += e * e;
+                scalars.errors += e;
+                scalars.squares += e * e;
                 if SPREAD {
-                    sums.tails += tail[1];
+                    scalars.tails += tail[1];
                 }
             }
             if !GRADIENT {
@@ -220,135 +233,93 @@ impl Walk<'_> {
                 }
             }
         }
+        scalars
     }
 
     /// `Σ (x·w + bias)²`, as a row's curvature along a direction needs it.
     #[inline(always)]
-    pub(in crate::kernel) fn squares<S: Simd>(&self, simd: S) -> f32 {
+    pub(super) fn squares<S: Simd>(&self, simd: S) -> f32 {
         let w = simd::vectors::<S>(self.w);
         by_vectors!(w.len(), self.squares_many(simd, w), |N| self.squares_few::<S, N>(simd, array::<S, N>(w)))
     }
 
     #[inline(always)]
     fn squares_few<S: Simd, const N: usize>(&self, simd: S, w: [S::f32s; N]) -> f32 {
-        let mut sum = 0.0;
-        for &[column, _] in self.cells {
-            let row = array::<S, N>(self.x.row::<S>(column));
-            let mut product = simd.mul_f32s(row[0], w[0]);
-            for i in 1..N {
-                product = simd.mul_add_f32s(row[i], w[i], product);
+        let mut squares = 0.0;
+        let mut cursor = Cursor::new(self.cells, self.block);
+        while let Some(block) = cursor.next_block() {
+            let mut sum = 0.0;
+            for [column, _] in block {
+                let row = array::<S, N>(self.x.row::<S>(column));
+                let mut product = simd.mul_f32s(row[0], w[0]);
+                for i in 1..N {
+                    product = simd.mul_add_f32s(row[i], w[i], product);
+                }
+                let product = simd.reduce_sum_f32s(product) + self.bias;
+                sum += product * product;
             }
-            let product = simd.reduce_sum_f32s(product) + self.bias;
-            sum += product * product;
+            squares += sum;
         }
-        sum
+        squares
     }
 
     #[inline(always)]
     fn squares_many<S: Simd>(&self, simd: S, w: &[S::f32s]) -> f32 {
-        let mut sum = 0.0;
-        for &[column, _] in self.cells {
-            let product = simd::dot(simd, &self.x.row::<S>(column)[..w.len()], w) + self.bias;
-            sum += product * product;
+        let mut squares = 0.0;
+        let mut cursor = Cursor::new(self.cells, self.block);
+        while let Some(block) = cursor.next_block() {
+            let mut sum = 0.0;
+            for &[column, _] in block.rest() {
+                let product = simd::dot(simd, &self.x.row::<S>(column)[..w.len()], w) + self.bias;
+                sum += product * product;
+            }
+            squares += sum;
         }
-        sum
+        squares
     }
 
     /// Adds the rows themselves up, into `Σ e·x`'s place.
     #[inline(always)]
-    pub(in crate::kernel) fn pattern<S: Simd>(&self, simd: S, sums: &mut Sums) {
-        let blocks = S::as_mut_simd_f32s(&mut sums.lanes[..self.x.lanes]).0;
-        by_vectors!(
-            blocks.len(),
-            for &[column, _] in self.cells {
-                for (sum, &x) in blocks.iter_mut().zip(self.x.row::<S>(column)) {
-                    *sum = simd.add_f32s(*sum, x);
+    pub(super) fn pattern<S: Simd>(&self, simd: S, sums: &mut Sums) {
+        by_vectors!(self.x.lanes / simd::LANES, self.pattern_many(simd, sums), |N| self
+            .pattern_few::<S, N>(simd, sums));
+    }
+
+    #[inline(always)]
+    fn pattern_few<S: Simd, const N: usize>(&self, simd: S, sums: &mut Sums) {
+        let mut cursor = Cursor::new(self.cells, self.block);
+        while let Some(block) = cursor.next_block() {
+            let mut sum = [simd.splat_f32s(0.0); N];
+            for &[column, _] in block.rest() {
+                let row = array::<S, N>(self.x.row::<S>(column));
+                for i in 0..N {
+                    sum[i] = simd.add_f32s(sum[i], row[i]);
                 }
-            },
-            |N| {
-                let mut sums = array::<S, N>(blocks);
-                for &[column, _] in self.cells {
-                    let row = array::<S, N>(self.x.row::<S>(column));
-                    for i in 0..N {
-                        sums[i] = simd.add_f32s(sums[i], row[i]);
+            }
+            add_vectors(simd, &mut sums.lanes, sum);
+        }
+    }
+
+    #[inline(always)]
+    fn pattern_many<S: Simd>(&self, simd: S, sums: &mut Sums) {
+        let mut cursor = Cursor::new(self.cells, self.block);
+        while let Some(block) = cursor.next_block() {
+            let (planes, apart) = sums.planes(self.block != 0);
+            let vectors = S::as_mut_simd_f32s(&mut planes[..self.x.lanes]).0;
+            for cells in block.rest().chunks(BATCH) {
+                let mut rows: [&[S::f32s]; BATCH] = [&[]; BATCH];
+                for (row, &[column, _]) in rows.iter_mut().zip(cells) {
+                    *row = self.x.row::<S>(column);
+                }
+                for (i, sum) in vectors.iter_mut().enumerate() {
+                    for row in rows.iter().take(cells.len()) {
+                        *sum = simd.add_f32s(*sum, row[i]);
                     }
                 }
-                blocks.copy_from_slice(&sums);
             }
-        );
-    }
-
-    /// The segments of a long row.
-    pub(in crate::kernel) fn segments(&self) -> impl IndexedParallelIterator<Item = Self> {
-        self.cells.par_chunks(SEGMENT).map(|cells| Self { cells, ..*self })
-    }
-}
-
-/// The sums of a row's walk, see [`Walk::add`]. The segments of a long row are added up in parallel,
-/// and then in order.
-#[inline(always)]
-pub(in crate::kernel) fn row_sums<
-    S: Simd,
-    const GRADIENT: bool,
-    const CURVATURE: bool,
-    const SPREAD: bool,
->(
-    simd: S,
-    walk: &Walk<'_>,
-    sums: &mut Sums,
-) {
-    if walk.cells.len() > SEGMENT {
-        *sums = long_sums(walk, |part, sums| simd::run(Add::<GRADIENT, CURVATURE, SPREAD>(part, sums)));
-    } else {
-        sums.clear();
-        walk.add::<S, GRADIENT, CURVATURE, SPREAD>(simd, sums);
-    }
-}
-
-struct Add<'a, 'b, const GRADIENT: bool, const CURVATURE: bool, const SPREAD: bool>(
-    &'a Walk<'a>,
-    &'b mut Sums,
-);
-
-impl<const GRADIENT: bool, const CURVATURE: bool, const SPREAD: bool> WithSimd
-    for Add<'_, '_, GRADIENT, CURVATURE, SPREAD>
-{
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        self.0.add::<S, GRADIENT, CURVATURE, SPREAD>(simd, self.1);
-    }
-}
-
-/// The sums of a long row, its segments in parallel and then added up in order.
-pub(in crate::kernel) fn long_sums(walk: &Walk<'_>, add: impl Fn(&Walk<'_>, &mut Sums) + Sync) -> Sums {
-    let parts: Vec<Sums> = walk
-        .segments()
-        .map(|part| {
-            let mut sums = Sums::new(walk.x.lanes);
-            add(&part, &mut sums);
-            sums
-        })
-        .collect();
-    let mut all = Sums::new(walk.x.lanes);
-    parts.iter().for_each(|part| all.add(part));
-    all
-}
-
-/// `Σ (x·w + bias)²` of a long row.
-pub(in crate::kernel) fn long_squares(walk: &Walk<'_>) -> f32 {
-    let parts: Vec<f32> = walk.segments().map(|part| simd::run(Squares(part))).collect();
-    parts.iter().sum()
-}
-
-struct Squares<'a>(Walk<'a>);
-
-impl WithSimd for Squares<'_> {
-    type Output = f32;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> f32 {
-        self.0.squares(simd)
+            if apart {
+                sums.join(simd);
+            }
+        }
     }
 }

@@ -23,7 +23,7 @@ use crate::kernel::Dispatch;
 use crate::model::posterior::{LEAST_VARIANCE, shrunk_noise};
 use crate::model::{MaskFactors, Posterior};
 use crate::optim::State;
-use crate::problem::{Problem, balance, fill, read_shards};
+use crate::problem::{Problem, fill, read_shards};
 
 /// Mean square of a factor that the warm-up left out, beside that of the weakest that it did not.
 const FRESH: f64 = 2.0;
@@ -60,20 +60,20 @@ impl Learn {
     pub(super) fn state(&self, state: &DeviceState) -> Vec<State> {
         let [users, items] = &state.sides;
         let mut all = vec![
-            State::result("user_variances", &*users.variances),
-            State::result("item_variances", &*items.variances),
-            State::result("user_energy", &*users.energy),
-            State::carried("user_prior", [users.prior]),
-            State::carried("item_prior", [items.prior]),
+            State::result("user_variances", Side::Users, &*users.variances),
+            State::result("item_variances", Side::Items, &*items.variances),
+            State::result("user_energy", Side::Users, &*users.energy),
+            State::carried("user_prior", None, [users.prior]),
+            State::carried("item_prior", None, [items.prior]),
         ];
         if let Some([users, items]) = &self.masks {
             all.extend([
-                State::result("user_mask_factors", users.buffers()),
-                State::result("item_mask_factors", items.buffers()),
-                State::carried("user_prior_means", users.means()),
-                State::carried("item_prior_means", items.means()),
-                State::carried("user_mask_width", [users.inverse_width()]),
-                State::carried("item_mask_width", [items.inverse_width()]),
+                State::result("user_mask_factors", Side::Items, users.buffers()),
+                State::result("item_mask_factors", Side::Users, items.buffers()),
+                State::carried("user_prior_means", Side::Users, users.means()),
+                State::carried("item_prior_means", Side::Items, items.means()),
+                State::carried("user_mask_width", None, [users.inverse_width()]),
+                State::carried("item_mask_width", None, [items.inverse_width()]),
             ]);
         }
         all
@@ -152,16 +152,14 @@ impl Learn {
         }
         let rated = Side::BOTH.map(|role| problem.side(role).rated as f64);
         let first = problem.start_rank;
-        balance(&mut users, &mut items, problem.width, first, (rated[0] / rated[1]).powf(0.25));
+        problem.balance(&mut users, &mut items, first, (rated[0] / rated[1]).powf(0.25), backend)?;
         for (role, factors) in [(Side::Users, &mut users), (Side::Items, &mut items)] {
-            let weakest = factors.iter().skip(first - 1).step_by(problem.width);
-            let weakest = weakest.map(|&x| f64::from(x).powi(2)).sum::<f64>() / rated[role as usize];
+            let weakest = problem.column_squares(role, factors, backend)?[first - 1] / rated[role as usize];
             let (columns, rows) = (first..problem.rank, &has_ratings[role as usize]);
-            fill(problem.seed, role, factors, columns, FRESH * weakest, rows);
-        }
-        for (role, factors) in [(Side::Users, &users), (Side::Items, &items)] {
+            let row = problem.first_row(role);
+            fill(problem.seed, role, row, factors, columns, FRESH * weakest, rows);
             problem.write_factors(role, factors, backend)?;
-            self.priors[role as usize] = first_priors(problem, role, factors);
+            self.priors[role as usize] = first_priors(problem, role, factors, backend)?;
         }
         if let Some(masks) = &self.masks {
             for role in Side::BOTH {
@@ -257,14 +255,9 @@ impl Learn {
 }
 
 /// p_f = 2·mean w² of the latent columns, mean w² of the bias; rows without ratings don't count.
-fn first_priors(problem: &Problem, role: Side, factors: &[f32]) -> Vec<f64> {
-    let mut sums = vec![0.0f64; problem.width];
-    for row in factors.chunks_exact(problem.width) {
-        for (sum, &x) in sums.iter_mut().zip(row) {
-            *sum += f64::from(x).powi(2);
-        }
-    }
+fn first_priors(problem: &Problem, role: Side, factors: &[f32], backend: &dyn Backend) -> Result<Vec<f64>> {
+    let sums = problem.column_squares(role, factors, backend)?;
     let rated = problem.side(role).rated as f64;
     let factor = |f: usize| if f < problem.rank { 2.0 } else { 1.0 };
-    sums.iter().enumerate().map(|(f, sum)| at_least(factor(f) * sum / rated)).collect()
+    Ok(sums.iter().enumerate().map(|(f, sum)| at_least(factor(f) * sum / rated)).collect())
 }

@@ -55,8 +55,7 @@ impl Mask {
         let scratch = matrices("mask scratch", role)?;
         let factors = matrices("mask factors", role.other())?;
         let directions = matrices("mask directions", role.other())?;
-        let count =
-            |role: Side| -> usize { problem.side(role).shards.iter().map(|s| blocks(s.rows())).sum() };
+        let count = |role: Side| problem.places(role).total;
         Ok(Self {
             means,
             scratch,
@@ -125,7 +124,8 @@ impl Mask {
             recording.push(call.dispatch()?);
         }
         self.gather(problem, role.other(), &self.scratch, &self.directions, recording)?;
-        let mut first = 0;
+        let places = problem.places(role.other());
+        let mut first = places.first;
         for (i, shard) in other.shards.iter().enumerate() {
             let call = MaskDirection {
                 mask_factors: self.factors[i],
@@ -139,11 +139,12 @@ impl Mask {
                 noise,
                 first,
             };
-            recording.push(call.dispatch()?);
+            recording.push(places.gathered(call.dispatch()?, self.direction_sums, 0, 2 * width));
             first += blocks(shard.rows());
         }
         self.gather(problem, role, &self.directions, &self.scratch, recording)?;
-        let mut first = 0;
+        let places = problem.places(role);
+        let mut first = places.first;
         for (i, shard) in own.shards.iter().enumerate() {
             let call = MaskSquares {
                 sums: self.scratch[i],
@@ -154,7 +155,7 @@ impl Mask {
                 noise,
                 first,
             };
-            recording.push(call.dispatch()?);
+            recording.push(places.gathered(call.dispatch()?, self.square_sums, 0, width));
             first += blocks(shard.rows());
         }
         let alphas = self.alphas;

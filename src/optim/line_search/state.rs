@@ -5,8 +5,11 @@ use crate::backend::{Backend, Buffer};
 use crate::data::Side;
 use crate::error::Result;
 use crate::kernel::column_moments::{self, ColumnMoments};
+use crate::kernel::fused::Columns;
+use crate::kernel::row_bend::RowBend;
 use crate::kernel::row_curvature::RowCurvature;
 use crate::kernel::row_direction::RowDirection;
+use crate::kernel::row_part::RowPart;
 use crate::kernel::row_pass::RowPass;
 use crate::kernel::row_pass_learned::RowPassLearned;
 use crate::kernel::row_step::RowStep;
@@ -14,7 +17,7 @@ use crate::kernel::row_sums::{self, RowSums};
 use crate::kernel::sum::Sum;
 use crate::kernel::sum_squares::partials;
 use crate::kernel::{Dispatch, Element};
-use crate::problem::{Chunk, Problem};
+use crate::problem::{Chunk, ItemRange, Packed, Problem, Totals};
 
 /// What one side keeps on the device.
 #[derive(Debug)]
@@ -73,21 +76,8 @@ impl DeviceState {
             };
             recording.push(call.dispatch()?);
         }
-        for (i, shard) in side.shards.iter().enumerate() {
-            let call = RowDirection {
-                factors: shard.factors,
-                means: learning.and_then(|learn| learn.means(role)).map(|means| means[i]),
-                penalty: shard.penalty,
-                prior: own.prior,
-                sums: own.sums[i],
-                variances: own.variances[i],
-                energy: own.energy[i],
-                width,
-                fixed: learning.is_none(),
-                frozen: side.frozen,
-                noise: learning.map_or(0.0, Learn::noise),
-            };
-            recording.push(call.dispatch()?);
+        for index in 0..side.shards.len() {
+            recording.push(self.direction(problem, role, index, learning)?);
         }
         for view in &views {
             let call = RowCurvature {
@@ -100,18 +90,8 @@ impl DeviceState {
             };
             recording.push(call.dispatch()?);
         }
-        for (i, shard) in side.shards.iter().enumerate() {
-            let call = RowStep {
-                sums: own.sums[i],
-                penalty: shard.penalty,
-                prior: own.prior,
-                factors: shard.factors,
-                energy: own.cost[i],
-                width,
-                fixed: learning.is_none(),
-                frozen: side.frozen,
-            };
-            recording.push(call.dispatch()?);
+        for index in 0..side.shards.len() {
+            recording.push(self.step(problem, role, index, learning)?);
         }
         Ok(())
     }
@@ -135,8 +115,11 @@ impl DeviceState {
         let packed = problem.record_packed(role.other(), columns(role.other()), variances, recording)?;
         let Some(packed) = packed else { return Ok(()) };
         let columns = columns(role);
+        if let Some(ranges) = problem.item_ranges().filter(|_| role == Side::Items) {
+            return self.record_shared_half(problem, ranges, &packed, columns, learning, recording);
+        }
         for chunk in chunks {
-            let (rows, cells, first, long) = (chunk.rows, chunk.cells, chunk.first, chunk.long);
+            let Chunk { rows, cells, first, long, block } = *chunk;
             let call = match learning {
                 None => RowPass {
                     rows,
@@ -148,6 +131,7 @@ impl DeviceState {
                     cost: own.cost[0],
                     first,
                     long,
+                    block,
                     packing: packed.packing,
                     columns,
                 }
@@ -163,6 +147,7 @@ impl DeviceState {
                     energy: own.energy[0],
                     first,
                     long,
+                    block,
                     packing: packed.packing,
                     columns,
                     noise: learn.noise(),
@@ -174,6 +159,115 @@ impl DeviceState {
         Ok(())
     }
 
+    /// The items' half where users are shared out: as the textbook kernels do it, but that the sums are
+    /// those of all processes.
+    fn record_shared_half(
+        &self,
+        problem: &Problem,
+        ranges: &[ItemRange],
+        packed: &Packed,
+        columns: Columns,
+        learning: Option<&Learn>,
+        recording: &mut Vec<Dispatch>,
+    ) -> Result<()> {
+        let (own, width) = (&self.sides[Side::Items as usize], problem.width);
+        let Packed { buffer, packing } = *packed;
+        let (side, sums) = (problem.side(Side::Items), own.sums[0]);
+        let shard = &side.shards[0];
+        // Without variances their sums are 0, and stay.
+        let planes = if learning.is_some() { 3 } else { 2 };
+        let stride = row_sums::stride(width);
+        let (body, tail) = (planes * width, 4 * width);
+        let totals = Totals { buffer: sums, columns: body + 1, stride, body, tail };
+        for range in ranges {
+            problem.record_item_sums(range, &totals, recording, |chunk, parts, place| {
+                RowPart {
+                    rows: chunk.rows,
+                    cells: chunk.cells,
+                    packed: buffer,
+                    factors: shard.factors,
+                    parts,
+                    first: chunk.first,
+                    place,
+                    long: chunk.long,
+                    packing,
+                    columns,
+                }
+                .dispatch()
+            })?;
+        }
+        recording.push(self.direction(problem, Side::Items, 0, learning)?);
+        let totals = Totals { columns: 1, body: 0, tail: tail + 1, ..totals };
+        for range in ranges {
+            problem.record_item_sums(range, &totals, recording, |chunk, parts, place| {
+                RowBend {
+                    rows: chunk.rows,
+                    cells: chunk.cells,
+                    packed: buffer,
+                    sums,
+                    parts,
+                    first: chunk.first,
+                    place,
+                    long: chunk.long,
+                    packing,
+                    columns,
+                }
+                .dispatch()
+            })?;
+        }
+        recording.push(self.step(problem, Side::Items, 0, learning)?);
+        Ok(())
+    }
+
+    /// The direction of a shard's rows, from their sums.
+    fn direction(
+        &self,
+        problem: &Problem,
+        role: Side,
+        index: usize,
+        learning: Option<&Learn>,
+    ) -> Result<Dispatch> {
+        let (own, side) = (&self.sides[role as usize], problem.side(role));
+        let shard = &side.shards[index];
+        RowDirection {
+            factors: shard.factors,
+            means: learning.and_then(|learn| learn.means(role)).map(|means| means[index]),
+            penalty: shard.penalty,
+            prior: own.prior,
+            sums: own.sums[index],
+            variances: own.variances[index],
+            energy: own.energy[index],
+            width: problem.width,
+            fixed: learning.is_none(),
+            frozen: side.frozen,
+            noise: learning.map_or(0.0, Learn::noise),
+        }
+        .dispatch()
+    }
+
+    /// The step of a shard's rows along their direction.
+    fn step(
+        &self,
+        problem: &Problem,
+        role: Side,
+        index: usize,
+        learning: Option<&Learn>,
+    ) -> Result<Dispatch> {
+        let (own, side) = (&self.sides[role as usize], problem.side(role));
+        let shard = &side.shards[index];
+        RowStep {
+            sums: own.sums[index],
+            penalty: shard.penalty,
+            prior: own.prior,
+            factors: shard.factors,
+            energy: own.cost[index],
+            width: problem.width,
+            fixed: learning.is_none(),
+            frozen: side.frozen,
+        }
+        .dispatch()
+    }
+
     pub(super) fn record_moments(
         &self,
         problem: &Problem,
@@ -182,6 +276,8 @@ impl DeviceState {
         mut first: usize,
         recording: &mut Vec<Dispatch>,
     ) -> Result<()> {
+        let (places, base) = (problem.places(role), first);
+        first += places.first;
         for (i, shard) in problem.side(role).shards.iter().enumerate() {
             let call = ColumnMoments {
                 factors: shard.factors,
@@ -192,7 +288,8 @@ impl DeviceState {
                 width: problem.width,
                 first,
             };
-            recording.push(call.dispatch()?);
+            let (start, width) = (base * problem.width, problem.width);
+            recording.push(places.gathered(call.dispatch()?, self.statistics, start, width));
             first += column_moments::blocks(shard.rows());
         }
         Ok(())
@@ -205,10 +302,15 @@ impl DeviceState {
         recording: &mut Vec<Dispatch>,
     ) -> Result<()> {
         let [users, items] = &self.sides;
-        debug_assert_eq!(problem.side(Side::Users).shards.len(), users.cost.len());
-        for &values in items.energy.iter().chain(&users.cost) {
-            recording.push(Sum { values, partials: self.statistics, first }.dispatch()?);
-            first += partials(values.len());
+        for (role, values) in [(Side::Items, &items.energy), (Side::Users, &users.cost)] {
+            let (places, start) = (problem.places(role), first);
+            let mut own = first + places.first;
+            for &values in values {
+                let sum = Sum { values, partials: self.statistics, first: own }.dispatch()?;
+                recording.push(places.gathered(sum, self.statistics, start, 1));
+                own += partials(values.len());
+            }
+            first += places.total;
         }
         Ok(())
     }
@@ -217,11 +319,12 @@ impl DeviceState {
 pub(super) fn side_state(problem: &Problem, role: Side, backend: &mut dyn Backend) -> Result<SideState> {
     let width = problem.width;
     let shards = &problem.side(role).shards;
+    let shared = role == Side::Items && problem.item_ranges().is_some();
     let mut alloc = |purpose: &str, columns: usize| -> Result<Vec<Buffer>> {
         shards.iter().map(|shard| backend.alloc(purpose, Element::F32, shard.rows() * columns)).collect()
     };
     Ok(SideState {
-        sums: if problem.chunks(role).is_some() {
+        sums: if problem.chunks(role).is_some() && !shared {
             Vec::new()
         } else {
             alloc("row sums", row_sums::stride(width))?
@@ -232,8 +335,4 @@ pub(super) fn side_state(problem: &Problem, role: Side, backend: &mut dyn Backen
         cost: alloc("row cost", 1)?,
         prior: backend.alloc("prior", Element::F32, width)?,
     })
-}
-
-pub(super) fn moment_blocks(problem: &Problem, role: Side) -> usize {
-    problem.side(role).shards.iter().map(|shard| column_moments::blocks(shard.rows())).sum()
 }

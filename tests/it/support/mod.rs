@@ -12,3 +12,4 @@ pub mod oracle_sgd;
 pub mod oracle_steps;
 pub mod problems;
 pub mod python;
+pub mod shares;

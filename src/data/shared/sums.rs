@@ -1,0 +1,181 @@
+//! What all ratings are in numbers, of which no process has all.
+
+use rayon::prelude::*;
+use sha2::Sha256;
+use sha2::digest::common::hazmat::SerializableState;
+
+use super::super::held::{Held, hash_known, hash_of_held};
+use super::super::ids::Ids;
+use super::super::ratings::{CHUNK, NOTHING, Stats, add, hash_indices, hash_of_ids, hash_values, sums};
+use super::super::text::hex;
+use super::flow::{broadcast, chain, each, lost, values};
+use crate::error::Result;
+use crate::world::World;
+use crate::world::together::gather;
+
+/// As [`Stats::of`] all values, those of one process behind those of the one before it, to the bit.
+///
+/// # Errors
+/// As [`World::send`].
+pub(super) fn stats(world: &dyn World, mine: &[f32]) -> Result<Stats> {
+    let counts = each(world, mine.len() as u64)?;
+    let count: u64 = counts.iter().sum();
+    let before: u64 = counts.iter().take(world.process()).sum();
+    let first = gather(world, mine.get(..1).unwrap_or_default())?.into_iter().flatten().next();
+    let Some(first) = first else { return Ok(Stats::default()) };
+    let ends = mine
+        .par_iter()
+        .fold(|| (first, first), |(min, max), &value| (min.min(value), max.max(value)))
+        .reduce(|| (first, first), |a, b| (a.0.min(b.0), a.1.max(b.1)));
+    let ends = each(world, [ends.0, ends.1])?;
+    let (min, max) = ends.iter().fold((first, first), |all, [min, max]| (all.0.min(*min), all.1.max(*max)));
+    if min == max {
+        return Ok(Stats { count, min, max, mean: f64::from(min), std: 0.0 });
+    }
+    let mean = sum(world, mine, before, f64::from)? / count as f64;
+    let variance = sum(world, mine, before, |value| (f64::from(value) - mean).powi(2))? / count as f64;
+    Ok(Stats { count, min, max, mean, std: variance.sqrt() })
+}
+
+/// The sum of all terms, in the chunks of a process that has all: one that a process begins, the next
+/// ones go on with.
+fn sum(world: &dyn World, mine: &[f32], before: u64, term: impl Fn(f32) -> f64 + Sync) -> Result<f64> {
+    let begun = (before % CHUNK as u64) as usize;
+    let room = if begun > 0 { CHUNK - begun } else { 0 };
+    let (head, rest) = mine.split_at(room.min(mine.len()));
+    let (whole, tail) = rest.split_at(rest.len() - rest.len() % CHUNK);
+    let middle = sums(whole, &term);
+    let mut parts = Vec::new();
+    let mut open = NOTHING;
+    chain(world, NOTHING.to_le_bytes().to_vec(), |state| {
+        open = add(values(&state).next().unwrap_or(NOTHING), head, &term);
+        if head.len() == room {
+            if room > 0 {
+                parts.push(open);
+            }
+            parts.extend(middle);
+            open = add(NOTHING, tail, &term);
+        }
+        Ok(open.to_le_bytes().to_vec())
+    })?;
+    if world.process() + 1 == world.processes() && !(begun + mine.len()).is_multiple_of(CHUNK) {
+        parts.push(open);
+    }
+    Ok(gather(world, &parts)?.into_iter().flatten().sum())
+}
+
+/// As [`Ratings::hash`](super::super::Ratings::hash) of all ratings.
+///
+/// # Errors
+/// As [`World::send`].
+pub(super) fn hash(
+    world: &dyn World,
+    ids: [&Ids; 2],
+    [user, item]: [&[u32]; 2],
+    value: &[f32],
+) -> Result<String> {
+    let count = each(world, value.len() as u64)?.iter().sum();
+    let hash = pass(world, &hash_of_ids(ids, count), |hash| hash_indices(hash, user))?;
+    let hash = pass(world, &hash, |hash| hash_indices(hash, item))?;
+    end(pass(world, &hash, |hash| hash_values(hash, value))?)
+}
+
+/// As [`Held::hash`] of all held ratings, by the indices among all users.
+///
+/// # Errors
+/// As [`World::send`].
+pub(super) fn hash_held(world: &dyn World, held: &Held) -> Result<String> {
+    let hash = pass(world, &hash_of_held(), |hash| hash_known(hash, &held.user))?;
+    let hash = pass(world, &hash, |hash| hash_known(hash, &held.item))?;
+    end(pass(world, &hash, |hash| hash_values(hash, &held.value))?)
+}
+
+/// Has each process go on with a hash where the one before it ended, and tells all.
+fn pass(world: &dyn World, hash: &Sha256, each: impl FnOnce(&mut Sha256)) -> Result<Sha256> {
+    let state = chain(world, hash.serialize().to_vec(), |state| {
+        let mut hash = from_state(&state)?;
+        each(&mut hash);
+        Ok(hash.serialize().to_vec())
+    })?;
+    from_state(&broadcast(world, world.processes() - 1, state)?)
+}
+
+fn from_state(state: &[u8]) -> Result<Sha256> {
+    let state = state.try_into().map_err(|_| lost("a hash"))?;
+    Sha256::deserialize(&state).map_err(|_| lost("a hash"))
+}
+
+fn end(hash: Sha256) -> Result<String> {
+    use sha2::Digest;
+    Ok(hex(&hash.finalize()))
+}
+
+/// Bounds of the users of each process, `[processes + 1]`: whole blocks of `block` users, at least one
+/// each, with about as many of the ratings, `counts` by user.
+pub(super) fn bounds(counts: &[u64], block: usize, processes: usize) -> Vec<usize> {
+    let blocks = counts.len().div_ceil(block.max(1));
+    // Ratings before each block, and last all.
+    let mut before = vec![0_u64];
+    for users in counts.chunks(block.max(1)) {
+        before.push(before.last().copied().unwrap_or(0) + users.iter().sum::<u64>());
+    }
+    let total = u128::from(before.last().copied().unwrap_or(0));
+    let mut bounds = vec![0];
+    for process in 1..processes {
+        let wanted = (total * process as u128 / processes as u128) as u64;
+        let behind = before.partition_point(|&before| before < wanted);
+        // The nearer of the two block ends around it; the earlier of two that are as near.
+        let far = |block: usize| before.get(block).map_or(u64::MAX, |before| before.abs_diff(wanted));
+        let nearest = if behind > 0 && far(behind - 1) <= far(behind) { behind - 1 } else { behind };
+        let last = bounds.last().copied().unwrap_or(0);
+        bounds.push(nearest.clamp(last + 1, (blocks + process).saturating_sub(processes).max(last + 1)));
+    }
+    bounds.push(blocks);
+    bounds.into_iter().map(|bound| (bound * block).min(counts.len())).collect()
+}
+
+/// The process whose users these are, by [`bounds`].
+pub(super) fn owner(bounds: &[usize], user: u32) -> usize {
+    bounds
+        .partition_point(|&bound| bound <= user as usize)
+        .saturating_sub(1)
+        .min(bounds.len().saturating_sub(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_blocks_are_shared_out_by_their_ratings() {
+        // Blocks of 64 users with 64, 0, 640, 64 and 10 ratings.
+        let counts: Vec<u64> = [(1, 64), (0, 64), (10, 64), (1, 64), (1, 10)]
+            .into_iter()
+            .flat_map(|(count, users)| std::iter::repeat_n(count, users))
+            .collect();
+        for (processes, expected) in [
+            (1, vec![0, 266]),
+            (2, vec![0, 192, 266]),
+            (3, vec![0, 128, 192, 266]),
+            (4, vec![0, 128, 192, 256, 266]),
+            (5, vec![0, 64, 128, 192, 256, 266]),
+        ] {
+            let bounds = bounds(&counts, 64, processes);
+            assert_eq!(bounds, expected, "{processes}");
+            for user in 0..266 {
+                let owner = owner(&bounds, user);
+                assert!((bounds[owner]..bounds[owner + 1]).contains(&(user as usize)));
+            }
+        }
+        // Nobody is left without a block, wherever the ratings are.
+        for at in 0..5 {
+            let mut counts = vec![0; 5 * 64];
+            counts[64 * at] = 1_000;
+            for processes in 1..6 {
+                let bounds = bounds(&counts, 64, processes);
+                assert!(bounds.len() == processes + 1 && bounds.windows(2).all(|ends| ends[0] < ends[1]));
+                assert_eq!((bounds[0], bounds[processes]), (0, 320));
+            }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Several processes train what one does, bit for bit: here as threads of one program.
+
+use std::path::Path;
+
+use deltav::backend::{Backend, DeviceChoice, OpenOptions, open};
+use deltav::config::{Kernels, Loss, ModelKind, Reg, TrainConfig};
+use deltav::data::Held;
+use deltav::event::Event;
+use deltav::interrupt::{Interrupt, Signal};
+use deltav::model::Model;
+use deltav::output::Claim;
+use deltav::train::{Checkpoint, Checkpointing, Controls, Dataset, Every, Team, train, train_with};
+use deltav::world::threads;
+use deltav::{Error, Result};
+
+use crate::support::compare::assert_close;
+use crate::support::problems;
+use crate::support::shares::shares;
+
+fn backend(device: DeviceChoice) -> Box<dyn Backend> {
+    let options = OpenOptions { threads: Some(2), ..OpenOptions::default() };
+    open(device, &options).unwrap().backend
+}
+
+/// Seven blocks of users; some have no rating, some items none, some held ratings nobody knows.
+fn data() -> Dataset {
+    let (train, valid) = problems::random(420, 37, 0.12, 5).split(0.1, 2).unwrap();
+    let test = Held {
+        user: vec![None, Some(3), Some(419), None, Some(64)],
+        item: vec![Some(1), None, Some(36), None, Some(2)],
+        value: vec![1.0, 5.0, 3.5, 2.0, 4.0],
+    };
+    Dataset { train, valid: Some(valid), test: Some(test) }
+}
+
+fn config(optimizer: &str, kind: ModelKind, rank: usize, options: &[(&str, &str)]) -> TrainConfig {
+    TrainConfig {
+        optimizer: optimizer.to_owned(),
+        model: Some(kind),
+        rank,
+        epochs: Some(9),
+        options: options.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+        ..TrainConfig::default()
+    }
+}
+
+fn cases() -> Vec<(&'static str, TrainConfig)> {
+    let quick = [("warm-up", "3"), ("settle", "2")];
+    let fixed =
+        |kind, rank| TrainConfig { reg: Some(Reg::Fixed(0.8)), ..config("line-search", kind, rank, &[]) };
+    let gradient = |name, kind| TrainConfig { reg: Some(Reg::Fixed(0.3)), ..config(name, kind, 6, &[]) };
+    vec![
+        ("svdpp", config("line-search", ModelKind::Svdpp, 5, &quick)),
+        ("svdpp, wide, a smaller warm-up", {
+            config(
+                "line-search",
+                ModelKind::Svdpp,
+                37,
+                &[("warm-up", "3"), ("warm-rank", "20"), ("mask-steps", "2")],
+            )
+        }),
+        ("biased", config("line-search", ModelKind::Biased, 17, &quick)),
+        ("centered", config("line-search", ModelKind::Centered, 3, &quick)),
+        ("fixed", fixed(ModelKind::Biased, 8)),
+        ("biases' own penalty", TrainConfig { reg_bias: Some(0.05), ..fixed(ModelKind::Biased, 4) }),
+        ("plain", fixed(ModelKind::Plain, 1)),
+        ("gd", gradient("gd", ModelKind::Biased)),
+        ("gd of sums", TrainConfig { loss: Loss::Sum, ..gradient("gd", ModelKind::Plain) }),
+        ("momentum", gradient("momentum", ModelKind::Centered)),
+        ("adam", gradient("adam", ModelKind::Biased)),
+    ]
+}
+
+/// What each process ends with.
+fn together(
+    config: &TrainConfig,
+    data: &Dataset,
+    processes: usize,
+    device: DeviceChoice,
+    controls: impl Fn(usize) -> Controls<'static> + Sync,
+) -> Vec<Result<Model>> {
+    let shares = shares(data, processes).unwrap();
+    threads::run(processes, |world| {
+        let (own, share) = &shares[deltav::world::World::process(world)];
+        let controls = controls(share.process);
+        let controls = Controls { team: Some(Team { world, share }), ..controls };
+        train_with(config.clone().check().unwrap(), own, &mut *backend(device), &mut |_: &Event| {}, controls)
+    })
+}
+
+fn first(models: Vec<Result<Model>>) -> Model {
+    let mut models: Vec<Model> = models.into_iter().map(|model| model.unwrap()).collect();
+    models.swap_remove(0)
+}
+
+fn alone(config: &TrainConfig, data: &Dataset, device: DeviceChoice) -> Model {
+    train(config.clone().check().unwrap(), data, &mut *backend(device), &mut |_: &Event| {}).unwrap()
+}
+
+#[test]
+fn any_number_of_processes_trains_the_plain_model() {
+    let data = data();
+    for (name, config) in cases() {
+        let plain = alone(&config, &data, DeviceChoice::Cpu);
+        for processes in [1, 2, 3, 4, 7] {
+            let model =
+                first(together(&config, &data, processes, DeviceChoice::Cpu, |_| Controls::default()));
+            assert_eq!(model.item_factors, plain.item_factors, "{name}, {processes} processes");
+            assert_eq!(model.user_factors, plain.user_factors, "{name}, {processes} processes");
+            assert_eq!(model.metadata, plain.metadata, "{name}, {processes} processes");
+            assert!(model == plain, "{name}, {processes} processes");
+        }
+    }
+}
+
+#[test]
+fn adapters_agree_with_themselves_and_with_the_cpu() {
+    let data = data();
+    for (name, config) in cases() {
+        let run = |processes| {
+            first(together(&config, &data, processes, DeviceChoice::Software, |_| Controls::default()))
+        };
+        let one = run(1);
+        let plain = alone(&config, &data, DeviceChoice::Cpu);
+        for processes in [2, 3] {
+            assert!(run(processes) == one, "{name}, {processes} processes");
+        }
+        let wide: Vec<f64> = plain.item_factors.iter().copied().map(f64::from).collect();
+        assert_close(name, &one.item_factors, &wide, 2e-3);
+    }
+}
+
+#[test]
+fn fewer_held_ratings_than_processes_are_no_matter() {
+    let whole = data();
+    let valid = Held { user: vec![Some(400)], item: vec![Some(3)], value: vec![4.0] };
+    for data in [
+        Dataset { valid: None, test: None, ..whole.clone() },
+        Dataset { valid: Some(valid), test: None, ..whole },
+    ] {
+        let config = config("line-search", ModelKind::Svdpp, 4, &[("warm-up", "3")]);
+        let plain = alone(&config, &data, DeviceChoice::Cpu);
+        let model = first(together(&config, &data, 3, DeviceChoice::Cpu, |_| Controls::default()));
+        assert!(model == plain);
+    }
+}
+
+fn checkpointing(folder: &Path, every: u32) -> Option<Checkpointing> {
+    let file = Claim::acquire(folder.join("run.checkpoint"), true).unwrap();
+    Some(Checkpointing { file, every: Every::Epochs(every) })
+}
+
+#[test]
+fn a_run_goes_on_with_other_numbers_of_processes() {
+    let data = data();
+    for (name, config) in cases() {
+        let plain = alone(&config, &data, DeviceChoice::Cpu);
+        let folder = tempfile::tempdir().unwrap();
+        // Stopped after four epochs by a signal that only the last process was sent.
+        let stopped = together(&config, &data, 3, DeviceChoice::Cpu, |process| {
+            let interrupt = Interrupt::new();
+            if process == 2 {
+                interrupt.raise(Signal::Terminate);
+            }
+            Controls {
+                checkpoint: (process == 0).then(|| checkpointing(folder.path(), 100)).flatten(),
+                interrupt: Some(interrupt),
+                ..Controls::default()
+            }
+        });
+        for (process, end) in stopped.into_iter().enumerate() {
+            let error = end.unwrap_err();
+            assert!(
+                matches!(error, Error::Interrupted { signal: Signal::Terminate, .. }),
+                "{process}: {error}"
+            );
+        }
+        let path = folder.path().join("run.checkpoint");
+        assert_eq!(Checkpoint::load(&path).unwrap().epoch(), 1, "{name}");
+        for processes in [1, 2, 5] {
+            let on = together(&config, &data, processes, DeviceChoice::Cpu, |process| Controls {
+                resume: (process == 0).then(|| Checkpoint::load(&path).unwrap()),
+                ..Controls::default()
+            });
+            assert!(first(on) == plain, "{name}, on {processes} processes");
+        }
+        // And as one process alone has it.
+        let controls = Controls { resume: Some(Checkpoint::load(&path).unwrap()), ..Controls::default() };
+        let checked = config.clone().check().unwrap();
+        let on = train_with(checked, &data, &mut *backend(DeviceChoice::Cpu), &mut |_: &Event| {}, controls);
+        assert!(on.unwrap() == plain, "{name}, alone");
+    }
+}
+
+#[test]
+fn what_trains_in_one_process_says_so() {
+    let data = data();
+    let als = TrainConfig { reg: Some(Reg::Fixed(1.0)), ..config("als", ModelKind::Biased, 3, &[]) };
+    let sgd = TrainConfig { reg: Some(Reg::Fixed(1.0)), ..config("sgd", ModelKind::Biased, 3, &[]) };
+    let line = config("line-search", ModelKind::Biased, 3, &[]);
+    for (what, config) in [
+        ("optimizer", als),
+        ("optimizer", sgd),
+        ("textbook", TrainConfig { kernels: Kernels::Textbook, ..line.clone() }),
+        ("average", TrainConfig { average: 2, ..line }),
+    ] {
+        for end in together(&config, &data, 2, DeviceChoice::Cpu, |_| Controls::default()) {
+            let error = end.unwrap_err();
+            assert!(error.exit_code() == 2 && error.to_string().contains(what), "{what}: {error}");
+        }
+    }
+}
