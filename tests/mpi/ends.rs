@@ -1,10 +1,14 @@
 //! How jobs end that don't end well: all processes at once, with one message.
 
+use std::fmt::Write as _;
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use deltav::data::planted::Planted;
 use deltav::world::mpi::{Mpi, abort};
 use deltav::world::{Watchdog, World};
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,13 +22,15 @@ const SOON: Duration = Duration::from_secs(15);
 struct Running {
     child: Child,
     stdout: BufReader<ChildStdout>,
+    stderr: BufReader<ChildStderr>,
 }
 
 impl Running {
     fn start(job: &mut Command) -> Self {
         let mut child = job.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        Self { child, stdout }
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Self { child, stdout, stderr }
     }
 
     /// The number behind a word, of some process.
@@ -39,12 +45,79 @@ impl Running {
         panic!("no {word}")
     }
 
+    /// Reads stderr until a line has this text.
+    fn wait_for(&mut self, text: &str) -> String {
+        let mut heard = String::new();
+        while self.stderr.read_line(&mut heard).unwrap() > 0 {
+            if heard.contains(text) {
+                return heard;
+            }
+        }
+        panic!("no {text:?} in {heard}")
+    }
+
     fn end(mut self) -> Ended {
         let mut ended = Ended { code: None, stdout: String::new(), stderr: String::new() };
-        self.child.stderr.take().unwrap().read_to_string(&mut ended.stderr).unwrap();
+        self.stderr.read_to_string(&mut ended.stderr).unwrap();
         self.stdout.read_to_string(&mut ended.stdout).unwrap();
         ended.code = self.child.wait().unwrap().code();
         ended
+    }
+}
+
+/// Planted ratings.
+fn ratings(folder: &Path) {
+    let ratings = Planted::new(300, 60, 4_000).rank(3).seed(1).generate().unwrap();
+    let mut text = "user,item,rating\n".to_owned();
+    for p in 0..ratings.len() {
+        let (user, item) = (ratings.users.text(ratings.user[p]), ratings.items.text(ratings.item[p]));
+        writeln!(text, "{user},{item},{}", ratings.value[p]).unwrap();
+    }
+    fs::write(folder.join("ratings.csv"), text).unwrap();
+}
+
+/// How many processes the program trains in.
+const PROCESSES: [usize; 1] = [1];
+
+/// More epochs than any test waits for.
+const LONG: &str = "4000000000";
+
+/// `train` with a checkpoint, so many epochs, on the CPU.
+fn train<'a>(epochs: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let words =
+        ["train", "ratings.csv", "--device", "cpu", "--rank", "4", "--checkpoint", "state", "--epochs"];
+    [&words[..], &[epochs], more].concat()
+}
+
+#[test]
+fn a_signal_to_the_launcher_saves_and_stops() {
+    for processes in PROCESSES {
+        let _alone = job::alone();
+        let folder = tempfile::tempdir().unwrap();
+        ratings(folder.path());
+        let mut running = Running::start(&mut job::deltav_mpi(processes, folder.path(), train(LONG, &[])));
+        let heard = running.wait_for("training on CPU");
+        kill_process(Pid::from_child(&running.child), Signal::USR1).unwrap();
+        let mut ended = running.end();
+        ended.stderr = heard + &ended.stderr;
+        ended
+            .refused(138, "error: interrupted by SIGUSR1 after epoch ")
+            .files(folder.path(), &["ratings.csv", "state"]);
+    }
+}
+
+#[test]
+fn two_jobs_do_not_write_one_output() {
+    for processes in PROCESSES {
+        let _alone = job::alone();
+        let folder = tempfile::tempdir().unwrap();
+        ratings(folder.path());
+        let mut running = Running::start(&mut job::deltav_mpi(processes, folder.path(), train(LONG, &[])));
+        running.wait_for("training on CPU");
+        let second = job::deltav_mpi(processes, folder.path(), train("3", &[])).output().unwrap();
+        Ended::new(&second).refused(75, "another deltav is writing it");
+        kill_process(Pid::from_child(&running.child), Signal::USR1).unwrap();
+        assert_eq!(running.end().code, Some(138));
     }
 }
 

@@ -73,6 +73,20 @@ impl Ended {
     }
 }
 
+impl Ended {
+    /// What is in the folder now, in the order of the names.
+    #[track_caller]
+    pub fn files(self, folder: &Path, names: &[&str]) -> Self {
+        let mut files: Vec<String> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        files.sort();
+        assert_eq!(files, names, "{self:?}");
+        self
+    }
+}
+
 /// Jobs run one after the other: a machine has few cores, and processes that wait take turns.
 static ONE: Mutex<()> = Mutex::new(());
 
