@@ -53,7 +53,7 @@ pub(super) fn lines(model: &Model, data: &Dataset, end: Option<&Stopped>, clock:
                 "{}, {}, {}",
                 count(train.users.len() as u64, "user"),
                 count(train.items.len() as u64, "item"),
-                count(train.len() as u64, "rating")
+                count(metadata.ratings, "rating")
             ),
         ),
         ("model", format!("{} of rank {} by {}{penalty}", model.kind.name(), model.rank, metadata.optimizer)),

@@ -28,8 +28,9 @@ use crate::error::{Error, Result};
 use crate::event::{Event, Observer, Saved};
 use crate::model::Model;
 use crate::output::Output;
-use crate::train::{Controls, Dataset, Plan, Shape, train_with};
-use crate::world::World;
+use crate::train::{Controls, Dataset, Plan, Shape, Team, train_with};
+use crate::world::together::of_first;
+use crate::world::{Share, World};
 
 /// Train a model on ratings
 #[derive(Debug, Args)]
@@ -123,6 +124,12 @@ impl Train {
         self.device.local = world.local();
         let config = self.config()?;
         let inputs = self.at_most_one_stdin()?;
+        if self.report.is_some() && world.processes() > 1 {
+            return Err(Error::usage(
+                "--report is drawn by one process",
+                "make it of the model, with deltav report",
+            ));
+        }
         let out = self.out.clone().unwrap_or_else(|| default_out(&self.files));
         self.checkpoints.apart_from(&out, &inputs)?;
         // Of several processes one writes; where it can't, it ends the others.
@@ -141,20 +148,21 @@ impl Train {
         let meter = renderer.reading(&read);
         world.beats().also(&meter);
         let (data, share, mut notices) = self.data(&meter, world)?;
-        if share.is_some() {
-            return Err(Error::usage("training takes one process", "start one"));
-        }
         let took = clock.mark("reading");
         renderer.detail(|| format!("read {} in {}", bytes(meter.bytes()), seconds(took)));
         renderer.busy("preparing");
-        let names = self.names(&data.train.items, &mut notices)?;
+        let team = share.as_ref().map(|share| Team { world, share });
+        let names = if writes { self.names(&data.train.items, &mut notices)? } else { None };
         if let Some(output) = &mut output {
-            output.reserve(Model::estimate_bytes(&config, &data.train, names.as_ref()))?;
+            output.reserve(match &team {
+                Some(team) => team.estimate_bytes(&config, &data, names.as_ref()),
+                None => Model::estimate_bytes(&config, &data.train, names.as_ref()),
+            })?;
         }
         let mut backend = self.device.open(&mut renderer)?;
         if renderer.is_verbose() {
             backend.set_mapping(config.config().kernels.mapping());
-            renderer.lines(&decisions(&config, &data, &*backend)?);
+            renderer.lines(&decisions(&config, &data, share.as_ref(), &*backend)?);
         }
         notices.extend(self.checkpoints.notice(resume.is_some()));
         for notice in notices {
@@ -163,7 +171,7 @@ impl Train {
         let mut last = resume.as_ref().map(|from| (from.path().to_owned(), from.reached()));
         let listening = interrupt::listening();
         let interrupt = Some(listening.interrupt());
-        let controls = Controls { interrupt, checkpoint, resume, initial: initial.as_ref(), team: None };
+        let controls = Controls { interrupt, checkpoint, resume, initial: initial.as_ref(), team };
         let mut epochs = Vec::new();
         let mut end = None;
         let beats = world.beats();
@@ -181,7 +189,15 @@ impl Train {
         let trained = train_with(config, &data, &mut *backend, &mut observer, controls);
         drop(listening);
         clock.mark("training");
-        let Some(output) = output else { return trained.map(drop) };
+        let data = match &team {
+            Some(team) if trained.is_ok() => data.measured(team)?,
+            _ => data,
+        };
+        let Some(output) = output else {
+            // Who ends with an error ends them all: not before the first process has saved.
+            of_first(world, 0u8)?;
+            return trained.map(drop);
+        };
         let (mut model, diverged) = match trained {
             Ok(model) => (model, None),
             Err(error) => self.rescued(error)?,
@@ -190,6 +206,7 @@ impl Train {
         self.record(&mut model.metadata.settings);
         let path = output.path().to_owned();
         let size = model.save_to(output).map_err(|error| error.resumable(last))?;
+        of_first(world, 0u8)?;
         clock.mark("saving");
         renderer.lines(&summary::lines(&model, &data, end.as_ref(), &clock));
         renderer.event(&Event::Saved(Saved { path: path.clone(), bytes: size }));
@@ -282,8 +299,17 @@ impl Train {
 }
 
 /// What was decided before training: the device, what its memory holds, which kernels train.
-fn decisions(config: &Checked, data: &Dataset, backend: &dyn Backend) -> Result<Vec<String>> {
-    let plan = Plan::new(config, &Shape::of(data, config.model), true, backend)?;
+fn decisions(
+    config: &Checked,
+    data: &Dataset,
+    share: Option<&Share>,
+    backend: &dyn Backend,
+) -> Result<Vec<String>> {
+    let shape = match share {
+        Some(share) => Shape::of_share(data, share, config.model),
+        None => Shape::of(data, config.model),
+    };
+    let plan = Plan::new(config, &shape, true, backend)?;
     let kernels = if plan.fused { "fused" } else { "textbook" };
     let place = match (plan.memory.residence, plan.page_bytes) {
         (_, Some(page)) => format!("ratings streamed to the device, {} at a time", bytes(page)),

@@ -55,6 +55,12 @@ impl Shape {
         Self::with(data, data.train.known(), model, None)
     }
 
+    /// That of a process's part of data.
+    pub fn of_share(data: &Dataset, share: &Share, model: ModelKind) -> Self {
+        let known = Known { user_counts: data.train.user_counts(), item_counts: share.item_counts.clone() };
+        Self::with(data, known, model, Some(share))
+    }
+
     /// As [`Shape::of`], where it is known who has ratings.
     pub(super) fn with(data: &Dataset, known: Known, model: ModelKind, share: Option<&Share>) -> Self {
         let count = |held: &Option<Held>| match held {

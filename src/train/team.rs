@@ -5,9 +5,10 @@ use bytemuck::Pod;
 
 use super::Dataset;
 use crate::backend::Backend;
-use crate::data::{Compressed, Held, Ids, Side, offsets};
+use crate::config::Checked;
+use crate::data::{Compressed, Held, Ids, Ratings, Side, offsets};
 use crate::error::Result;
-use crate::model::{BaselineBiases, Posterior};
+use crate::model::{BaselineBiases, Model, Posterior};
 use crate::optim::State;
 use crate::problem::read_shards;
 use crate::world::together::{any, of_first};
@@ -26,6 +27,13 @@ impl<'a> Team<'a> {
     /// Whether this process speaks, writes and has the model in the end.
     pub fn leads(&self) -> bool {
         self.world.process() == 0
+    }
+
+    /// As [`Model::estimate_bytes`], on the first process.
+    pub fn estimate_bytes(&self, config: &Checked, data: &Dataset, item_names: Option<&Ids>) -> u64 {
+        let users = self.share.ids.clone().unwrap_or_default();
+        let ids = Ratings { users, items: data.train.items.clone(), ..Ratings::default() };
+        Model::estimate_bytes(config, &ids, item_names) + 4 * self.share.stats.count
     }
 
     /// What the processes have, one's behind the other's: `None` on all but the first.
@@ -201,7 +209,7 @@ impl Dataset {
         };
         let users = team.share.ids.clone().unwrap_or_else(|| self.train.users.clone());
         Ok(Dataset {
-            train: crate::data::Ratings { users, items: self.train.items.clone(), ..Default::default() },
+            train: Ratings { users, items: self.train.items.clone(), ..Default::default() },
             valid: held(&self.valid, team.share.held[0])?,
             test: held(&self.test, team.share.held[1])?,
         })
