@@ -173,6 +173,9 @@ impl World for Mpi {
         let lengths: Vec<usize> = self.numbers(mine.len() as u64).into_iter().map(|n| n as usize).collect();
         self.count(mine.len() * self.others());
         let total: usize = lengths.iter().sum();
+        if total == 0 {
+            return Ok(vec![Vec::new(); lengths.len()]);
+        }
         if total > PIECE {
             // No count may exceed 32 bits: one after the other, in pieces.
             let mut all = Vec::with_capacity(lengths.len());
@@ -190,6 +193,8 @@ impl World for Mpi {
         let counts: Vec<i32> = lengths.iter().map(|&length| length as i32).collect();
         let places: Vec<i32> = starts(&lengths).into_iter().map(|place| place as i32).collect();
         let mut bytes = vec![0; total];
+        // The address of nothing is 1 in Rust, which to Open MPI says that the data are in place.
+        let mine = if mine.is_empty() { &NOTHING[..0] } else { mine };
         let mut parts = PartitionMut::new(&mut bytes[..], &counts[..], &places[..]);
         self.world.all_gather_varcount_into(mine, &mut parts);
         self.beats.beat();
@@ -238,6 +243,9 @@ impl World for Mpi {
         self.sent.get()
     }
 }
+
+/// A place for no bytes.
+static NOTHING: [u8; 1] = [0];
 
 /// Where each part begins.
 fn starts(lengths: &[usize]) -> Vec<usize> {

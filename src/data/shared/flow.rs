@@ -139,3 +139,59 @@ pub(super) fn route<T: Pod>(
 pub(super) fn lost(what: &str) -> Error {
     Error::Internal(format!("{what} was lost between processes"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::threads;
+
+    #[test]
+    fn records_arrive_in_their_order_and_in_pieces() {
+        for (processes, count) in [(1, 5_usize), (2, 0), (3, 10), (4, 1_000), (2, PIECE / 12 * 2 + 7)] {
+            // The last process sends nothing, and the first gets the most.
+            let mine = |process: usize| if process + 1 == processes { 0 } else { count / (process + 1) };
+            let to = |at: usize| (at % 7).min(processes - 1) * usize::from(at % 3 > 0);
+            let arrived = threads::run(processes, |world| {
+                let from = world.process() as u32;
+                route(world, mine(world.process()), |at| (to(at), [from, at as u32, 9])).unwrap()
+            });
+            for (process, Arrived { records, offsets }) in arrived.into_iter().enumerate() {
+                let expected = |from: usize| (0..mine(from)).filter(|&at| to(at) == process);
+                let all =
+                    (0..processes).flat_map(|from| expected(from).map(move |at| [from as u32, at as u32, 9]));
+                assert!(records.iter().copied().eq(all), "{process} of {processes}");
+                let lengths = offsets.windows(2).map(|ends| ends[1] - ends[0]);
+                assert!(lengths.eq((0..processes).map(|from| expected(from).count())));
+            }
+        }
+    }
+
+    #[test]
+    fn counts_are_summed_up_however_many_there_are() {
+        for (processes, length) in [(1, 3_usize), (2, 0), (3, 2), (5, 1), (4, 1_001), (2, PIECE / 8 + 3)] {
+            let count = |process: usize, at: usize| (at as u64 + 1) << (8 * process);
+            let sums = threads::run(processes, |world| {
+                sum(world, (0..length).map(|at| count(world.process(), at)).collect()).unwrap()
+            });
+            let expected: Vec<u64> =
+                (0..length).map(|at| (0..processes).map(|process| count(process, at)).sum()).collect();
+            assert!(sums.iter().all(|sum| *sum == expected), "{length} counts, {processes} processes");
+        }
+    }
+
+    #[test]
+    fn a_state_goes_from_process_to_process_and_bytes_to_all() {
+        for processes in 1..5 {
+            let each = threads::run(processes, |world| {
+                let next = |state: Vec<u8>| Ok(state.into_iter().map(|byte| byte + 1).collect());
+                let state = chain(world, vec![0; PIECE + 1], next).unwrap();
+                let long = if world.process() == processes - 1 { vec![7; PIECE + 5] } else { vec![1; 2] };
+                (state, broadcast(world, processes - 1, long).unwrap())
+            });
+            for (process, (state, long)) in each.into_iter().enumerate() {
+                assert!(state.len() == PIECE + 1 && state.iter().all(|&byte| byte as usize == process + 1));
+                assert!(long.len() == PIECE + 5 && long.iter().all(|&byte| byte == 7));
+            }
+        }
+    }
+}

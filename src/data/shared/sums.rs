@@ -144,7 +144,42 @@ pub(super) fn owner(bounds: &[usize], user: u32) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
     use super::*;
+    use crate::world::threads;
+
+    /// Values as processes have them: cut anywhere, and the first has none of them if it comes so.
+    fn cut<'a>(rng: &mut ChaCha8Rng, values: &'a [f32], processes: usize) -> Vec<&'a [f32]> {
+        let mut ends: Vec<usize> = (1..processes).map(|_| rng.random_range(0..=values.len())).collect();
+        // Some where a chunk ends.
+        ends.iter_mut().for_each(|end| *end -= if rng.random() { *end % CHUNK } else { 0 });
+        ends.extend([0, values.len()]);
+        ends.sort_unstable();
+        ends.windows(2).map(|ends| &values[ends[0]..ends[1]]).collect()
+    }
+
+    #[test]
+    fn stats_have_the_bits_of_one_process_wherever_the_values_are_cut() {
+        let mut rng = ChaCha8Rng::seed_from_u64(2);
+        let bits = |stats: Stats| (stats, stats.mean.to_bits(), stats.std.to_bits());
+        for count in [0, 1, 2, 1_000, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK, 200_003] {
+            for processes in 1..6 {
+                let step = if rng.random_range(0..4) == 0 { 0.0 } else { 0.1 };
+                let values: Vec<f32> = (0..count).map(|_| 0.7 + step * rng.random::<f32>()).collect();
+                let parts = cut(&mut rng, &values, processes);
+                let each = threads::run(processes, |world| stats(world, parts[world.process()]).unwrap());
+                for found in each {
+                    assert_eq!(
+                        bits(found),
+                        bits(Stats::of(&values)),
+                        "{count} values, {processes} processes"
+                    );
+                }
+            }
+        }
+    }
 
     #[test]
     fn whole_blocks_are_shared_out_by_their_ratings() {
