@@ -1,14 +1,11 @@
 //! How jobs end that don't end well: all processes at once, with one message.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use deltav::data::planted::Planted;
 use deltav::world::mpi::{Mpi, abort};
 use deltav::world::{Watchdog, World};
 use rustix::process::{Pid, Signal, kill_process};
@@ -65,19 +62,8 @@ impl Running {
     }
 }
 
-/// Planted ratings.
-fn ratings(folder: &Path) {
-    let ratings = Planted::new(300, 60, 4_000).rank(3).seed(1).generate().unwrap();
-    let mut text = "user,item,rating\n".to_owned();
-    for p in 0..ratings.len() {
-        let (user, item) = (ratings.users.text(ratings.user[p]), ratings.items.text(ratings.item[p]));
-        writeln!(text, "{user},{item},{}", ratings.value[p]).unwrap();
-    }
-    fs::write(folder.join("ratings.csv"), text).unwrap();
-}
-
 /// How many processes the program trains in.
-const PROCESSES: [usize; 1] = [1];
+const PROCESSES: [usize; 2] = [1, 3];
 
 /// More epochs than any test waits for.
 const LONG: &str = "4000000000";
@@ -94,7 +80,7 @@ fn a_signal_to_the_launcher_saves_and_stops() {
     for processes in PROCESSES {
         let _alone = job::alone();
         let folder = tempfile::tempdir().unwrap();
-        ratings(folder.path());
+        job::ratings(folder.path());
         let mut running = Running::start(&mut job::deltav_mpi(processes, folder.path(), train(LONG, &[])));
         let heard = running.wait_for("training on CPU");
         kill_process(Pid::from_child(&running.child), Signal::USR1).unwrap();
@@ -102,8 +88,70 @@ fn a_signal_to_the_launcher_saves_and_stops() {
         ended.stderr = heard + &ended.stderr;
         ended
             .refused(138, "error: interrupted by SIGUSR1 after epoch ")
-            .files(folder.path(), &["ratings.csv", "state"]);
+            .files(folder.path(), &["ratings.csv", "state", "valid.csv"]);
     }
+}
+
+/// The processes that a job's launcher has started, children and their children.
+fn descendants(of: u32) -> Vec<i32> {
+    let children = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
+    let children: Vec<u32> = children.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+    children.iter().flat_map(|&pid| [vec![pid as i32], descendants(pid)].concat()).collect()
+}
+
+/// Those of them that run `deltav-mpi`.
+fn trainers(job: &Running) -> Vec<Pid> {
+    let runs =
+        |pid: &i32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default() == "deltav-mpi\n";
+    let all = descendants(job.child.id()).into_iter().filter(runs);
+    all.map(|pid| Pid::from_raw(pid).unwrap()).collect()
+}
+
+#[test]
+fn a_trainer_that_is_killed_ends_all_and_the_checkpoint_goes_on_in_other_numbers() {
+    let _alone = job::alone();
+    let folder = tempfile::tempdir().unwrap();
+    job::ratings(folder.path());
+    let whole = job::deltav_mpi(2, folder.path(), train("9", &["--out", "whole"])).output().unwrap();
+    Ended::new(&whole).well();
+    fs::remove_file(folder.path().join("state")).unwrap();
+    let words = train("9", &["--out", "killed", "--checkpoint-every", "4"]);
+    let mut running = Running::start(&mut job::deltav_mpi(3, folder.path(), &words));
+    running.wait_for("training on CPU");
+    // Stopped as soon as there is a checkpoint, or at the end, where that is faster.
+    while !folder.path().join("state").exists() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let (trainers, began) = (trainers(&running), Instant::now());
+    if let Some(one) = trainers.get(1) {
+        let _ = kill_process(*one, Signal::KILL);
+    }
+    let ended = running.end();
+    assert!(began.elapsed() < SOON && ended.errors().is_empty(), "{ended:?}");
+    let resumed = [&words[..], &["--resume", "--force"]].concat();
+    for processes in [2, 1] {
+        Ended::new(&job::deltav_mpi(processes, folder.path(), &resumed).output().unwrap()).well();
+        let read = |name| fs::read(folder.path().join(name)).unwrap();
+        assert!(read("whole") == read("killed"), "{processes} processes");
+    }
+}
+
+#[test]
+fn a_trainer_that_stands_still_ends_all_with_one_message() {
+    let _alone = job::alone();
+    let folder = tempfile::tempdir().unwrap();
+    job::ratings(folder.path());
+    let words = train(LONG, &["--timeout", "1"]);
+    let mut running = Running::start(&mut job::deltav_mpi(3, folder.path(), words));
+    let heard = running.wait_for("training on CPU");
+    let trainers = trainers(&running);
+    assert_eq!(trainers.len(), 3);
+    kill_process(trainers[2], Signal::STOP).unwrap();
+    let began = Instant::now();
+    let mut ended = running.end();
+    ended.stderr = heard + &ended.stderr;
+    ended.refused(76, "no progress for 1 s");
+    assert!(began.elapsed() < SOON);
 }
 
 #[test]
@@ -111,7 +159,7 @@ fn two_jobs_do_not_write_one_output() {
     for processes in PROCESSES {
         let _alone = job::alone();
         let folder = tempfile::tempdir().unwrap();
-        ratings(folder.path());
+        job::ratings(folder.path());
         let mut running = Running::start(&mut job::deltav_mpi(processes, folder.path(), train(LONG, &[])));
         running.wait_for("training on CPU");
         let second = job::deltav_mpi(processes, folder.path(), train("3", &[])).output().unwrap();

@@ -2,9 +2,12 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
+
+use deltav::data::planted::Planted;
 
 /// In a process of a job, the test that it runs.
 const ROLE: &str = "DELTAV_MPI_ROLE";
@@ -70,6 +73,19 @@ impl Ended {
         assert!(self.errors()[0].contains(message), "{self:?}");
         assert_eq!(self.code, Some(code), "{self:?}");
         self
+    }
+}
+
+/// Planted ratings, `ratings.csv` and a few more to validate with, `valid.csv`.
+pub fn ratings(folder: &Path) {
+    let all = Planted::new(700, 60, 6_000).rank(3).seed(1).generate().unwrap().ratings;
+    let mut texts = ["user,item,rating\n".to_owned(), "user,item,rating\n".to_owned()];
+    for p in 0..all.len() {
+        let (user, item) = (all.users.text(all.user[p]), all.items.text(all.item[p]));
+        writeln!(texts[usize::from(p % 20 == 7)], "{user},{item},{}", all.value[p]).unwrap();
+    }
+    for (name, text) in ["ratings.csv", "valid.csv"].into_iter().zip(texts) {
+        std::fs::write(folder.join(name), text).unwrap();
     }
 }
 

@@ -14,4 +14,5 @@
 mod calls;
 mod ends;
 mod job;
+mod training;
 mod world;

@@ -51,6 +51,9 @@ fn everything(world: &dyn World) -> Vec<u64> {
         }
         heard.extend(gathered.iter().chain(&exchanged).map(|part| hash(part)));
     }
+    assert!(world.all_gather(&[]).unwrap().iter().all(Vec::is_empty));
+    assert_eq!(world.all_gather(&vec![9; me]).unwrap().concat().len(), all * (all - 1) / 2);
+    assert!(world.exchange(vec![Vec::new(); all]).unwrap().iter().all(Vec::is_empty));
     heard.push(world.sent());
 
     // 12 blocks, whoever has them, of sizes where the order of a sum matters.
