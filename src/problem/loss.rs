@@ -141,7 +141,7 @@ impl LossPlan {
             };
             PartPlan { part, squares, places, count: 1, constant: 0.0, bounds: UNCLIPPED }
         };
-        let held = [Part::Valid, Part::Test].into_iter().zip(parts);
+        let held = [Part::Valid, Part::Test].into_iter().zip(parts).filter(|(_, cells)| !cells.is_empty());
         let held = held.map(|(held, cells)| part(held, Squares::Cells(cells)));
         let parts: Vec<_> = std::iter::once(part(Part::Train, train)).chain(held).collect();
         let total: usize = parts.iter().map(|part| part.places.total).sum();

@@ -134,6 +134,20 @@ fn adapters_agree_with_themselves_and_with_the_cpu() {
 }
 
 #[test]
+fn items_that_are_summed_range_by_range_have_the_plain_bits() {
+    // A range has the sums of some 2,600 items of this rank.
+    let (train, valid) = problems::random(130, 6_000, 0.01, 8).split(0.1, 2).unwrap();
+    let data = Dataset { train, valid: Some(valid), test: None };
+    let mut config = config("line-search", ModelKind::Svdpp, 130, &[("warm-up", "1"), ("settle", "1")]);
+    config.epochs = Some(4);
+    let plain = alone(&config, &data, DeviceChoice::Cpu);
+    for processes in [1, 3] {
+        let model = first(together(&config, &data, processes, DeviceChoice::Cpu, |_| Controls::default()));
+        assert!(model == plain, "{processes} processes");
+    }
+}
+
+#[test]
 fn fewer_held_ratings_than_processes_are_no_matter() {
     let whole = data();
     let valid = Held { user: vec![Some(400)], item: vec![Some(3)], value: vec![4.0] };
