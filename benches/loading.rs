@@ -4,6 +4,7 @@
 //! cargo bench --bench loading -- plant FILE [USERS ITEMS RATINGS]   # writes planted ratings as CSV
 //! cargo bench --bench loading -- time FILE [RUNS]                   # seconds of each run, one JSON object
 //! cargo bench --bench loading -- cached FILE FOLDER [RUNS]          # the same, read from a cache
+//! cargo bench --bench loading -- shared FILE PROCESSES [RUNS]       # by processes that are threads
 //! ```
 //!
 //! `benches/loading.py` runs the second beside polars on the same file and prints ratios.
@@ -17,7 +18,8 @@ use std::io::{BufWriter, Write};
 use std::time::Instant;
 
 use deltav::data::planted::Planted;
-use deltav::data::{Cache, ReadOptions, read_ratings};
+use deltav::data::{Cache, ReadOptions, SharedRequest, read_ratings, read_shared};
+use deltav::world::{World, threads};
 
 type Failure = Box<dyn Error>;
 
@@ -37,9 +39,11 @@ fn main() -> Result<(), Failure> {
         ["time", file, runs] => time(file, None, runs.parse()?),
         ["cached", file, folder] => time(file, Some(&Cache::new(folder)), RUNS),
         ["cached", file, folder, runs] => time(file, Some(&Cache::new(folder)), runs.parse()?),
+        ["shared", file, processes] => shared(file, processes.parse()?, RUNS),
+        ["shared", file, processes, runs] => shared(file, processes.parse()?, runs.parse()?),
         // As a bench among others there is nothing to do: the file decides what is measured.
         _ => {
-            println!("loading: pass plant FILE, time FILE or cached FILE FOLDER");
+            println!("loading: pass plant FILE, time FILE, cached FILE FOLDER or shared FILE PROCESSES");
             Ok(())
         }
     }
@@ -82,6 +86,34 @@ fn time(file: &str, cache: Option<&Cache>, runs: usize) -> Result<(), Failure> {
     let [users, items, ratings] = sizes;
     println!(
         "{{\"users\":{users},\"items\":{items},\"ratings\":{ratings},\"threads\":{},\"read\":{read:?},\"index\":{index:?}}}",
+        rayon::current_num_threads()
+    );
+    Ok(())
+}
+
+/// Until each process has its users' ratings, and what there is to know of all.
+fn shared(file: &str, processes: usize, runs: usize) -> Result<(), Failure> {
+    let options = ReadOptions::default();
+    let request = SharedRequest {
+        inputs: vec![file.into()],
+        options: &options,
+        least: None,
+        holdout: None,
+        valid: Vec::new(),
+        test: Vec::new(),
+    };
+    let (mut read, mut sent) = (Vec::new(), Vec::new());
+    for _ in 0..runs {
+        let start = Instant::now();
+        let each = threads::run(processes, |world| {
+            read_shared(world, request.clone()).map(|shared| (shared.train.len(), world.sent()))
+        });
+        read.push(start.elapsed().as_secs_f64());
+        sent = each.into_iter().collect::<Result<Vec<_>, _>>()?;
+    }
+    let (ratings, bytes): (Vec<usize>, Vec<u64>) = sent.into_iter().unzip();
+    println!(
+        "{{\"processes\":{processes},\"ratings\":{ratings:?},\"sent\":{bytes:?},\"threads\":{},\"read\":{read:?}}}",
         rayon::current_num_threads()
     );
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, value_parser};
 use serde::Serialize;
 
 use super::events::SCHEMA;
@@ -10,12 +10,13 @@ use super::help;
 use super::input::metered;
 use super::render::Renderer;
 use super::streams::Streams;
-use super::table::{bytes, count, table};
+use super::table::{bytes, count, seconds, table};
 use super::train::Train;
 use crate::backend::Residence;
 use crate::data::{IdMap, Known, Meter, ReadOptions, stream_ratings};
 use crate::error::{Error, Result};
-use crate::train::{Item, Place, Shape, When};
+use crate::train::{Item, Place, Shape, Traffic, When};
+use crate::world::Share;
 
 /// Purposes below this part of the whole share a line.
 const SMALL: u64 = 200;
@@ -27,6 +28,10 @@ const SMALL: u64 = 200;
 pub(super) struct Plan {
     #[command(flatten)]
     train: Train,
+
+    /// Plan for so many processes of deltav-mpi: the memory of the one that needs most, and what they tell each other
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..), allow_negative_numbers = true, help_heading = "Processes")]
+    ranks: Option<u32>,
 }
 
 /// Memory for a purpose as JSON.
@@ -57,6 +62,12 @@ struct Sums<'a> {
     device_bytes: u64,
     device_available: Option<u64>,
     page_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    processes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch_network_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch_link_bytes: Option<u64>,
     fits: bool,
 }
 
@@ -72,6 +83,10 @@ impl Plan {
         let mut backend = train.device.open(&mut renderer)?;
         backend.set_mapping(config.config().kernels.mapping());
         renderer.finish()?;
+        let shape = match self.ranks {
+            Some(ranks) if ranks > 1 => largest(&shape, ranks as usize)?,
+            _ => shape,
+        };
         let plan = crate::train::Plan::new(&config, &shape, true, &*backend)?;
         let checked = plan.check(true);
         if train.json {
@@ -146,6 +161,28 @@ fn shape_of(
     Ok(Shape { known, held: [valid, test], id_bytes, times, validates: valid > 0, share: None })
 }
 
+/// The part of the process, of so many, that has most ratings.
+fn largest(shape: &Shape, processes: usize) -> Result<Shape> {
+    let Known { user_counts, item_counts } = &shape.known;
+    let mut share = Share::planned(user_counts, item_counts, shape.held, [0, processes])?;
+    let of = |share: &Share| user_counts.get(share.own()).unwrap_or_default().to_vec();
+    let ratings = |process: &usize| of(&Share { process: *process, ..share.clone() }).iter().sum::<u64>();
+    // The first of those that have most: it collects the model as well.
+    share.process = (0..processes).rev().max_by_key(ratings).unwrap_or(0);
+    let own = of(&share);
+    let part = |count: u64| {
+        let part =
+            u128::from(count) * u128::from(own.iter().sum::<u64>()) / u128::from(share.stats.count.max(1));
+        u64::try_from(part).unwrap_or(count)
+    };
+    Ok(Shape {
+        held: shape.held.map(part),
+        known: Known { user_counts: own.clone(), item_counts: item_counts.clone() },
+        share: Some(share),
+        ..shape.clone()
+    })
+}
+
 /// What is left of each where `taken` of all are taken away evenly.
 fn rest(counts: &[u64], all: u64, taken: u64) -> Vec<u64> {
     let left = |before: u64| {
@@ -177,6 +214,9 @@ fn json(plan: &crate::train::Plan, shape: &Shape, fits: bool, streams: &mut Stre
         device_bytes: plan.device(),
         device_available: plan.memory.available,
         page_bytes: plan.page_bytes,
+        processes: plan.traffic.map(|traffic| traffic.processes),
+        epoch_network_bytes: plan.traffic.map(|traffic| traffic.bytes),
+        epoch_link_bytes: plan.traffic.map(|traffic| traffic.link),
         fits,
     };
     streams.json(&Whole { schema: SCHEMA, plan: sums })
@@ -187,6 +227,12 @@ fn lines(plan: &crate::train::Plan, shape: &Shape, fits: bool) -> Vec<String> {
     let [users, items, ratings] =
         [(users, "user"), (items, "item"), (ratings, "rating")].map(|(n, one)| count(n, one));
     let mut lines = vec![format!("{users}, {items}, {ratings}; training on {}", plan.device), String::new()];
+    if let Some(share) = &shape.share {
+        let (process, all) = (share.process + 1, share.bounds.len() - 1);
+        let [ratings, everyone] =
+            [(share.stats.count, "rating"), (share.users as u64, "user")].map(|(n, one)| count(n, one));
+        lines.insert(0, format!("process {process} of {all}, which has most of {everyone} and {ratings}"));
+    }
     // Of the CPU, buffers are the host's.
     let two = plan.memory.residence != Residence::Process;
     let row = |purpose: &str, when: &str, host: String, device: String| {
@@ -216,7 +262,39 @@ fn lines(plan: &crate::train::Plan, shape: &Shape, fits: bool) -> Vec<String> {
     rows.push(row("free", "", known(plan.host_available), known(plan.memory.available)));
     lines.extend(table(&rows));
     lines.push(String::new());
+    if let Some(traffic) = &plan.traffic {
+        lines.extend(network(traffic));
+        if shape.share.as_ref().is_some_and(|share| share.process > 0) {
+            lines.push(format!(
+                "the first process takes {} more at the end, for all of the model",
+                bytes(plan.collected)
+            ));
+        }
+        lines.push(String::new());
+    }
     lines.push(verdict(plan, fits));
+    lines
+}
+
+/// What an epoch sends over networks of a few speeds, and what it means.
+fn network(traffic: &Traffic) -> Vec<String> {
+    let mut lines = vec![format!(
+        "network: {} an epoch between all processes, {} each way for one, in {} exchanges",
+        bytes(traffic.bytes),
+        bytes(traffic.link),
+        traffic.exchanges
+    )];
+    let mut rows =
+        vec![["link", "an epoch", "is the bound for devices that gather more than"].map(str::to_owned)];
+    for gigabits in [10, 100, 400] {
+        let bits = f64::from(gigabits) * 1e9;
+        rows.push([
+            format!("{gigabits} Gb/s"),
+            seconds(traffic.seconds(bits)),
+            format!("{}/s", bytes(traffic.even(bits) as u64)),
+        ]);
+    }
+    lines.extend(table(&rows.into_iter().map(Vec::from).collect::<Vec<_>>()));
     lines
 }
 

@@ -12,6 +12,7 @@ use crate::kernel::residual::UNCLIPPED;
 use crate::kernel::sum::Sum;
 use crate::kernel::sum_squares::{CHUNK, SumSquares, partials};
 use crate::kernel::{Dispatch, Element, cell_work};
+use crate::world::Share;
 use crate::world::together::gather;
 
 /// A part of the ratings that has a loss.
@@ -127,10 +128,17 @@ impl LossPlan {
     pub(super) fn sketch(
         train: Squares,
         parts: Vec<Vec<DeviceCells>>,
+        share: Option<&Share>,
         backend: &mut dyn Backend,
     ) -> Result<Self> {
         let part = |part, squares: Squares| {
-            let places = Places::alone(squares.partials().iter().sum());
+            let own = squares.partials().iter().sum();
+            let places = match share {
+                Some(share) if part == Part::Train => Places::of_users(share),
+                // What others measure is not known: as many.
+                Some(share) => Places::of(share.bounds.iter().skip(1).map(|_| own), share.process),
+                None => Places::alone(own),
+            };
             PartPlan { part, squares, places, count: 1, constant: 0.0, bounds: UNCLIPPED }
         };
         let held = [Part::Valid, Part::Test].into_iter().zip(parts);

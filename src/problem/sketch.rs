@@ -97,7 +97,7 @@ impl Problem {
             }
             parts.push(pieces);
         }
-        let losses = LossPlan::sketch(train, parts, ledger)?;
+        let losses = LossPlan::sketch(train, parts, setup.share, ledger)?;
         let places = setup.places([&users, &items]);
         Ok(Self {
             width,

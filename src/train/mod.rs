@@ -14,6 +14,7 @@ mod run;
 mod sameness;
 mod saver;
 mod setup;
+mod state;
 mod team;
 mod traffic;
 mod warm;

@@ -166,6 +166,8 @@ pub struct Plan {
     pub page_bytes: Option<u64>,
     /// What processes tell each other in an epoch, where there are several.
     pub traffic: Option<Traffic>,
+    /// Bytes that the first of several processes needs at the end beside the others, for all of the model.
+    pub collected: u64,
 }
 
 impl Plan {
@@ -226,6 +228,7 @@ impl Plan {
             fused,
             page_bytes: page_bytes.filter(|_| fused),
             traffic: shape.share.as_ref().map(|share| Traffic::of(&recording, share.bounds.len() - 1, false)),
+            collected: 0,
         };
         let (mut largest, mut pages) = (0, 0);
         for entry in ledger.entries() {
@@ -273,8 +276,14 @@ impl Plan {
             (true, _) => 2,
             (false, _) => 1,
         };
-        let model = 4 * (average * kinds * rank + 6) * rows + 2 * 4 * width * rows;
-        let seen = PATTERN * ratings + 24 * rows;
+        let model_of = |rows: u64| 4 * (average * kinds * rank + 6) * rows + 2 * 4 * width * rows;
+        let seen_of = |rows: u64, ratings: u64| PATTERN * ratings + 24 * rows;
+        let (model, seen) = (model_of(rows), seen_of(rows, ratings));
+        if let Some(share) = &shape.share {
+            let all = share.users as u64 + items;
+            self.collected = model_of(all) + seen_of(all, share.stats.count);
+        }
+        let collected = self.collected;
         let mut host = |purpose, when, bytes| self.add(Place::Host, purpose, when, bytes);
         host("program", When::Always, PROGRAM);
         host("ratings", When::Always, TRIPLE * ratings + time);
@@ -286,6 +295,9 @@ impl Plan {
         host("layout", When::Preparing, layout + factors);
         host("rated items", When::Training, seen);
         host("model", When::Ending, model + ids);
+        if shape.share.as_ref().is_some_and(|share| share.process == 0) {
+            host("model of all processes", When::Ending, collected);
+        }
     }
 
     fn add(&mut self, place: Place, purpose: &str, when: When, bytes: u64) {

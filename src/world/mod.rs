@@ -6,7 +6,7 @@ mod beats;
 mod local;
 #[cfg(feature = "mpi")]
 pub mod mpi;
-mod share;
+pub(crate) mod share;
 pub mod threads;
 pub mod together;
 

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::data::{Ids, Stats};
+use crate::error::{Error, Result};
 
 /// Users whose sums are one partial sum: user blocks are whole groups of so many rows.
 pub const BLOCK_ROWS: usize = 64;
@@ -20,6 +21,54 @@ const BLOCK_RATINGS: u64 = 1 << 18;
 pub fn blocks(users: usize, ratings: u64) -> usize {
     let wanted = (ratings / BLOCK_RATINGS).next_power_of_two().clamp(BLOCKS.start, BLOCKS.end - 1);
     users.div_ceil(wanted as usize).next_multiple_of(BLOCK_ROWS).max(BLOCK_ROWS)
+}
+
+/// Refuses more processes than user blocks.
+///
+/// # Errors
+/// [`Error::Usage`] that says how many there can be.
+pub(crate) fn check(users: usize, block: usize, processes: usize) -> Result<()> {
+    let most = users.div_ceil(block);
+    if processes <= most {
+        return Ok(());
+    }
+    let s = if users == 1 { "" } else { "s" };
+    Err(Error::usage(
+        format!("{processes} processes are too many for the ratings of {users} user{s}"),
+        format!("start {most} at most"),
+    ))
+}
+
+/// Bounds of the users of each process, `[processes + 1]`: whole blocks of `block` users, at least one
+/// each, with about as many of the ratings, `counts` by user.
+pub(crate) fn bounds(counts: &[u64], block: usize, processes: usize) -> Vec<usize> {
+    let blocks = counts.len().div_ceil(block.max(1));
+    // Ratings before each block, and last all.
+    let mut before = vec![0_u64];
+    for users in counts.chunks(block.max(1)) {
+        before.push(before.last().copied().unwrap_or(0) + users.iter().sum::<u64>());
+    }
+    let total = u128::from(before.last().copied().unwrap_or(0));
+    let mut bounds = vec![0];
+    for process in 1..processes {
+        let wanted = (total * process as u128 / processes as u128) as u64;
+        let behind = before.partition_point(|&before| before < wanted);
+        // The nearer of the two block ends around it; the earlier of two that are as near.
+        let far = |block: usize| before.get(block).map_or(u64::MAX, |before| before.abs_diff(wanted));
+        let nearest = if behind > 0 && far(behind - 1) <= far(behind) { behind - 1 } else { behind };
+        let last = bounds.last().copied().unwrap_or(0);
+        bounds.push(nearest.clamp(last + 1, (blocks + process).saturating_sub(processes).max(last + 1)));
+    }
+    bounds.push(blocks);
+    bounds.into_iter().map(|bound| (bound * block).min(counts.len())).collect()
+}
+
+/// The process whose users these are, by [`bounds`].
+pub(crate) fn owner(bounds: &[usize], user: u32) -> usize {
+    bounds
+        .partition_point(|&bound| bound <= user as usize)
+        .saturating_sub(1)
+        .min(bounds.len().saturating_sub(2))
 }
 
 /// The part of a data set that a process has: the ratings of consecutive users.
@@ -52,6 +101,36 @@ pub struct Share {
 }
 
 impl Share {
+    /// The share of a process among so many, as far as counts tell: for a plan.
+    ///
+    /// `user_counts`, `item_counts`: training ratings of all; `held`: as of [`Share`].
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if there are more processes than user blocks.
+    pub fn planned(
+        user_counts: &[u64],
+        item_counts: &[u64],
+        held: [u64; 2],
+        [process, processes]: [usize; 2],
+    ) -> Result<Self> {
+        let count = user_counts.iter().sum();
+        let block = blocks(user_counts.len(), count);
+        check(user_counts.len(), block, processes)?;
+        Ok(Self {
+            users: user_counts.len(),
+            bounds: bounds(user_counts, block, processes),
+            process,
+            block,
+            item_counts: item_counts.to_vec(),
+            rated_users: user_counts.iter().filter(|&&count| count > 0).count() as u64,
+            longest_user: user_counts.iter().max().copied().unwrap_or(0),
+            stats: Stats { count, ..Stats::default() },
+            held,
+            hashes: Default::default(),
+            ids: None,
+        })
+    }
+
     /// The users that this process has.
     pub fn own(&self) -> Range<usize> {
         self.bounds.get(self.process).copied().unwrap_or(0)
@@ -62,6 +141,39 @@ impl Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whole_blocks_are_shared_out_by_their_ratings() {
+        // Blocks of 64 users with 64, 0, 640, 64 and 10 ratings.
+        let counts: Vec<u64> = [(1, 64), (0, 64), (10, 64), (1, 64), (1, 10)]
+            .into_iter()
+            .flat_map(|(count, users)| std::iter::repeat_n(count, users))
+            .collect();
+        for (processes, expected) in [
+            (1, vec![0, 266]),
+            (2, vec![0, 192, 266]),
+            (3, vec![0, 128, 192, 266]),
+            (4, vec![0, 128, 192, 256, 266]),
+            (5, vec![0, 64, 128, 192, 256, 266]),
+        ] {
+            let bounds = bounds(&counts, 64, processes);
+            assert_eq!(bounds, expected, "{processes}");
+            for user in 0..266 {
+                let owner = owner(&bounds, user);
+                assert!((bounds[owner]..bounds[owner + 1]).contains(&(user as usize)));
+            }
+        }
+        // Nobody is left without a block, wherever the ratings are.
+        for at in 0..5 {
+            let mut counts = vec![0; 5 * 64];
+            counts[64 * at] = 1_000;
+            for processes in 1..6 {
+                let bounds = bounds(&counts, 64, processes);
+                assert!(bounds.len() == processes + 1 && bounds.windows(2).all(|ends| ends[0] < ends[1]));
+                assert_eq!((bounds[0], bounds[processes]), (0, 320));
+            }
+        }
+    }
 
     #[test]
     fn blocks_are_whole_groups_and_follow_the_data() {

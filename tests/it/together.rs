@@ -9,11 +9,14 @@ use deltav::event::Event;
 use deltav::interrupt::{Interrupt, Signal};
 use deltav::model::Model;
 use deltav::output::Claim;
-use deltav::train::{Checkpoint, Checkpointing, Controls, Dataset, Every, Team, train, train_with};
-use deltav::world::threads;
+use deltav::train::{
+    Checkpoint, Checkpointing, Controls, Dataset, Every, Place, Plan, Shape, Team, train, train_with,
+};
+use deltav::world::{World, threads};
 use deltav::{Error, Result};
 
 use crate::support::compare::assert_close;
+use crate::support::counting::Counting;
 use crate::support::problems;
 use crate::support::shares::shares;
 
@@ -81,7 +84,7 @@ fn together(
 ) -> Vec<Result<Model>> {
     let shares = shares(data, processes).unwrap();
     threads::run(processes, |world| {
-        let (own, share) = &shares[deltav::world::World::process(world)];
+        let (own, share) = &shares[world.process()];
         let controls = controls(share.process);
         let controls = Controls { team: Some(Team { world, share }), ..controls };
         train_with(config.clone().check().unwrap(), own, &mut *backend(device), &mut |_: &Event| {}, controls)
@@ -207,6 +210,65 @@ fn what_trains_in_one_process_says_so() {
         for end in together(&config, &data, 2, DeviceChoice::Cpu, |_| Controls::default()) {
             let error = end.unwrap_err();
             assert!(error.exit_code() == 2 && error.to_string().contains(what), "{what}: {error}");
+        }
+    }
+}
+
+#[test]
+fn processes_tell_each_other_what_is_planned() {
+    let measured = data();
+    let unmeasured = Dataset { valid: None, test: None, ..measured.clone() };
+    for (name, config) in cases() {
+        for (data, processes) in [(&unmeasured, 2), (&unmeasured, 5), (&measured, 3)] {
+            let shares = shares(data, processes).unwrap();
+            let sent = |epochs| {
+                let config = TrainConfig { epochs: Some(epochs), ..config.clone() };
+                let sent = threads::run(processes, |world| {
+                    let (own, share) = &shares[world.process()];
+                    let controls = Controls { team: Some(Team { world, share }), ..Controls::default() };
+                    let mut backend = backend(DeviceChoice::Cpu);
+                    let checked = config.clone().check().unwrap();
+                    train_with(checked, own, &mut *backend, &mut |_: &Event| {}, controls).unwrap();
+                    world.sent()
+                });
+                sent.iter().sum::<u64>()
+            };
+            let (own, share) = &shares[1];
+            let shape = Shape::of_share(own, share, config.model.unwrap());
+            let plan =
+                Plan::new(&config.clone().check().unwrap(), &shape, true, &*backend(DeviceChoice::Cpu));
+            let planned = plan.unwrap().traffic.unwrap().bytes;
+            // Past the warm-up all epochs tell as much.
+            let epoch = sent(9) - sent(8);
+            // Of held ratings a process knows how many there are, not whose.
+            let off = if data.validates() { planned.abs_diff(epoch) * 50 } else { planned.abs_diff(epoch) };
+            assert!(off == 0 || (data.validates() && off < epoch), "{name}, {processes}: {planned}, {epoch}");
+        }
+    }
+}
+
+#[test]
+fn what_a_process_takes_is_planned_to_a_tenth() {
+    let data = data();
+    for (name, config) in cases() {
+        let shares = shares(&data, 3).unwrap();
+        let taken = threads::run(3, |world| {
+            let (own, share) = &shares[world.process()];
+            let controls = Controls { team: Some(Team { world, share }), ..Controls::default() };
+            let mut backend = Counting::new(backend(DeviceChoice::Cpu));
+            let shape = Shape::of_share(own, share, config.model.unwrap());
+            let checked = || config.clone().check().unwrap();
+            let plan = Plan::new(&checked(), &shape, true, &backend).unwrap();
+            train_with(checked(), own, &mut backend, &mut |_: &Event| {}, controls).unwrap();
+            let planned = plan.items.iter().filter(|item| item.place == Place::Device);
+            let planned: u64 = planned.map(|item| item.bytes).sum();
+            (planned as f64, backend.taken.values().sum::<u64>() as f64)
+        });
+        for (process, (planned, taken)) in taken.into_iter().enumerate() {
+            assert!(
+                (planned / taken - 1.0).abs() < 0.1,
+                "{name}, {process}: {planned} planned, {taken} taken"
+            );
         }
     }
 }

@@ -150,7 +150,7 @@ mod tests {
         for (processes, count) in [(1, 5_usize), (2, 0), (3, 10), (4, 1_000), (2, PIECE / 12 * 2 + 7)] {
             // The last process sends nothing, and the first gets the most.
             let mine = |process: usize| if process + 1 == processes { 0 } else { count / (process + 1) };
-            let to = |at: usize| (at % 7).min(processes - 1) * usize::from(at % 3 > 0);
+            let to = |at: usize| (at % 7).min(processes - 1) * usize::from(!at.is_multiple_of(3));
             let arrived = threads::run(processes, |world| {
                 let from = world.process() as u32;
                 route(world, mine(world.process()), |at| (to(at), [from, at as u32, 9])).unwrap()

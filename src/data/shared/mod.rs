@@ -31,7 +31,7 @@ use super::sparse::count;
 use super::split::HoldoutBy;
 use crate::error::{Error, Result};
 use crate::world::together::gather;
-use crate::world::{Share, World, blocks};
+use crate::world::{Share, World, blocks, share};
 
 pub use set_aside::Holdout;
 
@@ -117,19 +117,8 @@ pub fn read_shared(world: &dyn World, request: SharedRequest<'_>) -> Result<Shar
     };
     let stats = sums::stats(world, &value)?;
     let block = blocks(users.len(), stats.count);
-    let most = users.len().div_ceil(block);
-    if world.processes() > most {
-        let s = if users.len() == 1 { "" } else { "s" };
-        return Err(Error::usage(
-            format!(
-                "{} processes are too many for the ratings of {} user{s}",
-                world.processes(),
-                users.len()
-            ),
-            format!("start {most} at most"),
-        ));
-    }
-    let bounds = sums::bounds(&known.user_counts, block, world.processes());
+    share::check(users.len(), block, world.processes())?;
+    let bounds = share::bounds(&known.user_counts, block, world.processes());
     let hash = sums::hash(world, [users.ids(), items.ids()], [&user, &item], &value)?;
 
     let options = ReadOptions { time: false, ..options };
@@ -238,7 +227,7 @@ fn deal(world: &dyn World, held: Option<Held>, bounds: &[usize]) -> Result<(Opti
     let last = world.processes() - 1;
     let arrived = route(world, held.len(), |at| {
         let of = |side: &[Option<u32>]| side.get(at).copied().flatten();
-        let owner = of(&held.user).map_or(last, |user| sums::owner(bounds, user));
+        let owner = of(&held.user).map_or(last, |user| share::owner(bounds, user));
         let first = bounds.get(owner).map_or(0, |&first| first as u32);
         let user = of(&held.user).map_or(NONE, |user| user - first);
         let value = held.value.get(at).map_or(0, |value| value.to_bits());
@@ -258,7 +247,7 @@ fn deal(world: &dyn World, held: Option<Held>, bounds: &[usize]) -> Result<(Opti
 /// Whose a training rating is, and how they have it.
 #[expect(clippy::indexing_slicing, reason = "whoever asks counts the ratings; an owner has a bound")]
 fn of_train(bounds: &[usize], [user, item]: [&[u32]; 2], value: &[f32], at: usize) -> (usize, [u32; 3]) {
-    let owner = sums::owner(bounds, user[at]);
+    let owner = share::owner(bounds, user[at]);
     (owner, [user[at] - bounds[owner] as u32, item[at], value[at].to_bits()])
 }
 

@@ -110,38 +110,6 @@ fn end(hash: Sha256) -> Result<String> {
     Ok(hex(&hash.finalize()))
 }
 
-/// Bounds of the users of each process, `[processes + 1]`: whole blocks of `block` users, at least one
-/// each, with about as many of the ratings, `counts` by user.
-pub(super) fn bounds(counts: &[u64], block: usize, processes: usize) -> Vec<usize> {
-    let blocks = counts.len().div_ceil(block.max(1));
-    // Ratings before each block, and last all.
-    let mut before = vec![0_u64];
-    for users in counts.chunks(block.max(1)) {
-        before.push(before.last().copied().unwrap_or(0) + users.iter().sum::<u64>());
-    }
-    let total = u128::from(before.last().copied().unwrap_or(0));
-    let mut bounds = vec![0];
-    for process in 1..processes {
-        let wanted = (total * process as u128 / processes as u128) as u64;
-        let behind = before.partition_point(|&before| before < wanted);
-        // The nearer of the two block ends around it; the earlier of two that are as near.
-        let far = |block: usize| before.get(block).map_or(u64::MAX, |before| before.abs_diff(wanted));
-        let nearest = if behind > 0 && far(behind - 1) <= far(behind) { behind - 1 } else { behind };
-        let last = bounds.last().copied().unwrap_or(0);
-        bounds.push(nearest.clamp(last + 1, (blocks + process).saturating_sub(processes).max(last + 1)));
-    }
-    bounds.push(blocks);
-    bounds.into_iter().map(|bound| (bound * block).min(counts.len())).collect()
-}
-
-/// The process whose users these are, by [`bounds`].
-pub(super) fn owner(bounds: &[usize], user: u32) -> usize {
-    bounds
-        .partition_point(|&bound| bound <= user as usize)
-        .saturating_sub(1)
-        .min(bounds.len().saturating_sub(2))
-}
-
 #[cfg(test)]
 mod tests {
     use rand::{RngExt, SeedableRng};
@@ -177,39 +145,6 @@ mod tests {
                         "{count} values, {processes} processes"
                     );
                 }
-            }
-        }
-    }
-
-    #[test]
-    fn whole_blocks_are_shared_out_by_their_ratings() {
-        // Blocks of 64 users with 64, 0, 640, 64 and 10 ratings.
-        let counts: Vec<u64> = [(1, 64), (0, 64), (10, 64), (1, 64), (1, 10)]
-            .into_iter()
-            .flat_map(|(count, users)| std::iter::repeat_n(count, users))
-            .collect();
-        for (processes, expected) in [
-            (1, vec![0, 266]),
-            (2, vec![0, 192, 266]),
-            (3, vec![0, 128, 192, 266]),
-            (4, vec![0, 128, 192, 256, 266]),
-            (5, vec![0, 64, 128, 192, 256, 266]),
-        ] {
-            let bounds = bounds(&counts, 64, processes);
-            assert_eq!(bounds, expected, "{processes}");
-            for user in 0..266 {
-                let owner = owner(&bounds, user);
-                assert!((bounds[owner]..bounds[owner + 1]).contains(&(user as usize)));
-            }
-        }
-        // Nobody is left without a block, wherever the ratings are.
-        for at in 0..5 {
-            let mut counts = vec![0; 5 * 64];
-            counts[64 * at] = 1_000;
-            for processes in 1..6 {
-                let bounds = bounds(&counts, 64, processes);
-                assert!(bounds.len() == processes + 1 && bounds.windows(2).all(|ends| ends[0] < ends[1]));
-                assert_eq!((bounds[0], bounds[processes]), (0, 320));
             }
         }
     }

@@ -1,3 +1,5 @@
+mod refusals;
+
 use std::io::Write;
 
 use flate2::Compression;
@@ -9,6 +11,7 @@ use rand_chacha::ChaCha8Rng;
 use super::super::blocks::tests::random;
 use super::super::read::{Duplicates, read_ratings, read_triples};
 use super::*;
+use crate::data::formats;
 use crate::world::threads;
 
 /// What processes read, one behind the other, or what each of them says.
@@ -103,6 +106,53 @@ fn any_files_are_read_and_refused_as_by_one() {
         }
     }
     assert!(read > 100 && refused > 80 && twice > 20, "{read} read, {refused} refused, {twice} twice");
+}
+
+#[test]
+fn files_of_every_kind_are_read_side_by_side_from_a_folder() {
+    let mut rng = ChaCha8Rng::seed_from_u64(9);
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    let mut pair = |user: u32| (user, user * 7 % 50, rng.random_range(1..6));
+    let json = |(user, item, rating)| {
+        format!("{{\"item\": {item}, \"user\": \"é{user}\", \"rating\": {rating}}}\n\n")
+    };
+    let spaced = |(user, item, rating)| format!("{user} {} {rating}\n", item + 1);
+    put("a.jsonl", (0..300).map(|user| json(pair(user))).collect::<String>().as_bytes());
+    put("b.csv", (300..600).map(|user| spaced(pair(user)).replace(' ', ",")).collect::<String>().as_bytes());
+    put("c.csv.gz", &gzip((600..700).map(|user| spaced(pair(user))).collect::<String>().as_bytes()));
+    let entries: String = (701..800).map(|user| spaced(pair(user))).collect();
+    put("d.mtx", format!("%%MatrixMarket matrix coordinate real general\n900 51 99\n{entries}").as_bytes());
+    put("e.jsonl", (800..900).map(|user| json(pair(user))).collect::<String>().trim_end().as_bytes());
+    put("f.txt", (900..1_000).map(|user| spaced(pair(user))).collect::<String>().as_bytes());
+    let inputs = [Input::from(folder.path())];
+    let libmf =
+        ReadOptions { format: Some(formats::Format::by_name("libmf").unwrap()), ..ReadOptions::default() };
+    for processes in 1..6 {
+        let expected = alone(&inputs, &ReadOptions::default());
+        assert!(expected.as_ref().is_ok_and(|ratings| ratings.len() == 999));
+        assert_eq!(together(processes, &inputs, &ReadOptions::default()), expected);
+        let only = [Input::from(folder.path().join("f.txt"))];
+        assert_eq!(together(processes, &only, &libmf), alone(&only, &libmf));
+        let refused = [Input::from(folder.path().join("a.jsonl"))];
+        let said = together(processes, &refused, &libmf);
+        assert!(said.is_err());
+        assert_eq!(said, alone(&refused, &libmf));
+    }
+    // A wrong line is told with its number, and that it may be no file that was meant.
+    for (name, line, wrong) in [("a.jsonl", 431, "{\"user\": 1}"), ("f.txt", 77, "1 2 many")] {
+        let path = folder.path().join(name);
+        let good = std::fs::read_to_string(&path).unwrap();
+        let mut lines: Vec<&str> = good.lines().collect();
+        lines.insert(line - 1, wrong);
+        put(name, lines.join("\n").as_bytes());
+        for processes in 1..6 {
+            let said = together(processes, &inputs, &ReadOptions::default());
+            assert!(said.as_ref().is_err_and(|said| said.contains(&format!("{name}:{line}: "))), "{said:?}");
+            assert_eq!(said, alone(&inputs, &ReadOptions::default()));
+        }
+        put(name, good.as_bytes());
+    }
 }
 
 /// What one process has of the same request, as the command line puts it together.
@@ -257,112 +307,4 @@ fn every_process_has_its_part_of_what_one_has() {
         }
     }
     assert!(spread == 5 && tested > 20, "{spread}, {tested}");
-}
-
-/// What every process says, the same.
-fn refused(processes: usize, request: impl Fn(usize) -> SharedRequest<'static> + Sync) -> (u8, String) {
-    let all = threads::run(processes, |world| {
-        let error = read_shared(world, request(world.process())).unwrap_err();
-        (error.exit_code(), error.to_string())
-    });
-    assert!(all.iter().all(|said| *said == all[0]), "{all:?}");
-    all[0].clone()
-}
-
-fn request(inputs: Vec<Input>) -> SharedRequest<'static> {
-    static OPTIONS: std::sync::LazyLock<ReadOptions> = std::sync::LazyLock::new(ReadOptions::default);
-    SharedRequest {
-        inputs,
-        options: &OPTIONS,
-        least: None,
-        holdout: None,
-        valid: Vec::new(),
-        test: Vec::new(),
-    }
-}
-
-#[test]
-fn what_can_not_be_shared_out_is_refused_everywhere_in_the_same_words() {
-    let text: String = (0..200).map(|user| format!("{user},1,3\n")).collect();
-    let input = || Input::bytes("a.csv", text.as_bytes());
-    assert_eq!(
-        refused(5, |_| request(vec![input()])),
-        (2, "5 processes are too many for the ratings of 200 users; start 4 at most".to_owned())
-    );
-    let other = refused(3, |process| request(vec![if process == 2 { "b.csv".into() } else { input() }]));
-    assert_eq!(other, (66, "b.csv: No such file or directory (os error 2); check the path".to_owned()));
-    let (code, other) = refused(3, |process| {
-        request(vec![input(), if process == 2 { Input::bytes("c", *b"1,2,3") } else { input() }])
-    });
-    assert_eq!(
-        (code, &*other),
-        (
-            2,
-            "process 2 finds other files to read than process 0; have the same files at the same paths on \
-             every host"
-        )
-    );
-    let longer = text.clone() + "9,9,9\n";
-    let (code, other) = refused(3, |process| {
-        request(vec![if process == 1 { Input::bytes("a.csv", longer.as_bytes()) } else { input() }])
-    });
-    assert_eq!(
-        (code, other.starts_with("a.csv: has 1496 bytes on process 1 and 1490 on process 0; ")),
-        (65, true),
-        "{other}"
-    );
-    // The hold-out's and the test file's own words.
-    let holdout = Some(Holdout { fraction: 1.5, by: HoldoutBy::Random, seed: 1 });
-    let said = refused(3, |_| SharedRequest { holdout, ..request(vec![input()]) });
-    assert_eq!(said.0, 2);
-    assert_eq!(
-        said.1,
-        read_ratings([input()], &ReadOptions::default()).unwrap().split(1.5, 1).unwrap_err().to_string()
-    );
-    let test = || vec![Input::bytes("test.csv", *b"new,1,3\nnewer,1,3\n")];
-    let said = refused(3, |_| SharedRequest { test: test(), ..request(vec![input()]) });
-    assert_eq!(
-        said,
-        (
-            65,
-            "test.csv: none of its users is among those trained on; the first line read is user \"new\", item \
-             \"1\": if these are the wrong columns, pass --columns"
-                .to_owned()
-        )
-    );
-}
-
-#[test]
-fn who_has_too_few_ratings_is_left_out_and_counted() {
-    let mut rng = ChaCha8Rng::seed_from_u64(4);
-    let text = ratings_text(&mut rng, 400, 2_000, false);
-    let input = || Input::bytes("a.csv", &*text);
-    let all = read_ratings([input()], &ReadOptions::default()).unwrap();
-    let kept = all.k_core(4, 30);
-    let out =
-        [all.users.len() - kept.users.len(), all.items.len() - kept.items.len(), all.len() - kept.len()];
-    let expected = out.map(|count| count as u64);
-    assert!(expected.iter().all(|count| *count > 0) && kept.users.len() > 256, "{expected:?}");
-    let least = |user, item| SharedRequest { least: Some([user, item]), ..request(vec![input()]) };
-    for processes in [1, 3, 5] {
-        let each = threads::run(processes, |world| read_shared(world, least(4, 30)).unwrap().left_out);
-        assert!(each.iter().all(|out| *out == expected), "{each:?}, {expected:?}");
-    }
-    let said = refused(3, |_| least(50, 30));
-    let none = "a.csv: no users with 50 ratings of items with 30 are left; pass a lower --min-ratings";
-    assert_eq!(said, (65, none.to_owned()));
-}
-
-#[test]
-fn a_pair_that_occurs_twice_is_told_with_both_its_lines() {
-    let line = |at: usize| if at == 150 || at == 701 { "7,5,3\n".to_owned() } else { format!("u{at},1,3\n") };
-    let text: String = (0..900).map(line).collect();
-    for (header, first, second) in [("", 151, 702), ("user,item,rating\n", 152, 703), ("\n\n", 153, 704)] {
-        let text = format!("{header}{text}");
-        for processes in [1, 2, 3, 4] {
-            let (code, said) = refused(processes, |_| request(vec![Input::bytes("a.csv", text.as_bytes())]));
-            let expected = format!("a.csv:{second}: user \"7\" rated item \"5\" on line {first} already; ");
-            assert!(code == 65 && said.starts_with(&expected), "{said}");
-        }
-    }
 }
