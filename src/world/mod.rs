@@ -56,6 +56,16 @@ pub trait World: fmt::Debug {
     /// As [`World::send`].
     fn receive(&self, from: usize, bytes: &mut [u8]) -> Result<()>;
 
+    /// Sends bytes to one process while it receives those of another, as a link of a chain does: where
+    /// the two can be one thing, a network carries both at once.
+    ///
+    /// # Errors
+    /// As [`World::send`].
+    fn relay(&self, to: usize, bytes: &[u8], from: usize, next: &mut [u8]) -> Result<()> {
+        self.send(to, bytes)?;
+        self.receive(from, next)
+    }
+
     /// Everyone's `bytes` become those of process `from`; all have the same length.
     ///
     /// # Errors

@@ -67,6 +67,25 @@ impl Mpi {
         }
     }
 
+    /// Sends to one process while it receives from another, piece by piece; nothing is counted.
+    fn swap(&self, to: usize, out: &[u8], from: usize, into: &mut [u8]) {
+        let (to, from) = (self.world.process_at_rank(rank(to)), self.world.process_at_rank(rank(from)));
+        let (mut outgoing, mut incoming) = (out.chunks(PIECE), into.chunks_mut(PIECE));
+        loop {
+            match (outgoing.next(), incoming.next()) {
+                (Some(piece), Some(place)) => {
+                    send_receive_into(piece, &to, place, &from);
+                }
+                (Some(piece), None) => to.send(piece),
+                (None, Some(place)) => {
+                    from.receive_into(place);
+                }
+                (None, None) => return,
+            }
+            self.beats.beat();
+        }
+    }
+
     /// A number of each process.
     fn numbers(&self, mine: u64) -> Vec<u64> {
         let mut all = vec![0_u64; self.processes()];
@@ -161,6 +180,12 @@ impl World for Mpi {
         Ok(())
     }
 
+    fn relay(&self, to: usize, bytes: &[u8], from: usize, next: &mut [u8]) -> Result<()> {
+        self.swap(to, bytes, from, next);
+        self.count(bytes.len());
+        Ok(())
+    }
+
     fn broadcast(&self, from: usize, bytes: &mut [u8]) -> Result<()> {
         self.spread(from, bytes);
         if from == self.process() {
@@ -218,22 +243,7 @@ impl World for Mpi {
             let (to, from) = ((me + step) % processes, (me + processes - step) % processes);
             let (part, mut bytes) = (std::mem::take(&mut parts[to]), vec![0; coming[from] as usize]);
             self.count(part.len());
-            let (receiver, sender) =
-                (self.world.process_at_rank(rank(to)), self.world.process_at_rank(rank(from)));
-            let (mut outgoing, mut incoming) = (part.chunks(PIECE), bytes.chunks_mut(PIECE));
-            loop {
-                match (outgoing.next(), incoming.next()) {
-                    (Some(piece), Some(place)) => {
-                        send_receive_into(piece, &receiver, place, &sender);
-                    }
-                    (Some(piece), None) => receiver.send(piece),
-                    (None, Some(place)) => {
-                        sender.receive_into(place);
-                    }
-                    (None, None) => break,
-                }
-                self.beats.beat();
-            }
+            self.swap(to, &part, from, &mut bytes);
             came[from] = bytes;
         }
         Ok(came)

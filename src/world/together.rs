@@ -11,8 +11,9 @@ use crate::error::{Error, Result};
 use crate::interrupt::Signal;
 
 /// Bytes of a sum that go from process to process at a time: while one adds its blocks to a piece,
-/// the next one has the piece before.
-pub const CHAIN_BYTES: usize = 256 << 10;
+/// the next one has the piece before. With smaller pieces processes wait for each other more often
+/// than they gain, with larger ones a long chain takes long to fill.
+pub const CHAIN_BYTES: usize = 1 << 20;
 
 /// The sum of every process's blocks, one after the other in the order of the processes and of their
 /// blocks, from 0: the same bits on all, and the same whoever has which blocks.
@@ -29,22 +30,31 @@ pub fn running_sum_into<T: Pod + AddAssign>(world: &dyn World, parts: &[T], sum:
         return Err(Error::Internal(format!("{} numbers of blocks of {n}", parts.len())));
     }
     let (process, last) = (world.process(), world.processes() - 1);
-    let piece = (CHAIN_BYTES / size_of::<T>()).max(1);
+    let mut pieces = sum.chunks_mut((CHAIN_BYTES / size_of::<T>()).max(1));
+    let mut next = pieces.next();
+    if let Some(first) = next.as_deref_mut().filter(|_| process > 0) {
+        world.receive(process - 1, bytemuck::cast_slice_mut(first))?;
+    }
     let mut from = 0;
-    for sum in sum.chunks_mut(piece) {
-        if process > 0 {
-            world.receive(process - 1, bytemuck::cast_slice_mut(sum))?;
-        } else {
-            sum.fill(T::zeroed());
+    while let Some(piece) = next {
+        if process == 0 {
+            piece.fill(T::zeroed());
         }
         for block in parts.chunks_exact(n) {
             let block = block.iter().skip(from);
-            sum.iter_mut().zip(block).for_each(|(sum, part)| *sum += *part);
+            piece.iter_mut().zip(block).for_each(|(sum, part)| *sum += *part);
         }
-        if process < last {
-            world.send(process + 1, bytemuck::cast_slice(sum))?;
+        from += piece.len();
+        next = pieces.next();
+        let done: &[u8] = bytemuck::cast_slice(piece);
+        match next.as_deref_mut().filter(|_| process > 0).map(bytemuck::cast_slice_mut) {
+            Some(following) if process < last => {
+                world.relay(process + 1, done, process - 1, following)?;
+            }
+            Some(following) => world.receive(process - 1, following)?,
+            None if process < last => world.send(process + 1, done)?,
+            None => {}
         }
-        from += sum.len();
     }
     world.broadcast(last, bytemuck::cast_slice_mut(sum))
 }
