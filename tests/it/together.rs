@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use deltav::backend::{Backend, DeviceChoice, OpenOptions, open};
 use deltav::config::{Kernels, Loss, ModelKind, Reg, TrainConfig};
-use deltav::data::Held;
+use deltav::data::{Held, Ids};
 use deltav::event::Event;
 use deltav::interrupt::{Interrupt, Signal};
 use deltav::model::Model;
@@ -205,6 +205,23 @@ fn who_has_more_blocks_or_less_memory_cuts_items_as_the_others_do() {
     let (streamed, notices) = run(Some(all - 4096));
     assert_eq!(notices.len(), 1);
     assert!(streamed == whole);
+}
+
+#[test]
+fn a_model_of_one_process_s_users_is_a_start_for_all() {
+    let data = data();
+    let config =
+        TrainConfig { reg: Some(Reg::Fixed(0.8)), ..config("line-search", ModelKind::Biased, 4, &[]) };
+    // Of the first 64 users, and items of other names.
+    let mut known = problems::random(64, 9, 0.5, 3);
+    known.items = Ids::from_parts(b"ABCDEFGHI".to_vec(), (0..10).collect()).unwrap();
+    let initial = alone(&config, &Dataset { train: known, valid: None, test: None }, DeviceChoice::Cpu);
+    let controls = || Controls { initial: Some(&initial), ..Controls::default() };
+    let checked = config.clone().check().unwrap();
+    let plain = train_with(checked, &data, &mut *backend(DeviceChoice::Cpu), &mut |_: &Event| {}, controls())
+        .unwrap();
+    let models = each(&config, &data, 3, &|_: &Event| {}, |_| (backend(DeviceChoice::Cpu), controls()));
+    assert!(first(models) == plain);
 }
 
 #[test]
