@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::keep::Snapshot;
-use super::notices::{loaded, notices, resumed};
+use super::notices::{devices, loaded, notices, resumed};
 use super::place::{keeps_best, place, validates};
 use super::saver::Saver;
 use super::team::agreed;
@@ -74,7 +74,7 @@ impl<'a, 'b> Run<'a, 'b> {
         observer.event(&Event::Loaded(loaded(data, share, backend)?));
         let told = checkpoint.iter().flat_map(|from| resumed(from, backend));
         for notice in
-            notices(&config, data, share, &layout.stats).into_iter().chain(told)
+            notices(&config, data, share, &layout.stats).into_iter().chain(told).chain(devices(backend)?)
         {
             observer.event(&Event::Notice(notice));
         }

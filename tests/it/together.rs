@@ -225,6 +225,25 @@ fn a_model_of_one_process_s_users_is_a_start_for_all() {
 }
 
 #[test]
+fn other_devices_are_told_of() {
+    let data = data();
+    let config = config("line-search", ModelKind::Biased, 4, &[]);
+    let told = |devices: [DeviceChoice; 2]| {
+        let told = Mutex::new(0);
+        let seen = |event: &Event| {
+            *told.lock().unwrap() +=
+                usize::from(matches!(event, Event::Notice(notice) if notice.contains("process 1 on ")));
+        };
+        let models =
+            each(&config, &data, 2, &seen, |process| (backend(devices[process]), Controls::default()));
+        assert!(models.into_iter().all(|model| model.is_ok()));
+        told.into_inner().unwrap()
+    };
+    assert_eq!(told([DeviceChoice::Cpu, DeviceChoice::Cpu]), 0);
+    assert_eq!(told([DeviceChoice::Cpu, DeviceChoice::Software]), 2);
+}
+
+#[test]
 fn fewer_held_ratings_than_processes_are_no_matter() {
     let whole = data();
     let valid = Held { user: vec![Some(400)], item: vec![Some(3)], value: vec![4.0] };
