@@ -23,9 +23,11 @@ pub struct ItemRange {
     pub rows: usize,
     /// Their cells of each of this process's user blocks.
     pub blocks: Vec<Chunk>,
-    /// By elements of an item's sum: the blocks' sums and the sum of all.
-    room: Vec<(usize, [Buffer; 2])>,
+    room: Room,
 }
+
+/// By elements of an item's sum: the blocks' sums, and the sum of all.
+type Room = Vec<(usize, [Buffer; 2])>;
 
 /// Where sums of items go: a row of `stride` elements each, the first `body` of a sum to its
 /// beginning and the others from `tail` on.
@@ -83,7 +85,7 @@ fn room(
     spreads: bool,
     blocks: usize,
     backend: &mut dyn Backend,
-) -> Result<Vec<(usize, Vec<(usize, [Buffer; 2])>)>> {
+) -> Result<Vec<(usize, Room)>> {
     let mut lengths: Vec<usize> = ranges.iter().map(Range::len).collect();
     lengths.dedup();
     let mut all = Vec::new();

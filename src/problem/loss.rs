@@ -80,14 +80,11 @@ pub(super) struct LossPlan {
 impl LossPlan {
     pub(super) fn new(
         setup: &Setup<'_>,
-        stats: &Stats,
-        standard: Standard,
-        shards: &Shards,
-        known: &Known,
-        block: usize,
+        trained: &Trained<'_>,
         train: Squares,
         backend: &mut dyn Backend,
     ) -> Result<Self> {
+        let Trained { stats, standard, .. } = *trained;
         let places = match setup.share {
             Some(share) => Places::of_users(share),
             None => Places::alone(train.partials().iter().sum()),
@@ -105,8 +102,7 @@ impl LossPlan {
                 continue;
             }
             let none = Held::default();
-            let held = Measured { stats, standard, shards, known, block, held: held.unwrap_or(&none) };
-            let (cells, constants) = held.cells(setup, backend)?;
+            let (cells, constants) = trained.held(held.unwrap_or(&none), setup, backend)?;
             let constant = sum_over(backend.world(), &constants, 1)?[0];
             let squares = Squares::Cells(cells);
             let own: usize = squares.partials().iter().sum();
@@ -197,18 +193,17 @@ impl LossPlan {
     }
 }
 
-/// Held ratings, and what is known of those who gave them.
-struct Measured<'a> {
-    stats: &'a Stats,
-    standard: Standard,
-    shards: &'a Shards,
-    known: &'a Known,
+/// What is known of those who are trained on.
+pub(super) struct Trained<'a> {
+    pub(super) stats: &'a Stats,
+    pub(super) standard: Standard,
+    pub(super) shards: &'a Shards,
+    pub(super) known: &'a Known,
     /// Users of a user block.
-    block: usize,
-    held: &'a Held,
+    pub(super) block: usize,
 }
 
-impl Measured<'_> {
+impl Trained<'_> {
     /// The held cells on the device, and the squared error, by user blocks, of those that are not.
     ///
     /// With biases, an unknown user or item is its side's last row. Without, the
@@ -216,8 +211,13 @@ impl Measured<'_> {
     ///
     /// The cells are in the order of user blocks, and those of a block fill whole chunks of the sums:
     /// what is added to them, anyone unknown's rating of anything unknown, has the error 0.
-    fn cells(&self, setup: &Setup<'_>, backend: &mut dyn Backend) -> Result<(Vec<DeviceCells>, Vec<f64>)> {
-        let Self { stats, standard, shards, known, block, held } = *self;
+    fn held(
+        &self,
+        held: &Held,
+        setup: &Setup<'_>,
+        backend: &mut dyn Backend,
+    ) -> Result<(Vec<DeviceCells>, Vec<f64>)> {
+        let Self { stats, standard, shards, known, block } = *self;
         let (m, n) = (known.user_counts.len(), known.item_counts.len());
         let last = m.div_ceil(block).saturating_sub(1);
         let block_of = |user: Option<u32>| user.map_or(last, |user| user as usize / block);

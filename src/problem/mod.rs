@@ -44,7 +44,7 @@ pub use view::View;
 use self::chunks::Chunks;
 use self::curvature::curvature;
 use self::init::{side_factors, widen};
-use self::loss::{LossPlan, Squares};
+use self::loss::{LossPlan, Squares, Trained};
 use self::standard::check_size;
 use self::tiles::{longest_row, most_cells};
 use self::view::upload;
@@ -246,7 +246,8 @@ impl Problem {
             None => Squares::Cells(tiles.iter().map(|tile| tile.cells).collect()),
         };
         let places = setup.places([&users, &items]);
-        let losses = LossPlan::new(setup, &stats, standard, &shards, &known, block, train_cells, backend)?;
+        let trained = Trained { stats: &stats, standard, shards: &shards, known: &known, block };
+        let losses = LossPlan::new(setup, &trained, train_cells, backend)?;
         let curvature = curvature(setup, &stats, &known);
         Ok(Self {
             width,

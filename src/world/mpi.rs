@@ -198,9 +198,6 @@ impl World for Mpi {
         let lengths: Vec<usize> = self.numbers(mine.len() as u64).into_iter().map(|n| n as usize).collect();
         self.count(mine.len() * self.others());
         let total: usize = lengths.iter().sum();
-        if total == 0 {
-            return Ok(vec![Vec::new(); lengths.len()]);
-        }
         if total > PIECE {
             // No count may exceed 32 bits: one after the other, in pieces.
             let mut all = Vec::with_capacity(lengths.len());

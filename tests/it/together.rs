@@ -255,7 +255,7 @@ fn processes_tell_each_other_what_is_planned() {
             // Past the warm-up all epochs tell as much.
             let epoch = sent(9) - sent(8);
             // Of held ratings a process knows how many there are, not whose.
-            let off = if data.validates() { planned.abs_diff(epoch) * 50 } else { planned.abs_diff(epoch) };
+            let off = if data.validates() { planned.abs_diff(epoch) * 10 } else { planned.abs_diff(epoch) };
             assert!(off == 0 || (data.validates() && off < epoch), "{name}, {processes}: {planned}, {epoch}");
         }
     }
