@@ -54,8 +54,13 @@ impl Processes {
             return None;
         }
         let hangs = move || ending::fail(&stuck(seconds));
-        Watchdog::start(world.beats(), Duration::from_secs_f64(seconds), hangs)
+        Watchdog::start(world.beats(), patience(Duration::from_secs_f64(seconds), world.process()), hangs)
     }
+}
+
+/// All stand still at once: the first one shall find it before the others do, and speak for all.
+fn patience(timeout: Duration, process: usize) -> Duration {
+    if process == 0 { timeout } else { timeout.saturating_add(Watchdog::pause(timeout)) }
 }
 
 fn stuck(seconds: f64) -> Error {
@@ -77,6 +82,15 @@ mod tests {
         for bad in ["-1", "x", "nan", "inf", "1e30", ""] {
             assert!(timeout(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_first_finds_it_before_the_others() {
+        for timeout in [0.001, 1.0, 10.0, 600.0].map(Duration::from_secs_f64) {
+            assert_eq!(patience(timeout, 0), timeout);
+            assert!(patience(timeout, 1) >= timeout + Watchdog::pause(timeout));
+        }
+        assert_eq!(patience(Duration::MAX, 3), Duration::MAX);
     }
 
     #[test]
