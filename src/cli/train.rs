@@ -364,15 +364,8 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_the_first_process_with_an_error_of_its_own() {
-        let diverged = Error::Diverged {
-            epoch: 1,
-            optimizer: "gd",
-            settings: String::new(),
-            remedy: String::new(),
-            kept: None,
-        };
         let device = || Error::device("the GPU is gone", "try again");
-        for own in [diverged, device(), Error::usage("a", "b"), device().resumable(None)] {
+        for own in [device(), Error::usage("a", "b"), device().resumable(None)] {
             assert!(!has_model(&Err(own)));
         }
     }
