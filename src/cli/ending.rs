@@ -26,8 +26,9 @@ static OTHERS: OnceLock<(usize, fn(u8) -> !)> = OnceLock::new();
 static ENDED: AtomicBool = AtomicBool::new(false);
 
 /// How long the second process waits before it says what the first may have said as well, and how
-/// much longer each one after it. Launchers that end a job give its processes a second.
-const HOLD: Duration = Duration::from_millis(2000);
+/// much longer each one after it. Launchers that end a job give its processes a second; those of other
+/// hosts hear of it up to three seconds after the first process's end.
+const HOLD: Duration = Duration::from_millis(4000);
 const HOLD_EACH: Duration = Duration::from_millis(250);
 const HOLD_LONGEST: u32 = 16;
 /// How long a launcher may take to hand on what was said, before it hears of the end.

@@ -14,7 +14,7 @@ use super::help;
 use super::input::{self, TrainingReading, at_most_one_stdin};
 use super::interrupt;
 use super::method::{Device, Method};
-use super::processes::Processes;
+use super::processes::{Processes, Sent};
 use super::render::Renderer;
 use super::report;
 use super::streams::Streams;
@@ -174,9 +174,12 @@ impl Train {
         let controls = Controls { interrupt, checkpoint, resume, initial: initial.as_ref(), team };
         let mut epochs = Vec::new();
         let mut end = None;
-        let beats = world.beats();
+        let (beats, mut sent) = (world.beats(), Sent::default());
         let mut observer = |event: &Event| {
             beats.beat();
+            if matches!(event, Event::Epoch(_)) {
+                sent.epoch(world.sent());
+            }
             match event {
                 Event::Epoch(epoch) if report.is_some() => epochs.push(*epoch),
                 Event::Checkpointed(saved) => last = Some((saved.path.clone(), saved.reached)),
@@ -190,7 +193,11 @@ impl Train {
         drop(listening);
         clock.mark("training");
         let data = match &team {
-            Some(team) if trained.is_ok() => data.measured(team)?,
+            Some(team) if trained.is_ok() => {
+                let told = sent.told(world)?;
+                renderer.detail(|| told);
+                data.measured(team)?
+            }
             _ => data,
         };
         let Some(output) = output else {

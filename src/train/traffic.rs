@@ -4,8 +4,8 @@ use crate::kernel::{Dispatch, Exchange};
 
 /// The bytes of an epoch between processes.
 ///
-/// A sum of n numbers goes along the chain of processes, 4n bytes from each to the next, and back to
-/// all: in pieces, so that with P processes it takes about as long as to send 8n bytes once. What is
+/// A sum of n numbers goes along the chain of processes, 4n bytes from each to the next, and back
+/// the same way: in pieces, so that with P processes it takes about as long as to send 8n bytes once. What is
 /// gathered goes from each process to all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Traffic {

@@ -58,14 +58,19 @@ const LOOKS: u32 = 8;
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
 
 impl Watchdog {
+    /// How much later than after `timeout` it may be found that nothing was done.
+    pub fn pause(timeout: Duration) -> Duration {
+        (timeout / LOOKS).clamp(Duration::from_millis(1), LONGEST_LOOK)
+    }
+
     /// Calls `hangs` once nothing was done for so long: on a thread of its own, since whoever waits for
     /// another process that is gone or unreachable waits for ever.
     ///
     /// `None` where the system has no thread left.
     pub fn start(beats: Beats, timeout: Duration, hangs: impl FnOnce() + Send + 'static) -> Option<Self> {
         let (stop, stopped) = channel();
+        let pause = Self::pause(timeout);
         let watch = move || {
-            let pause = (timeout / LOOKS).clamp(Duration::from_millis(1), LONGEST_LOOK);
             let (mut count, mut since) = (beats.count(), Instant::now());
             while stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
                 let now = beats.count();

@@ -10,17 +10,30 @@ use super::World;
 use crate::error::{Error, Result};
 use crate::interrupt::Signal;
 
-/// Bytes of a sum that go from process to process at a time: while one adds its blocks to a piece,
-/// the next one has the piece before. With smaller pieces processes wait for each other more often
-/// than they gain, with larger ones a long chain takes long to fill.
+/// Bytes of a sum that go from process to process at a time, at most: while one adds its blocks to a
+/// piece, the next one has the piece before. With smaller pieces of a long sum processes wait for each
+/// other more often than they gain.
 pub const CHAIN_BYTES: usize = 1 << 20;
+
+/// And at least: below, a message's latency counts more than its length.
+const SHORTEST_BYTES: usize = 16 << 10;
+
+/// Pieces of a sum for each link of the chain: the last link has nothing to do until the first has sent
+/// as many pieces as there are links before it, so about an eighth of the time.
+const PIECES_EACH: usize = 8;
+
+/// Bytes of a piece of a sum of so many bytes, along so many links.
+fn piece_bytes(sum: usize, links: usize) -> usize {
+    (sum / (PIECES_EACH * links).max(1)).clamp(SHORTEST_BYTES, CHAIN_BYTES)
+}
 
 /// The sum of every process's blocks, one after the other in the order of the processes and of their
 /// blocks, from 0: the same bits on all, and the same whoever has which blocks.
 ///
 /// `parts` are this process's blocks, `[blocks, sum.len()]`, and `sum` becomes the sum. It is made
-/// along a chain, from the first process to the last, in pieces of [`CHAIN_BYTES`], and the last
-/// one tells it to all: a process sends no more than its length in all, whatever their number.
+/// along a chain, from the first process to the last, in pieces of [`CHAIN_BYTES`] at most, and goes back
+/// the same way: a process sends twice its length at most, whatever their number. (MPI's own broadcasts
+/// cut a sum into pieces only where it is long.)
 ///
 /// # Errors
 /// [`Error::Internal`] if `parts` are not whole blocks; as [`World::send`].
@@ -30,13 +43,10 @@ pub fn running_sum_into<T: Pod + AddAssign>(world: &dyn World, parts: &[T], sum:
         return Err(Error::Internal(format!("{} numbers of blocks of {n}", parts.len())));
     }
     let (process, last) = (world.process(), world.processes() - 1);
-    let mut pieces = sum.chunks_mut((CHAIN_BYTES / size_of::<T>()).max(1));
-    let mut next = pieces.next();
-    if let Some(first) = next.as_deref_mut().filter(|_| process > 0) {
-        world.receive(process - 1, bytemuck::cast_slice_mut(first))?;
-    }
+    let (before, after) = (process.checked_sub(1), (process < last).then_some(process + 1));
+    let piece = (piece_bytes(size_of_val(sum), last) / size_of::<T>()).max(1);
     let mut from = 0;
-    while let Some(piece) = next {
+    flow(world, before, after, sum.chunks_mut(piece), |piece: &mut [T]| {
         if process == 0 {
             piece.fill(T::zeroed());
         }
@@ -45,18 +55,36 @@ pub fn running_sum_into<T: Pod + AddAssign>(world: &dyn World, parts: &[T], sum:
             piece.iter_mut().zip(block).for_each(|(sum, part)| *sum += *part);
         }
         from += piece.len();
+    })?;
+    flow(world, after, before, sum.chunks_mut(piece), |_| {})
+}
+
+/// Receives pieces from one process, if there is one, and sends each on to another once it is done; the
+/// next piece arrives meanwhile.
+fn flow<'a, T: Pod>(
+    world: &dyn World,
+    from: Option<usize>,
+    to: Option<usize>,
+    mut pieces: impl Iterator<Item = &'a mut [T]>,
+    mut done: impl FnMut(&mut [T]),
+) -> Result<()> {
+    let mut next = pieces.next();
+    if let (Some(from), Some(first)) = (from, next.as_deref_mut()) {
+        world.receive(from, bytemuck::cast_slice_mut(first))?;
+    }
+    while let Some(piece) = next {
+        done(piece);
         next = pieces.next();
-        let done: &[u8] = bytemuck::cast_slice(piece);
-        match next.as_deref_mut().filter(|_| process > 0).map(bytemuck::cast_slice_mut) {
-            Some(following) if process < last => {
-                world.relay(process + 1, done, process - 1, following)?;
-            }
-            Some(following) => world.receive(process - 1, following)?,
-            None if process < last => world.send(process + 1, done)?,
-            None => {}
+        let piece = bytemuck::cast_slice(piece);
+        let coming = from.zip(next.as_deref_mut().map(bytemuck::cast_slice_mut));
+        match (to, coming) {
+            (Some(to), Some((from, next))) => world.relay(to, piece, from, next)?,
+            (Some(to), None) => world.send(to, piece)?,
+            (None, Some((from, next))) => world.receive(from, next)?,
+            (None, None) => {}
         }
     }
-    world.broadcast(last, bytemuck::cast_slice_mut(sum))
+    Ok(())
 }
 
 /// As [`running_sum_into`], `[n]`.

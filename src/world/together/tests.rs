@@ -20,8 +20,8 @@ fn in_order(all: usize, n: usize) -> Vec<f32> {
 #[test]
 fn sums_have_the_same_bits_for_any_number_of_processes() {
     const BLOCKS: usize = 9;
-    // Nothing, one number, and three pieces of which the last is short.
-    for n in [0, 1, 1000, 2 * CHAIN_BYTES / 4 + 77] {
+    // Nothing, one number, and pieces of which the last is short: the shortest, between, and the longest.
+    for n in [0, 1, 1000, 5 * SHORTEST_BYTES / 4 + 77, 2 * CHAIN_BYTES / 4 + 77, 9 * CHAIN_BYTES / 4 + 1] {
         let expected = in_order(BLOCKS, n);
         for processes in 1..=5 {
             let ends = threads::run(processes, |world| {
@@ -34,10 +34,9 @@ fn sums_have_the_same_bits_for_any_number_of_processes() {
             });
             for (process, (sum, sent)) in ends.into_iter().enumerate() {
                 assert!(sum.iter().copied().eq(expected.iter().map(|x| x.to_bits())), "{process}, n = {n}");
-                // Once along the chain; the last one tells all.
-                let bytes = 4 * n as u64;
-                let last = process + 1 == processes;
-                assert_eq!(sent, if last { (processes as u64 - 1) * bytes } else { bytes });
+                // Once along the chain, once back.
+                let ways = u64::from(process > 0) + u64::from(process + 1 < processes);
+                assert_eq!(sent, ways * 4 * n as u64);
             }
         }
         let alone = running_sum(&Alone, &blocks(0..BLOCKS, n), n).unwrap();
@@ -46,6 +45,13 @@ fn sums_have_the_same_bits_for_any_number_of_processes() {
     // The order does matter here, or nothing is tested.
     let backward = (0..9).rev().fold(0.0_f32, |sum, block| sum + number(block, 3));
     assert_ne!(backward.to_bits(), in_order(9, 4)[3].to_bits());
+}
+
+#[test]
+fn pieces_are_many_where_the_chain_is_long_and_never_tiny() {
+    assert_eq!(piece_bytes(500_000, 3), 500_000 / 24);
+    assert_eq!(piece_bytes(100 << 20, 3), CHAIN_BYTES);
+    assert_eq!([piece_bytes(500_000, 63), piece_bytes(0, 3), piece_bytes(7, 0)], [SHORTEST_BYTES; 3]);
 }
 
 #[test]
