@@ -31,6 +31,8 @@ static ENDED: AtomicBool = AtomicBool::new(false);
 const HOLD: Duration = Duration::from_millis(4000);
 const HOLD_EACH: Duration = Duration::from_millis(250);
 const HOLD_LONGEST: u32 = 16;
+/// How long a launcher may take to hand on what was said, before it hears of the end.
+const HEARD: Duration = Duration::from_millis(200);
 
 thread_local! {
     static OURS: Cell<bool> = const { Cell::new(false) };
@@ -95,6 +97,7 @@ pub(super) fn end_others(code: u8) {
         && !ENDED.swap(true, Ordering::SeqCst)
     {
         output::sweep_own();
+        thread::sleep(HEARD);
         end(code);
     }
 }

@@ -67,8 +67,8 @@ fn patience(timeout: Duration, process: usize) -> Duration {
 fn stuck(seconds: f64) -> Error {
     Error::apart(
         format!("no progress for {seconds} s: another process hangs, or can't be reached"),
-        "see that all hosts and their network are up, and go on from the checkpoint; if an epoch takes as long, \
-         pass a longer --timeout",
+        "see that all hosts and their network are up, and go on from the checkpoint; if reading, an epoch or \
+         saving takes as long, pass a longer --timeout",
     )
 }
 

@@ -193,7 +193,7 @@ impl Train {
         drop(listening);
         clock.mark("training");
         let data = match &team {
-            Some(team) if trained.is_ok() => {
+            Some(team) if has_model(&trained) => {
                 let told = sent.told(world)?;
                 renderer.detail(|| told);
                 data.measured(team)?
@@ -202,7 +202,9 @@ impl Train {
         };
         let Some(output) = output else {
             // Who ends with an error ends them all: not before the first process has saved.
-            of_first(world, 0u8)?;
+            if has_model(&trained) {
+                of_first(world, 0u8)?;
+            }
             return trained.map(drop);
         };
         let (mut model, diverged) = match trained {
@@ -305,6 +307,12 @@ impl Train {
     }
 }
 
+/// Whether there is a model, as on all of several processes: its own, or what was rescued of a run that
+/// diverged. Another error may be one process's alone, for which the others wait: it ends them at once.
+fn has_model(trained: &Result<Model>) -> bool {
+    matches!(trained, Ok(_) | Err(Error::Diverged { kept: Some(_), .. }))
+}
+
 /// What was decided before training: the device, what its memory holds, which kernels train.
 fn decisions(
     config: &Checked,
@@ -353,6 +361,21 @@ pub(super) fn stem_of(files: &[PathBuf]) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_waits_for_the_first_process_with_an_error_of_its_own() {
+        let diverged = Error::Diverged {
+            epoch: 1,
+            optimizer: "gd",
+            settings: String::new(),
+            remedy: String::new(),
+            kept: None,
+        };
+        let device = || Error::device("the GPU is gone", "try again");
+        for own in [diverged, device(), Error::usage("a", "b"), device().resumable(None)] {
+            assert!(!has_model(&Err(own)));
+        }
+    }
 
     #[test]
     fn the_model_is_named_after_the_ratings() {

@@ -14,6 +14,9 @@ const PASSES: usize = 10;
 /// Rows that are worth a thread of their own.
 const MIN_ROWS: usize = 64;
 
+/// Rows whose sums processes add up at a time, each of all its blocks: 64 blocks' take 32 MiB.
+const RANGE: usize = 1 << 16;
+
 /// `r̂ = mean + b_u + c_i`, clipped to the range of the training ratings; no factors.
 ///
 /// Minimises `Σ(r − mean − b_u − c_i)² + λ·(Σb_u² + Σc_i²)` by alternating over items and users:
@@ -129,20 +132,24 @@ impl Rows<'_> {
     fn sums(&self, by_user: &Cells, term: impl Fn([u32; 2]) -> f64 + Sync) -> Result<Vec<f64>> {
         let Self { cells, block, world } = *self;
         let rows = cells.offsets().len() - 1;
-        let each = || (0..rows).into_par_iter().with_min_len(MIN_ROWS);
         if world.processes() == 1 {
-            return Ok(each().map(|row| by_blocks(cells.row(row), block, &term)).collect());
+            let each = (0..rows).into_par_iter().with_min_len(MIN_ROWS);
+            return Ok(each.map(|row| by_blocks(cells.row(row), block, &term)).collect());
         }
         let users = by_user.offsets().len() - 1;
-        let parts = (0..users).step_by(block).flat_map(|first| {
-            let of_block = |row| {
-                let cells: &[[u32; 2]] = cells.row(row);
-                let before = |end: usize| cells.partition_point(|&[user, _]| (user as usize) < end);
-                sum(&cells[before(first)..before(first + block)], &term)
-            };
-            each().map(of_block).collect::<Vec<f64>>()
-        });
-        running_sum(world, &parts.collect::<Vec<_>>(), rows)
+        let mut sums = Vec::with_capacity(rows);
+        for range in (0..rows).step_by(RANGE).map(|first| first..rows.min(first + RANGE)) {
+            let parts = (0..users).step_by(block).flat_map(|first| {
+                let of_block = |row| {
+                    let cells: &[[u32; 2]] = cells.row(row);
+                    let before = |end: usize| cells.partition_point(|&[user, _]| (user as usize) < end);
+                    sum(&cells[before(first)..before(first + block)], &term)
+                };
+                range.clone().into_par_iter().with_min_len(MIN_ROWS).map(of_block).collect::<Vec<f64>>()
+            });
+            sums.extend(running_sum(world, &parts.collect::<Vec<_>>(), range.len())?);
+        }
+        Ok(sums)
     }
 }
 

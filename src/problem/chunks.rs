@@ -122,15 +122,17 @@ impl Chunks {
     ) -> Result<Self> {
         let Layout { by_user, by_item, block, .. } = layout;
         let items = known.item_counts.len();
-        let ranges = match setup.share {
-            Some(_) => Some(item_parts::upload(setup, &by_user, items, block, standard, limits, backend)?),
-            None => None,
+        // A share's items have their cells block by block instead: never both at a time.
+        let by_item = setup.share.is_none().then_some(by_item);
+        let ranges = match by_item {
+            Some(_) => None,
+            None => Some(item_parts::upload(setup, &by_user, items, block, standard, limits, backend)?),
         };
         let sides = [
             upload(setup, by_user, 0, standard, limits, backend)?,
-            match ranges {
-                Some(_) => Vec::new(),
-                None => upload(setup, by_item, block, standard, limits, backend)?,
+            match by_item {
+                Some(by_item) => upload(setup, by_item, block, standard, limits, backend)?,
+                None => Vec::new(),
             },
         ];
         Self::around(sides, ranges, setup, known, backend)
@@ -161,9 +163,8 @@ impl Chunks {
         let users = side(&known.user_counts)?;
         let (items, ranges) = match setup.share {
             Some(share) => {
-                let ratings = [known.user_counts.iter().sum(), share.stats.count];
-                let blocks = known.user_counts.len().div_ceil(share.block);
-                let ranges = item_parts::sketch(setup, &known.item_counts, ratings, blocks, limits, ledger)?;
+                let own = known.user_counts.iter().sum();
+                let ranges = item_parts::sketch(setup, share, &known.item_counts, own, limits, ledger)?;
                 (Vec::new(), Some(ranges))
             }
             None => (side(&known.item_counts)?, None),

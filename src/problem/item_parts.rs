@@ -10,6 +10,8 @@ use crate::data::Cells;
 use crate::error::Result;
 use crate::kernel::join_parts::JoinParts;
 use crate::kernel::{Dispatch, Element, Exchange};
+use crate::world::together::{any, gather};
+use crate::world::{Share, World};
 
 /// Bytes of one block's sums of a range of items, but for one item alone: as much as is exchanged at a time.
 const RANGE_BYTES: usize = 4 << 20;
@@ -55,24 +57,29 @@ fn columns(width: usize, spreads: bool) -> Vec<usize> {
     all
 }
 
-/// Cuts `items` so that no range's sums, nor a block's cells in it, are more than they may be; one item
-/// alone may.
+/// Items whose sums of so many blocks are no more than they may be, at least one.
+fn most_rows(setup: &Setup<'_>, blocks: usize, limits: &Limits) -> usize {
+    let row = 4 * columns(setup.width(), setup.spreads).into_iter().max().unwrap_or(1);
+    let most = (limits.bytes / blocks.max(1) as u64).min(RANGE_BYTES as u64) / row as u64;
+    usize::try_from(most).unwrap_or(usize::MAX).max(1)
+}
+
+/// Cuts `items` into ranges of `rows` at most, and fewer until `fits` says of each that a block's cells in
+/// it are no more than they may be; one item alone may. The ranges are the same on all processes, however
+/// many blocks and whatever device each has: what they sum up together is a range.
 fn cut(
     items: usize,
-    width: usize,
-    spreads: bool,
-    blocks: usize,
-    limits: &Limits,
-    most_cells: u64,
-    cells: impl Fn(&Range<usize>) -> u64,
-) -> Vec<Range<usize>> {
-    let row = 4 * columns(width, spreads).into_iter().max().unwrap_or(1);
-    let most = (limits.bytes / blocks.max(1) as u64).min(RANGE_BYTES as u64) / row as u64;
-    let mut rows = usize::try_from(most).unwrap_or(usize::MAX).clamp(1, items);
+    rows: usize,
+    fits: impl Fn(&Range<usize>) -> bool,
+    world: &dyn World,
+) -> Result<Vec<Range<usize>>> {
+    let least = gather(world, &[rows as u64])?.concat().into_iter().min();
+    let mut rows = least.map_or(rows, |least| least as usize).clamp(1, items);
     loop {
         let ranges: Vec<_> = (0..items).step_by(rows).map(|first| first..items.min(first + rows)).collect();
-        if rows == 1 || ranges.iter().all(|range| cells(range) <= most_cells) {
-            return ranges;
+        let narrow = rows == 1 || ranges.iter().all(&fits);
+        if !any(world, !narrow)? {
+            return Ok(ranges);
         }
         rows = rows.div_ceil(2);
     }
@@ -126,7 +133,8 @@ pub(super) fn upload(
         blocks.iter().map(|(at, _)| at[range.end] - at[range.start]).max().unwrap_or(0)
     };
     // With the row of anything unknown.
-    let ranges = cut(items + 1, width, setup.spreads, blocks.len(), limits, most, longest);
+    let rows = most_rows(setup, blocks.len(), limits);
+    let ranges = cut(items + 1, rows, |range| longest(range) <= most, backend.world())?;
     let rooms = room(&ranges, width, setup.spreads, blocks.len(), backend)?;
     let mut parts: Vec<ItemRange> = Vec::with_capacity(ranges.len());
     for range in &ranges {
@@ -145,15 +153,20 @@ pub(super) fn upload(
     Ok(parts)
 }
 
-/// Asks a ledger for the same, where ratings are spread evenly over the blocks.
+/// Asks a ledger for the same, where ratings are spread evenly over the blocks, and all devices are alike.
+///
+/// `own`: ratings of this process.
 pub(super) fn sketch(
     setup: &Setup<'_>,
+    share: &Share,
     item_counts: &[u64],
-    [own, all]: [u64; 2],
-    blocks: usize,
+    own: u64,
     limits: &Limits,
     ledger: &mut Ledger<'_>,
 ) -> Result<Vec<ItemRange>> {
+    let blocks = share.own().len().div_ceil(share.block);
+    let most_blocks = share.bounds.windows(2).map(|ends| (ends[1] - ends[0]).div_ceil(share.block)).max();
+    let all = share.stats.count;
     let items = item_counts.len() + 1;
     let share = |count: u64| (u128::from(count) * u128::from(own) / u128::from(all.max(1))) as u64;
     let cells = |range: &Range<usize>| {
@@ -161,14 +174,19 @@ pub(super) fn sketch(
         counts.iter().map(|&count| share(count)).sum::<u64>() / blocks.max(1) as u64
     };
     let most = super::chunks::most_cells(setup, limits);
-    let ranges = cut(items, setup.width(), setup.spreads, blocks, limits, most, cells);
+    let rows = most_rows(setup, most_blocks.unwrap_or(blocks), limits);
+    let ranges = cut(items, rows, |range| cells(range) <= most, ledger.world())?;
     let rooms = room(&ranges, setup.width(), setup.spreads, blocks, ledger)?;
     let mut parts = Vec::new();
     for range in ranges {
         let mut chunks = Vec::new();
         for _ in 0..blocks {
             let rows = ledger.alloc("rows", Element::U32, 2 * range.len() + 1)?;
-            let cells = ledger.alloc("cells", Element::U32, 2 * cells(&range).max(1) as usize)?;
+            let cells = 2 * cells(&range).max(1) as usize;
+            let cells = match setup.page_bytes {
+                Some(_) => ledger.streamed("cells", Element::U32, cells)?,
+                None => ledger.alloc("cells", Element::U32, cells)?,
+            };
             chunks.push(Chunk { first: range.start, rows, cells, long: 0, block: 0 });
         }
         let room = rooms.iter().find(|(rows, _)| *rows == range.len()).map(|(_, room)| room.clone());

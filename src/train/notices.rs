@@ -34,6 +34,20 @@ pub(super) fn loaded(data: &Dataset, share: Option<&Share>, backend: &dyn Backen
     })
 }
 
+/// What to know of the devices of several processes.
+pub(super) fn devices(backend: &dyn Backend) -> Result<Option<String>> {
+    let all = gather(backend.world(), backend.describe().as_bytes())?;
+    let other = all.iter().position(|device| Some(device) != all.first());
+    let name = |at: usize| all.get(at).map_or("".into(), |device| String::from_utf8_lossy(device));
+    Ok(other.map(|process| {
+        format!(
+            "process 0 trains on {}, process {process} on {}: the last bits of the result depend on which has              which users; where all have the same device they don't",
+            name(0),
+            name(process)
+        )
+    }))
+}
+
 /// What to know of the checkpoint that a run goes on from.
 pub(super) fn resumed(from: &Checkpoint, backend: &dyn Backend) -> Vec<String> {
     let mut notices = vec![format!("going on after {} in {}", from.reached(), from.path().display())];

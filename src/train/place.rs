@@ -68,13 +68,15 @@ pub(super) fn place(
         observer.event(&Event::Notice(streamed(bytes)));
         return with_pages(config, data, layout, filled, plan.page_bytes, saver, backend);
     }
+    let untold = plan.fused && plan.memory.available.is_none() && plan.memory.residence == Residence::Device;
     match with_pages(config, data, layout, filled, None, saver, backend) {
+        // The others are beyond where this process would begin anew.
+        Err(Error::OutOfMemory { what, needed, available, .. }) if untold && share.is_some() => {
+            let remedy = "start more processes, or pass --max-memory-bytes: what does not fit is streamed";
+            Err(Error::OutOfMemory { what, needed, available, remedy: remedy.to_owned() })
+        }
         // A device that tells nothing of its memory may hold all but the ratings.
-        Err(Error::OutOfMemory { .. })
-            if plan.fused
-                && plan.memory.available.is_none()
-                && plan.memory.residence == Residence::Device =>
-        {
+        Err(Error::OutOfMemory { .. }) if untold => {
             backend.release(first);
             let bytes = PAGE_BYTES.min(backend.max_buffer_bytes());
             observer.event(&Event::Notice(streamed(bytes)));

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::keep::Snapshot;
-use super::notices::{loaded, notices, resumed};
+use super::notices::{devices, loaded, notices, resumed};
 use super::place::{keeps_best, place, validates};
 use super::saver::Saver;
 use super::team::agreed;
@@ -73,7 +73,9 @@ impl<'a, 'b> Run<'a, 'b> {
             rayon::join(|| hash.unwrap_or_else(|| data.train.hash()), || Layout::with(&data.train, share));
         observer.event(&Event::Loaded(loaded(data, share, backend)?));
         let told = checkpoint.iter().flat_map(|from| resumed(from, backend));
-        for notice in notices(&config, data, share, &layout.stats).into_iter().chain(told) {
+        for notice in
+            notices(&config, data, share, &layout.stats).into_iter().chain(told).chain(devices(backend)?)
+        {
             observer.event(&Event::Notice(notice));
         }
         // Needed at the end, and made while the ratings are there sorted.
@@ -266,16 +268,26 @@ impl<'a, 'b> Run<'a, 'b> {
         self.backend.dispatch(&recording)
     }
 
+    /// The model of an epoch that was kept, if it was.
+    fn rescue(&mut self, best: Epoch) -> Result<Option<Model>> {
+        if self.snapshot.as_ref().is_none_or(|snapshot| !snapshot.filled) {
+            return Ok(None);
+        }
+        self.restore(best)?;
+        self.model(best, Some(best.epoch))
+    }
+
     pub(super) fn diverged(&mut self, epoch: u32) -> Error {
         let settings: Vec<String> =
             self.config.optimizer.settings().iter().map(|(key, value)| format!("{key}={value}")).collect();
         let best = self.best.filter(|best| best.epoch < epoch && error(best) <= self.unstructured);
-        // The divergence is what to report, even if the device is lost over the rescue.
-        let kept = best.and_then(|best| {
-            self.snapshot.as_ref().filter(|snapshot| snapshot.filled)?;
-            self.restore(best).ok()?;
-            self.model(best, Some(best.epoch)).ok()?
-        });
+        let kept = match best.map(|best| self.rescue(best)) {
+            // Of several processes one alone has failed, for which the others wait.
+            Some(Err(error)) if self.saver.team.is_some() => return error,
+            // The divergence is what to report, even if the device is lost over the rescue.
+            Some(rescued) => rescued.ok().flatten(),
+            None => None,
+        };
         Error::Diverged {
             epoch,
             optimizer: self.config.spec.name,

@@ -53,6 +53,8 @@ impl<'a> Team<'a> {
             world.receive(process, &mut len)?;
             let first = all.len();
             let len = usize::try_from(u64::from_le_bytes(len)).unwrap_or(usize::MAX);
+            // No more than it takes: it may be most of what there is.
+            all.reserve_exact(len);
             all.resize(first.saturating_add(len), T::zeroed());
             world.receive(process, bytemuck::cast_slice_mut(&mut all[first..]))?;
         }

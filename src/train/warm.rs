@@ -10,6 +10,7 @@ use crate::data::{IdMap, Ids, Ratings, Side};
 use crate::error::{Error, Result};
 use crate::model::Model;
 use crate::problem::{Problem, Row};
+use crate::world::together::any;
 
 /// Puts a model's rows in the place of the drawn ones, for whoever it knows by training ratings.
 ///
@@ -63,7 +64,8 @@ pub(super) fn start(
         taken += rows.len();
         problem.replace_rows(side, rows, backend)?;
     }
-    if taken == 0 {
+    // Others may have all the users that it knows.
+    if !any(backend.world(), taken > 0)? {
         return Err(Error::usage(
             "the initial model knows no user and no item of these ratings",
             "pass a model of the same ids, or leave --init-model out",

@@ -1,10 +1,11 @@
 //! Several processes train what one does, bit for bit: here as threads of one program.
 
 use std::path::Path;
+use std::sync::Mutex;
 
 use deltav::backend::{Backend, DeviceChoice, OpenOptions, open};
 use deltav::config::{Kernels, Loss, ModelKind, Reg, TrainConfig};
-use deltav::data::Held;
+use deltav::data::{Held, Ids};
 use deltav::event::Event;
 use deltav::interrupt::{Interrupt, Signal};
 use deltav::model::Model;
@@ -82,12 +83,24 @@ fn together(
     device: DeviceChoice,
     controls: impl Fn(usize) -> Controls<'static> + Sync,
 ) -> Vec<Result<Model>> {
+    each(config, data, processes, &|_: &Event| {}, |process| (backend(device), controls(process)))
+}
+
+/// What each process ends with, on a device and with controls of its own.
+fn each<'a>(
+    config: &TrainConfig,
+    data: &Dataset,
+    processes: usize,
+    seen: &(impl Fn(&Event) + Sync),
+    own: impl Fn(usize) -> (Box<dyn Backend>, Controls<'a>) + Sync,
+) -> Vec<Result<Model>> {
     let shares = shares(data, processes).unwrap();
     threads::run(processes, |world| {
-        let (own, share) = &shares[world.process()];
-        let controls = controls(share.process);
+        let (part, share) = &shares[world.process()];
+        let (mut backend, controls) = own(share.process);
         let controls = Controls { team: Some(Team { world, share }), ..controls };
-        train_with(config.clone().check().unwrap(), own, &mut *backend(device), &mut |_: &Event| {}, controls)
+        let mut observer = |event: &Event| seen(event);
+        train_with(config.clone().check().unwrap(), part, &mut *backend, &mut observer, controls)
     })
 }
 
@@ -135,16 +148,99 @@ fn adapters_agree_with_themselves_and_with_the_cpu() {
 
 #[test]
 fn items_that_are_summed_range_by_range_have_the_plain_bits() {
-    // A range has the sums of some 2,600 items of this rank.
-    let (train, valid) = problems::random(130, 6_000, 0.01, 8).split(0.1, 2).unwrap();
-    let data = Dataset { train, valid: Some(valid), test: None };
-    let mut config = config("line-search", ModelKind::Svdpp, 130, &[("warm-up", "1"), ("settle", "1")]);
-    config.epochs = Some(4);
-    let plain = alone(&config, &data, DeviceChoice::Cpu);
-    for processes in [1, 3] {
-        let model = first(together(&config, &data, processes, DeviceChoice::Cpu, |_| Controls::default()));
-        assert!(model == plain, "{processes} processes");
+    // A range has the sums of some 2,600 items of the first's rank, and 65,536 of the baseline's.
+    for (items, density, rank) in [(6_000, 0.01, 130), (66_000, 0.0005, 1)] {
+        let (train, valid) = problems::random(130, items, density, 8).split(0.1, 2).unwrap();
+        let data = Dataset { train, valid: Some(valid), test: None };
+        let quick = [("warm-up", "1"), ("settle", "1")];
+        let mut config = config("line-search", ModelKind::Svdpp, rank, &quick);
+        config.epochs = Some(4);
+        let plain = alone(&config, &data, DeviceChoice::Cpu);
+        for processes in [1, 3] {
+            let model =
+                first(together(&config, &data, processes, DeviceChoice::Cpu, |_| Controls::default()));
+            assert!(model == plain, "{items} items, {processes} processes");
+        }
     }
+}
+
+#[test]
+fn who_has_more_blocks_or_less_memory_cuts_items_as_the_others_do() {
+    // Three blocks of users and four: as many parts of an item's sums share a buffer of 64 KiB.
+    let (train, valid) = problems::random(420, 400, 0.03, 11).split(0.1, 2).unwrap();
+    let data = Dataset { train, valid: Some(valid), test: None };
+    let config = config("line-search", ModelKind::Svdpp, 5, &[("warm-up", "3"), ("settle", "2")]);
+    let plain = alone(&config, &data, DeviceChoice::Cpu);
+    let small = |bytes| OpenOptions { max_buffer_bytes: Some(bytes), ..OpenOptions::default() };
+    for other in [1 << 16, 3 << 15] {
+        let models = each(&config, &data, 2, &|_: &Event| {}, |process| {
+            let options = small(if process == 0 { 1 << 16 } else { other });
+            (open(DeviceChoice::Cpu, &options).unwrap().backend, Controls::default())
+        });
+        assert!(first(models) == plain, "{other} bytes");
+    }
+    // Streamed by one of them alone.
+    let run = |most: Option<u64>| {
+        let streamed = Mutex::new(Vec::new());
+        let seen = |event: &Event| {
+            if let Event::Notice(notice) = event
+                && notice.contains("streamed")
+            {
+                streamed.lock().unwrap().push(notice.clone());
+            }
+        };
+        let models = each(&config, &data, 2, &seen, |process| {
+            let options =
+                OpenOptions { max_memory_bytes: most.filter(|_| process == 1), ..OpenOptions::default() };
+            (open(DeviceChoice::Software, &options).unwrap().backend, Controls::default())
+        });
+        (first(models), streamed.into_inner().unwrap())
+    };
+    let (whole, notices) = run(None);
+    assert!(notices.is_empty());
+    let (own, share) = &shares(&data, 2).unwrap()[1];
+    let shape = Shape::of_share(own, share, ModelKind::Svdpp);
+    let checked = config.clone().check().unwrap();
+    let all = Plan::new(&checked, &shape, true, &*backend(DeviceChoice::Software)).unwrap().device();
+    let (streamed, notices) = run(Some(all - 4096));
+    assert_eq!(notices.len(), 1);
+    assert!(streamed == whole);
+}
+
+#[test]
+fn a_model_of_one_process_s_users_is_a_start_for_all() {
+    let data = data();
+    let config =
+        TrainConfig { reg: Some(Reg::Fixed(0.8)), ..config("line-search", ModelKind::Biased, 4, &[]) };
+    // Of the first 64 users, and items of other names.
+    let mut known = problems::random(64, 9, 0.5, 3);
+    known.items = Ids::from_parts(b"ABCDEFGHI".to_vec(), (0..10).collect()).unwrap();
+    let initial = alone(&config, &Dataset { train: known, valid: None, test: None }, DeviceChoice::Cpu);
+    let controls = || Controls { initial: Some(&initial), ..Controls::default() };
+    let checked = config.clone().check().unwrap();
+    let plain = train_with(checked, &data, &mut *backend(DeviceChoice::Cpu), &mut |_: &Event| {}, controls())
+        .unwrap();
+    let models = each(&config, &data, 3, &|_: &Event| {}, |_| (backend(DeviceChoice::Cpu), controls()));
+    assert!(first(models) == plain);
+}
+
+#[test]
+fn other_devices_are_told_of() {
+    let data = data();
+    let config = config("line-search", ModelKind::Biased, 4, &[]);
+    let told = |devices: [DeviceChoice; 2]| {
+        let told = Mutex::new(0);
+        let seen = |event: &Event| {
+            *told.lock().unwrap() +=
+                usize::from(matches!(event, Event::Notice(notice) if notice.contains("process 1 on ")));
+        };
+        let models =
+            each(&config, &data, 2, &seen, |process| (backend(devices[process]), Controls::default()));
+        assert!(models.into_iter().all(|model| model.is_ok()));
+        told.into_inner().unwrap()
+    };
+    assert_eq!(told([DeviceChoice::Cpu, DeviceChoice::Cpu]), 0);
+    assert_eq!(told([DeviceChoice::Cpu, DeviceChoice::Software]), 2);
 }
 
 #[test]

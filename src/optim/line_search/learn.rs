@@ -24,6 +24,7 @@ use crate::model::posterior::{LEAST_VARIANCE, shrunk_noise};
 use crate::model::{MaskFactors, Posterior};
 use crate::optim::State;
 use crate::problem::{Problem, fill, read_shards};
+use crate::world::together::any;
 
 /// Mean square of a factor that the warm-up left out, beside that of the weakest that it did not.
 const FRESH: f64 = 2.0;
@@ -137,7 +138,8 @@ impl Learn {
 
         let mut users = problem.read_factors(Side::Users, backend)?;
         let mut items = problem.read_factors(Side::Items, backend)?;
-        if !users.iter().chain(&items).all(|x| x.is_finite()) {
+        let finite = users.iter().chain(&items).all(|x| x.is_finite());
+        if any(backend.world(), !finite)? {
             // The loss tells; there is no gauge of what has diverged.
             return Ok(());
         }
