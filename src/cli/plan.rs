@@ -228,7 +228,7 @@ fn lines(plan: &crate::train::Plan, shape: &Shape, fits: bool) -> Vec<String> {
         [(users, "user"), (items, "item"), (ratings, "rating")].map(|(n, one)| count(n, one));
     let mut lines = vec![format!("{users}, {items}, {ratings}; training on {}", plan.device), String::new()];
     if let Some(share) = &shape.share {
-        let (process, all) = (share.process + 1, share.bounds.len() - 1);
+        let (process, all) = (share.process, share.bounds.len() - 1);
         let [ratings, everyone] =
             [(share.stats.count, "rating"), (share.users as u64, "user")].map(|(n, one)| count(n, one));
         lines.insert(0, format!("process {process} of {all}, which has most of {everyone} and {ratings}"));
