@@ -26,6 +26,7 @@ pub(super) const FORMAT: Format = Format {
     read,
     collect: None,
     lines: Some(any_line),
+    groups: false,
 };
 
 /// User, item, rating and time.

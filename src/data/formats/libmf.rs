@@ -20,6 +20,7 @@ pub(super) const FORMAT: Format = Format {
     read,
     collect: None,
     lines: Some(any_line),
+    groups: false,
 };
 
 fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Result<()> {

@@ -12,6 +12,7 @@ mod npz;
 mod parquet;
 mod records;
 
+use std::ops::Range;
 use std::path::Path;
 
 use super::collect::Gather;
@@ -61,6 +62,8 @@ pub struct Format {
     collect: Option<Collect>,
     /// How its lines are read from any of them on, where each says all by itself.
     lines: Option<fn(Source<'_>, &Request<'_>) -> Result<AnyLine>>,
+    /// Whether it is read by groups of rows, and so in [parts](Request::part).
+    groups: bool,
 }
 
 /// Reads a file to its end at once, on all threads.
@@ -128,13 +131,24 @@ pub(super) struct Request<'a> {
     pub(super) time: bool,
     /// Whether the format was named rather than recognised.
     pub(super) forced: bool,
+    /// What to read of a file in groups of rows: the groups that begin in this part, of so many equal
+    /// ones; `None`: all.
+    pub(super) part: Option<(&'a Range<u64>, u64)>,
 }
 
 impl<'a> Request<'a> {
     pub(super) fn new(options: &'a ReadOptions, rating: bool) -> Self {
         let ReadOptions { columns, separator, header, time, format, .. } = options;
         let (separator, header, time) = (*separator, *header, *time && rating);
-        Self { columns: columns.as_ref(), separator, header, rating, time, forced: format.is_some() }
+        Self {
+            columns: columns.as_ref(),
+            separator,
+            header,
+            rating,
+            time,
+            forced: format.is_some(),
+            part: None,
+        }
     }
 
     /// Refuses what a format without columns and timestamps can't give. `what` it is, with its article.
@@ -210,6 +224,11 @@ pub(super) fn any_line(
 /// Whether [`any_line`] has an answer.
 pub(super) fn has_lines(source: &Source<'_>, forced: Option<&'static Format>) -> bool {
     format_of(source, forced).lines.is_some()
+}
+
+/// Whether it is read by groups of rows.
+pub(super) fn has_groups(source: &Source<'_>, forced: Option<&'static Format>) -> bool {
+    format_of(source, forced).groups
 }
 
 /// The format `forced`, else the first that recognises the source.

@@ -18,6 +18,7 @@ pub(super) const FORMAT: Format = Format {
     read,
     collect: None,
     lines: None,
+    groups: false,
 };
 
 const BANNER: &[u8] = b"%%MatrixMarket";

@@ -28,6 +28,7 @@ pub(super) const FORMAT: Format = Format {
     read,
     collect: None,
     lines: None,
+    groups: false,
 };
 
 /// Bytes of a column-major matrix that are turned at a time.

@@ -32,6 +32,7 @@ pub(super) const FORMAT: Format = Format {
     read,
     collect: None,
     lines: None,
+    groups: false,
 };
 
 const SAVE_CSR: &str = "save it with scipy.sparse.save_npz(file, matrix.tocsr())";

@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 
 use parquet::column::reader::get_column_reader;
@@ -34,6 +35,7 @@ pub(super) const FORMAT: Format = Format {
     read,
     collect: None,
     lines: None,
+    groups: true,
 };
 
 /// Rows that are decoded at a time.
@@ -59,14 +61,26 @@ fn read(source: Source<'_>, request: &Request<'_>, sink: &mut Sink<'_>) -> Resul
     }
     let columns: Vec<ColumnDescPtr> = leaves.iter().map(|&leaf| schema.column(leaf)).collect();
 
-    let mut rows = 0;
-    for group in 0..metadata.num_row_groups() {
-        rows = read_group(path, &file, group, rows, (&leaves, &columns), request, sink)?;
+    let groups = metadata.row_groups();
+    let rows = groups.iter().map(|group| u64::try_from(group.num_rows()).unwrap_or(0)).sum::<u64>();
+    let mut before = 0;
+    for (group, data) in groups.iter().enumerate() {
+        if begins_in(before, rows, request.part) {
+            before = read_group(path, &file, group, before, (&leaves, &columns), request, sink)?;
+        } else {
+            before += u64::try_from(data.num_rows()).unwrap_or(0);
+        }
     }
     if rows == 0 {
         return Err(Error::data(path, "has columns but no rows", "pass a file with ratings"));
     }
     Ok(())
+}
+
+/// Whether a group with so many rows before it, of all, begins in a part: each group is in one of them.
+fn begins_in(before: u64, rows: u64, part: Option<(&Range<u64>, u64)>) -> bool {
+    let Some((part, parts)) = part else { return true };
+    part.contains(&((u128::from(before) * u128::from(parts) / u128::from(rows.max(1))) as u64))
 }
 
 /// Opens the file and decodes its footer.

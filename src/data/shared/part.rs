@@ -180,18 +180,19 @@ fn read_pieces(
         let failed = |error| Failed { file: piece.file, error, cut: piece.bytes.is_some() };
         let mut gather = Gather::new(collector, piece.file, file.path(), options.rating_range);
         match &piece.bytes {
-            None => {
+            Some(bytes) if !found.has_groups() => {
+                let (head, lines) =
+                    read_lines(file, found.bytes, bytes, options, &request, &mut gather).map_err(failed)?;
+                counted.push(Counted { file: piece.file, head, lines });
+            }
+            part => {
+                let request = Request { part: part.as_ref().map(|part| (part, found.bytes)), ..request };
                 let read = Source::open(file).and_then(|source| {
                     whole(file, source, |source| {
                         formats::collect(source, options.format, &request, &mut gather)
                     })
                 });
                 read.map_err(failed)?;
-            }
-            Some(bytes) => {
-                let (head, lines) =
-                    read_lines(file, found.bytes, bytes, options, &request, &mut gather).map_err(failed)?;
-                counted.push(Counted { file: piece.file, head, lines });
             }
         }
     }

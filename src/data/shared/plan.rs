@@ -19,6 +19,13 @@ pub(super) struct Found {
     way: Way,
 }
 
+impl Found {
+    /// Whether it is cut between groups of rows.
+    pub(super) fn has_groups(&self) -> bool {
+        self.way == Way::Groups
+    }
+}
+
 /// How a file may be shared out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -28,6 +35,12 @@ enum Way {
     Whole,
     /// At the end of any line.
     Lines,
+    /// Between groups of rows.
+    Groups,
+}
+
+impl Way {
+    const ALL: [Way; 4] = [Way::First, Way::Whole, Way::Lines, Way::Groups];
 }
 
 /// A file, or some bytes of it.
@@ -35,7 +48,8 @@ enum Way {
 pub(super) struct Piece {
     /// By its place among the files.
     pub(super) file: usize,
-    /// The lines to read: each that begins in these bytes, as long as no line is cut. `None`: all.
+    /// The lines to read: each that begins in these bytes, as long as no line is cut; or the groups of
+    /// rows that would begin there if all were as long. `None`: all.
     pub(super) bytes: Option<Range<u64>>,
 }
 
@@ -70,10 +84,7 @@ pub(super) fn find(world: &dyn World, files: &[Input], options: &ReadOptions) ->
         .iter()
         .map(|&[a, b, c, d, e, f, g, h, way]| Found {
             bytes: u64::from_le_bytes([a, b, c, d, e, f, g, h]),
-            way: [Way::First, Way::Whole, Way::Lines]
-                .into_iter()
-                .find(|&w| w as u8 == way)
-                .unwrap_or(Way::Whole),
+            way: Way::ALL.into_iter().find(|&w| w as u8 == way).unwrap_or(Way::Whole),
         })
         .collect())
 }
@@ -86,9 +97,13 @@ fn look(file: &Input, options: &ReadOptions) -> Found {
         return Found { bytes, way: Way::First };
     }
     let unmetered = file.unmetered();
-    let lines = Source::open(&unmetered)
-        .is_ok_and(|source| !source.is_packed() && formats::has_lines(&source, options.format));
-    Found { bytes, way: if lines && bytes > 0 { Way::Lines } else { Way::Whole } }
+    let way = match Source::open(&unmetered) {
+        Ok(source) if source.is_packed() || bytes == 0 => Way::Whole,
+        Ok(source) if formats::has_lines(&source, options.format) => Way::Lines,
+        Ok(source) if formats::has_groups(&source, options.format) => Way::Groups,
+        _ => Way::Whole,
+    };
+    Found { bytes, way }
 }
 
 /// How long a file is that has a length; of others, 0.
@@ -118,7 +133,7 @@ pub(super) fn pieces(found: &[Found], processes: usize, cut: bool) -> Vec<Vec<Pi
             all.iter_mut().take(1).for_each(|pieces| pieces.push(whole.clone()));
             continue;
         }
-        if cut && way == Way::Lines {
+        if cut && matches!(way, Way::Lines | Way::Groups) {
             for (pieces, share) in all.iter_mut().zip(&shares) {
                 let mine = share.start.max(start)..share.end.min(start + bytes);
                 if !mine.is_empty() {
@@ -147,9 +162,12 @@ mod tests {
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let found: Vec<Found> = (0..rng.random_range(1..6))
                 .map(|_| {
-                    let way = [Way::First, Way::Whole, Way::Lines, Way::Lines][rng.random_range(0..4)];
+                    let way = Way::ALL[rng.random_range(0..4)];
                     // An empty file is left whole.
-                    Found { bytes: rng.random_range(u64::from(way == Way::Lines)..40), way }
+                    Found {
+                        bytes: rng.random_range(u64::from(matches!(way, Way::Lines | Way::Groups))..40),
+                        way,
+                    }
                 })
                 .collect();
             let led = found.iter().rposition(|found| found.way == Way::First);
@@ -166,7 +184,7 @@ mod tests {
                     match &piece.bytes {
                         None => ends[piece.file] = found[piece.file].bytes,
                         Some(bytes) => {
-                            assert!(cut && found[piece.file].way == Way::Lines);
+                            assert!(cut && matches!(found[piece.file].way, Way::Lines | Way::Groups));
                             assert_eq!(ends[piece.file], bytes.start);
                             ends[piece.file] = bytes.end;
                         }

@@ -1,3 +1,5 @@
+#[cfg(feature = "parquet")]
+mod groups;
 mod refusals;
 
 use std::io::Write;
