@@ -133,6 +133,7 @@ pub(super) struct Request<'a> {
     pub(super) forced: bool,
     /// What to read of a file in groups of rows: the groups that begin in this part, of so many equal
     /// ones; `None`: all.
+    #[cfg_attr(not(feature = "parquet"), expect(dead_code, reason = "no other format has groups"))]
     pub(super) part: Option<(&'a Range<u64>, u64)>,
 }
 
