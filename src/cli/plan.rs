@@ -276,6 +276,11 @@ fn lines(plan: &crate::train::Plan, shape: &Shape, fits: bool) -> Vec<String> {
     lines
 }
 
+/// A time that may be far below a second.
+fn milliseconds(time: f64) -> String {
+    if time < 0.0995 { format!("{:.2} ms", 1e3 * time) } else { seconds(time) }
+}
+
 /// What an epoch sends over networks of a few speeds, and what it means.
 fn network(traffic: &Traffic) -> Vec<String> {
     let mut lines = vec![format!(
@@ -290,7 +295,7 @@ fn network(traffic: &Traffic) -> Vec<String> {
         let bits = f64::from(gigabits) * 1e9;
         rows.push([
             format!("{gigabits} Gb/s"),
-            seconds(traffic.seconds(bits)),
+            milliseconds(traffic.seconds(bits)),
             format!("{}/s", bytes(traffic.even(bits) as u64)),
         ]);
     }

@@ -83,3 +83,22 @@ fn a_plan_counts_those_that_min_ratings_leaves() {
     }
     assert!(whole["ratings"].as_u64().unwrap() < 2_700, "{whole}");
 }
+
+#[test]
+fn a_plan_for_processes_tells_of_one_and_of_the_network() {
+    let folder = Folder::planted();
+    let (items, alone) = plan(&folder, &["--device", "cpu", "--ranks", "1"]);
+    assert!(alone["processes"].is_null() && !items.iter().any(|item| item["purpose"] == "item sums"));
+    let (items, whole) = plan(&folder, &["--device", "cpu", "--ranks", "2"]);
+    assert!(items.iter().any(|item| item["purpose"] == "item sums"), "{items:?}");
+    let number = |name: &str| whole[name].as_u64().unwrap();
+    // Of two processes, what one sends the other hears.
+    assert_eq!(number("processes"), 2);
+    assert!(number("epoch_network_bytes").abs_diff(number("epoch_link_bytes")) <= 1, "{whole}");
+    assert!(number("users") < 120 && number("ratings") < 2430 && number("items") == 80, "{whole}");
+    let text = folder.succeed(&["plan", "ratings.csv", "--device", "cpu", "--ranks", "2"]);
+    assert!(text.contains(" of 2, which has most of 120 users and "), "{text}");
+    assert!(text.contains("100 Gb/s") && text.contains(" ms"), "{text}");
+    let error = folder.fail(&["plan", "ratings.csv", "--device", "cpu", "--ranks", "3"], 2);
+    assert!(error.contains("start 2 at most"), "{error}");
+}
