@@ -1,12 +1,12 @@
 //! A device of a process among several that train together: dispatches that add up over all of
 //! them do so.
 
-use super::{Backend, Buffer, DeviceMemory, read_f32};
+use super::{Backend, Buffer, DeviceMemory};
 use crate::error::Result;
 use crate::kernel::template::Mapping;
 use crate::kernel::{Dispatch, Element, Exchange};
 use crate::world::World;
-use crate::world::together::running_sum;
+use crate::world::together::running_sum_into;
 
 /// A process's own device, and the other processes.
 ///
@@ -16,6 +16,16 @@ use crate::world::together::running_sum;
 pub struct Together<'a> {
     device: &'a mut dyn Backend,
     world: &'a dyn World,
+    /// Room for parts and for their sum, which is kept: fresh memory would be cleared each time.
+    room: [Vec<f32>; 2],
+}
+
+/// The first elements of a vector that may have to grow.
+fn first(room: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if room.len() < len {
+        room.resize(len, 0.0);
+    }
+    &mut room[..len]
 }
 
 // `Backend` is no `Debug`, and its name says enough.
@@ -28,7 +38,7 @@ impl std::fmt::Debug for dyn Backend + '_ {
 impl<'a> Together<'a> {
     /// This process's device, in its world.
     pub fn new(device: &'a mut dyn Backend, world: &'a dyn World) -> Self {
-        Self { device, world }
+        Self { device, world, room: [Vec::new(), Vec::new()] }
     }
 
     fn exchange(&mut self, dispatch: &Dispatch, exchange: &Exchange) -> Result<()> {
@@ -37,9 +47,11 @@ impl<'a> Together<'a> {
                 self.device.dispatch(std::slice::from_ref(dispatch))
             }
             Exchange::Sum { parts, sum, place } => {
-                let parts = read_f32(self.device, *parts)?;
-                let all = running_sum(self.world, &parts, sum.len())?;
-                self.device.write(*sum, bytemuck::cast_slice(&all))?;
+                let [own, all] = &mut self.room;
+                let (own, all) = (first(own, parts.len()), first(all, sum.len()));
+                self.device.read(*parts, bytemuck::cast_slice_mut(own))?;
+                running_sum_into(self.world, own, all)?;
+                self.device.write(*sum, bytemuck::cast_slice(all))?;
                 self.device.dispatch(std::slice::from_ref(place))
             }
             Exchange::Gather { buffer, bounds } => {

@@ -51,7 +51,7 @@ pub fn running_sum_into<T: Pod + AddAssign>(world: &dyn World, parts: &[T], sum:
             piece.fill(T::zeroed());
         }
         for block in parts.chunks_exact(n) {
-            let block = block.iter().skip(from);
+            let block = &block[from..from + piece.len()];
             piece.iter_mut().zip(block).for_each(|(sum, part)| *sum += *part);
         }
         from += piece.len();
