@@ -149,14 +149,8 @@ impl Chunks {
             let offsets = with_unknown(offsets(counts));
             let mut chunks = Vec::new();
             for range in cut(&offsets, most_cells(setup, limits)) {
-                let cells = 2 * (offsets[range.end] - offsets[range.start]).max(1) as usize;
-                let long = 0; // no kernel runs
-                let rows = ledger.alloc("rows", Element::U32, 2 * range.len() + 1)?;
-                let cells = match setup.page_bytes {
-                    Some(_) => ledger.streamed("cells", Element::U32, cells)?,
-                    None => ledger.alloc("cells", Element::U32, cells)?,
-                };
-                chunks.push(Chunk { first: range.start, rows, cells, long, block: 0 });
+                let cells = offsets[range.end] - offsets[range.start];
+                chunks.push(sketch_chunk(setup, &range, cells, ledger)?);
             }
             Ok(chunks)
         };
@@ -198,6 +192,26 @@ impl Chunks {
         let rows = self.rows[role as usize];
         Packing { rows, lanes: rank.next_multiple_of(self.pace), spread, half: self.half }
     }
+}
+
+/// Asks a ledger for a chunk of so many cells; no kernel runs on it.
+pub(super) fn sketch_chunk(
+    setup: &Setup<'_>,
+    rows: &Range<usize>,
+    cells: u64,
+    ledger: &mut Ledger<'_>,
+) -> Result<Chunk> {
+    let cells = 2 * cells.max(1) as usize;
+    Ok(Chunk {
+        first: rows.start,
+        rows: ledger.alloc("rows", Element::U32, 2 * rows.len() + 1)?,
+        cells: match setup.page_bytes {
+            Some(_) => ledger.streamed("cells", Element::U32, cells)?,
+            None => ledger.alloc("cells", Element::U32, cells)?,
+        },
+        long: 0,
+        block: 0,
+    })
 }
 
 /// Cuts rows so that no chunk has more cells than it may, but for one row alone.

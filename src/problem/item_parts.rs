@@ -85,27 +85,34 @@ fn cut(
     }
 }
 
-/// Buffers for ranges of so many rows; ranges of one length share them.
-fn room(
+/// The ranges with the buffers for their sums, which ranges of one length share; still without cells.
+fn with_room(
     ranges: &[Range<usize>],
-    width: usize,
-    spreads: bool,
+    setup: &Setup<'_>,
     blocks: usize,
     backend: &mut dyn Backend,
-) -> Result<Vec<(usize, Room)>> {
-    let mut lengths: Vec<usize> = ranges.iter().map(Range::len).collect();
-    lengths.dedup();
-    let mut all = Vec::new();
-    for rows in lengths {
-        let mut rooms = Vec::new();
-        for columns in columns(width, spreads) {
-            let parts = backend.alloc("parts of item sums", Element::F32, blocks * rows * columns)?;
-            let sum = backend.alloc("item sums", Element::F32, rows * columns)?;
-            rooms.push((columns, [parts, sum]));
-        }
-        all.push((rows, rooms));
+) -> Result<Vec<ItemRange>> {
+    let mut all: Vec<ItemRange> = Vec::with_capacity(ranges.len());
+    for range in ranges {
+        // The last one alone may be shorter.
+        let room = match all.last().filter(|before| before.rows == range.len()) {
+            Some(before) => before.room.clone(),
+            None => room(range.len(), setup, blocks, backend)?,
+        };
+        let blocks = Vec::with_capacity(blocks);
+        all.push(ItemRange { first: range.start, rows: range.len(), blocks, room });
     }
     Ok(all)
+}
+
+/// Buffers for the sums of so many rows.
+fn room(rows: usize, setup: &Setup<'_>, blocks: usize, backend: &mut dyn Backend) -> Result<Room> {
+    let each = |columns| {
+        let parts = backend.alloc("parts of item sums", Element::F32, blocks * rows * columns)?;
+        let sum = backend.alloc("item sums", Element::F32, rows * columns)?;
+        Ok((columns, [parts, sum]))
+    };
+    columns(setup.width(), setup.spreads).into_iter().map(each).collect()
 }
 
 /// Puts the items' cells on the device: of `by_user`, whose rows are this process's users.
@@ -119,7 +126,6 @@ pub(super) fn upload(
     backend: &mut dyn Backend,
 ) -> Result<Vec<ItemRange>> {
     let users = by_user.offsets().len() - 1;
-    let width = setup.width();
     let first_users = (0..users).step_by(block);
     let mut blocks: Vec<_> = first_users
         .map(|first| {
@@ -135,17 +141,7 @@ pub(super) fn upload(
     // With the row of anything unknown.
     let rows = most_rows(setup, blocks.len(), limits);
     let ranges = cut(items + 1, rows, |range| longest(range) <= most, backend.world())?;
-    let rooms = room(&ranges, width, setup.spreads, blocks.len(), backend)?;
-    let mut parts: Vec<ItemRange> = Vec::with_capacity(ranges.len());
-    for range in &ranges {
-        let room = rooms.iter().find(|(rows, _)| *rows == range.len()).map(|(_, room)| room.clone());
-        parts.push(ItemRange {
-            first: range.start,
-            rows: range.len(),
-            blocks: Vec::with_capacity(blocks.len()),
-            room: room.unwrap_or_default(),
-        });
-    }
+    let mut parts = with_room(&ranges, setup, blocks.len(), backend)?;
     for (offsets, cells) in &mut blocks {
         let chunks = super::chunks::chunks_of(setup, offsets, std::mem::take(cells), &ranges, 0, backend)?;
         parts.iter_mut().zip(chunks).for_each(|(part, chunk)| part.blocks.push(chunk));
@@ -176,26 +172,11 @@ pub(super) fn sketch(
     let most = super::chunks::most_cells(setup, limits);
     let rows = most_rows(setup, most_blocks.unwrap_or(blocks), limits);
     let ranges = cut(items, rows, |range| cells(range) <= most, ledger.world())?;
-    let rooms = room(&ranges, setup.width(), setup.spreads, blocks, ledger)?;
-    let mut parts = Vec::new();
-    for range in ranges {
-        let mut chunks = Vec::new();
+    let mut parts = with_room(&ranges, setup, blocks, ledger)?;
+    for (part, range) in parts.iter_mut().zip(&ranges) {
         for _ in 0..blocks {
-            let rows = ledger.alloc("rows", Element::U32, 2 * range.len() + 1)?;
-            let cells = 2 * cells(&range).max(1) as usize;
-            let cells = match setup.page_bytes {
-                Some(_) => ledger.streamed("cells", Element::U32, cells)?,
-                None => ledger.alloc("cells", Element::U32, cells)?,
-            };
-            chunks.push(Chunk { first: range.start, rows, cells, long: 0, block: 0 });
+            part.blocks.push(super::chunks::sketch_chunk(setup, range, cells(range), ledger)?);
         }
-        let room = rooms.iter().find(|(rows, _)| *rows == range.len()).map(|(_, room)| room.clone());
-        parts.push(ItemRange {
-            first: range.start,
-            rows: range.len(),
-            blocks: chunks,
-            room: room.unwrap_or_default(),
-        });
     }
     Ok(parts)
 }

@@ -149,25 +149,25 @@ impl LossPlan {
         let mut start = 0;
         for part in &self.parts {
             let mut first = start + part.places.first;
-            let all = |dispatch| part.places.gathered(dispatch, self.partials, start, 1);
+            let gathered = |sum| part.places.gathered(sum, self.partials, start, 1);
             match &part.squares {
-                Squares::Cells(cells) => {
-                    for cells in cells {
+                Squares::Cells(pieces) => {
+                    for (number, cells) in pieces.iter().enumerate() {
                         if part.part != Part::Train {
                             recording.push(problem.residual(cells, part.bounds)?);
                         }
                         let sum = SumSquares { values: cells.residuals, partials: self.partials, first };
-                        recording.push(sum.dispatch()?);
+                        let sum = sum.dispatch()?;
+                        // Once for all pieces.
+                        recording.push(if number + 1 == pieces.len() { gathered(sum) } else { sum });
                         first += partials(cells.ratings.len());
                     }
                 }
                 Squares::Rows(rows) => {
                     problem.record_row_losses(recording)?;
-                    recording.push(Sum { values: *rows, partials: self.partials, first }.dispatch()?);
+                    let sum = Sum { values: *rows, partials: self.partials, first };
+                    recording.push(gathered(sum.dispatch()?));
                 }
-            }
-            if let Some(last) = recording.pop() {
-                recording.push(all(last));
             }
             start += part.places.total;
         }

@@ -89,7 +89,7 @@ impl Run<'_, '_> {
             posterior: model.posterior.as_mut(),
             baseline: &mut model.baseline,
         })?;
-        let valid = self.data.measured(team)?.valid;
+        let valid = team.valid(self.data)?;
         if let Some(valid) = valid.filter(|_| team.leads()) {
             model.calibrate(&valid);
         }

@@ -227,7 +227,7 @@ impl Plan {
             host_available: memory::available(),
             fused,
             page_bytes: page_bytes.filter(|_| fused),
-            traffic: shape.share.as_ref().map(|share| Traffic::of(&recording, share.bounds.len() - 1, false)),
+            traffic: shape.share.as_ref().map(|share| Traffic::of(&recording, share.bounds.len() - 1)),
             collected: 0,
         };
         let (mut largest, mut pages) = (0, 0);

@@ -69,11 +69,19 @@ impl<'a> Team<'a> {
         Ok(())
     }
 
-    /// Held ratings of all users, by the users' numbers among all; on the other processes, of their own.
-    ///
-    /// # Errors
-    /// As [`World::send`].
-    pub fn held(&self, held: &Held) -> Result<Held> {
+    /// The ratings to validate with of all processes, on the first; on the others, their own.
+    pub(super) fn valid(&self, data: &Dataset) -> Result<Option<Held>> {
+        self.held(&data.valid, self.share.held[0])
+    }
+
+    /// Held ratings of all users, `all` of them, by the users' numbers among all; on the other processes
+    /// than the first, of their own.
+    fn held(&self, own: &Option<Held>, all: u64) -> Result<Option<Held>> {
+        if all == 0 {
+            return Ok(own.clone());
+        }
+        let none = Held::default();
+        let held = own.as_ref().unwrap_or(&none);
         const UNKNOWN: u32 = u32::MAX;
         let first = self.share.own().start as u32;
         let number = |index: &Option<u32>, first: u32| index.map_or(UNKNOWN, |index| index + first);
@@ -85,7 +93,7 @@ impl<'a> Team<'a> {
         self.join(&mut value)?;
         let known =
             |all: Vec<u32>| all.into_iter().map(|index| (index != UNKNOWN).then_some(index)).collect();
-        Ok(Held { user: known(user), item: known(item), value })
+        Ok(Some(Held { user: known(user), item: known(item), value }))
     }
 
     /// What a model has of users, of all of them, on the first process.
@@ -203,17 +211,11 @@ impl Dataset {
     /// # Errors
     /// As [`World::send`].
     pub fn measured(&self, team: &Team<'_>) -> Result<Dataset> {
-        let held = |held: &Option<Held>, all: u64| -> Result<Option<Held>> {
-            if all == 0 {
-                return Ok(held.clone());
-            }
-            team.held(held.as_ref().unwrap_or(&Held::default())).map(Some)
-        };
         let users = team.share.ids.clone().unwrap_or_else(|| self.train.users.clone());
         Ok(Dataset {
             train: Ratings { users, items: self.train.items.clone(), ..Default::default() },
-            valid: held(&self.valid, team.share.held[0])?,
-            test: held(&self.test, team.share.held[1])?,
+            valid: team.valid(self)?,
+            test: team.held(&self.test, team.share.held[1])?,
         })
     }
 }

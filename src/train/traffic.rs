@@ -22,8 +22,8 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    /// The traffic of a recorded epoch, and of what the host loop asks after it.
-    pub(super) fn of(recording: &[Dispatch], processes: usize, saves: bool) -> Self {
+    /// The traffic of a recorded epoch, and of what the host loop asks after it where it saves nothing.
+    pub(super) fn of(recording: &[Dispatch], processes: usize) -> Self {
         let others = processes.saturating_sub(1) as u64;
         let mut all = Self { processes, ..Self::default() };
         for dispatch in recording {
@@ -41,12 +41,9 @@ impl Traffic {
                 }
             }
         }
-        // Whether to stop, which signal there was, whether to save.
+        // Whether to stop, which signal there was.
         all.add(8 * others, 8);
         all.add(processes as u64 * others, others);
-        if saves {
-            all.add(others, 1);
-        }
         all
     }
 
