@@ -17,6 +17,7 @@ use crate::world::{Alone, World};
 pub use ledger::{Entry, Ledger};
 pub use select::{Adapter, AdapterKind, DeviceChoice, OpenOptions, Opened, adapters, open, pick};
 pub use together::Together;
+pub(crate) use together::exchange_bytes;
 
 /// The largest buffer that any backend is asked for: 2³⁰ elements, so that the
 /// kernels' 32-bit indices always reach.

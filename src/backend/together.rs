@@ -1,32 +1,47 @@
 //! A device of a process among several that train together: dispatches that add up over all of
 //! them do so.
 
+mod trial;
+
+use self::trial::Trial;
 use super::{Backend, Buffer, DeviceMemory};
 use crate::error::Result;
 use crate::kernel::template::Mapping;
 use crate::kernel::{Dispatch, Element, Exchange};
 use crate::world::World;
+use crate::world::sums::{Room, Rooms, Sums, room_bytes};
 use crate::world::together::running_sum_into;
 
 /// A process's own device, and the other processes.
 ///
 /// All play the same recordings, each on its own device; where a dispatch has an [`Exchange`], they
-/// wait for each other.
+/// wait for each other: for a sum when something needs it, and dispatches that don't are played meanwhile.
 #[derive(Debug)]
 pub struct Together<'a> {
     device: &'a mut dyn Backend,
     world: &'a dyn World,
-    /// Room for parts and for their sum, which is kept: fresh memory would be cleared each time.
-    room: [Vec<f32>; 2],
+    rooms: Rooms,
+    /// Room for the blocks and for the sum of those that are waited for.
+    room: [Room; 2],
+    /// Whether sums are faster waited for than made meanwhile: that depends on the network, and on whether
+    /// there are cores to spare.
+    trial: Trial,
 }
 
-/// The first elements of a vector that may have to grow.
-fn first(room: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    if room.len() < len {
-        room.resize(len, 0.0);
-    }
-    &mut room[..len]
+/// Bytes that the host needs for the exchanges of a recording, about.
+pub(crate) fn exchange_bytes(recording: &[Dispatch]) -> u64 {
+    let bytes = |exchange: &Exchange| match exchange {
+        // A room of either kind is for those that are waited for.
+        Exchange::Sum { parts, sum, .. } => {
+            room_bytes(sum.len(), parts.len()) + 4 * (sum.len() + parts.len()) as u64
+        }
+        Exchange::Gather { buffer, .. } => 8 * buffer.len() as u64,
+    };
+    recording.iter().filter_map(Dispatch::exchange).map(bytes).max().unwrap_or(0)
 }
+
+/// What a sum is for: the buffer that receives it, and what is played then.
+type Awaited<'a> = (Buffer, &'a Dispatch);
 
 // `Backend` is no `Debug`, and its name says enough.
 impl std::fmt::Debug for dyn Backend + '_ {
@@ -38,17 +53,77 @@ impl std::fmt::Debug for dyn Backend + '_ {
 impl<'a> Together<'a> {
     /// This process's device, in its world.
     pub fn new(device: &'a mut dyn Backend, world: &'a dyn World) -> Self {
-        Self { device, world, room: [Vec::new(), Vec::new()] }
+        Self { device, world, rooms: Rooms::default(), room: Default::default(), trial: Trial::default() }
     }
 
+    /// Plays a recording, while the sums that something else can be done with meanwhile are made, if any.
+    fn play<'b>(
+        &mut self,
+        recording: &'b [Dispatch],
+        mut sums: Option<&mut Sums<'_, Awaited<'b>>>,
+    ) -> Result<()> {
+        // What needs nobody else is played in one go.
+        let mut played = 0;
+        for (number, step) in recording.iter().enumerate() {
+            let waits = sums.as_deref().is_some_and(|sums| sums.tasks().any(|(_, place)| touch(place, step)));
+            if step.exchange().is_none() && !waits {
+                continue;
+            }
+            self.device.dispatch(&recording[played..number])?;
+            played = number;
+            match (step.exchange(), sums.as_deref_mut()) {
+                // In its turn behind those under way, of which it needs none.
+                (Some(Exchange::Sum { parts, sum, place }), Some(sums))
+                    if sums.tasks().next().is_some() || hides(self.world, recording, number).is_some() =>
+                {
+                    while sums.full() {
+                        self.end(sums)?;
+                    }
+                    let mut room = sums.room(parts.len())?;
+                    self.device.read(*parts, bytemuck::cast_slice_mut(room.numbers()))?;
+                    sums.begin(room, sum.len(), (*sum, place))?;
+                    played = number + 1;
+                }
+                (None, Some(sums)) => {
+                    while sums.tasks().any(|(_, place)| touch(place, step)) {
+                        self.end(sums)?;
+                    }
+                }
+                (Some(exchange), sums) => {
+                    if let Some(sums) = sums {
+                        self.end_all(sums)?;
+                    }
+                    self.exchange(step, exchange)?;
+                    played = number + 1;
+                }
+                (None, None) => {}
+            }
+        }
+        self.device.dispatch(&recording[played..])?;
+        sums.map_or(Ok(()), |sums| self.end_all(sums))
+    }
+
+    /// Waits for the first sum under way, and plays what it is for.
+    fn end(&mut self, sums: &mut Sums<'_, Awaited<'_>>) -> Result<()> {
+        sums.end(|(buffer, place), sum| {
+            self.device.write(buffer, bytemuck::cast_slice(sum))?;
+            self.device.dispatch(std::slice::from_ref(place))
+        })
+    }
+
+    fn end_all(&mut self, sums: &mut Sums<'_, Awaited<'_>>) -> Result<()> {
+        while sums.tasks().next().is_some() {
+            self.end(sums)?;
+        }
+        Ok(())
+    }
+
+    /// Exchanges and waits for it.
     fn exchange(&mut self, dispatch: &Dispatch, exchange: &Exchange) -> Result<()> {
         match exchange {
-            Exchange::Sum { .. } if self.world.processes() == 1 => {
-                self.device.dispatch(std::slice::from_ref(dispatch))
-            }
             Exchange::Sum { parts, sum, place } => {
                 let [own, all] = &mut self.room;
-                let (own, all) = (first(own, parts.len()), first(all, sum.len()));
+                let (own, all) = (own.of(parts.len()), all.of(sum.len()));
                 self.device.read(*parts, bytemuck::cast_slice_mut(own))?;
                 running_sum_into(self.world, own, all)?;
                 self.device.write(*sum, bytemuck::cast_slice(all))?;
@@ -62,9 +137,6 @@ impl<'a> Together<'a> {
     }
 
     fn gather(&mut self, buffer: Buffer, bounds: &[usize]) -> Result<()> {
-        if self.world.processes() == 1 {
-            return Ok(());
-        }
         let mut words = vec![0u32; buffer.len()];
         self.device.read(buffer, &mut words)?;
         let own = bounds[self.world.process()]..bounds[self.world.process() + 1];
@@ -158,13 +230,41 @@ impl Backend for Together<'_> {
     }
 
     fn dispatch(&mut self, recording: &[Dispatch]) -> Result<()> {
-        // What needs nobody else is played in one go.
-        for steps in recording.chunk_by(|a, b| a.exchange().is_none() && b.exchange().is_none()) {
-            match steps {
-                [step] if let Some(exchange) = step.exchange() => self.exchange(step, exchange)?,
-                _ => self.device.dispatch(steps)?,
-            }
+        if self.world.processes() == 1 || recording.iter().all(|step| step.exchange().is_none()) {
+            return self.device.dispatch(recording);
         }
-        Ok(())
+        let hidden: usize =
+            (0..recording.len()).filter_map(|number| hides(self.world, recording, number)).sum();
+        if hidden == 0 {
+            return self.play(recording, None);
+        }
+        let mut trial = std::mem::take(&mut self.trial);
+        let played = trial.run(hidden, |hide| {
+            if !hide {
+                return self.play(recording, None);
+            }
+            let mut rooms = std::mem::take(&mut self.rooms);
+            let played = Sums::with(self.world, &mut rooms, |sums| self.play(recording, Some(sums)));
+            self.rooms = rooms;
+            played
+        });
+        self.trial = trial;
+        played
+    }
+}
+
+/// Whether a step reads or writes what another one does.
+fn touch(one: &Dispatch, other: &Dispatch) -> bool {
+    one.buffers().iter().any(|one| other.buffers().iter().any(|other| one.id() == other.id()))
+}
+
+/// The numbers of a step's sum, if it is worth making it meanwhile and something can be played meanwhile.
+fn hides(world: &dyn World, recording: &[Dispatch], number: usize) -> Option<usize> {
+    match (recording[number].exchange(), recording.get(number + 1)) {
+        (Some(Exchange::Sum { sum, place, .. }), Some(next)) => {
+            let free = next.exchange().is_none() && !touch(place, next);
+            (free && 4 * sum.len() >= world.worth_hiding()).then_some(sum.len())
+        }
+        _ => None,
     }
 }

@@ -13,8 +13,16 @@ use crate::kernel::{Dispatch, Element, Exchange};
 use crate::world::together::{any, gather};
 use crate::world::{Share, World};
 
-/// Bytes of one block's sums of a range of items, but for one item alone: as much as is exchanged at a time.
-const RANGE_BYTES: usize = 4 << 20;
+/// Bytes of one block's sums of a range of items, but for one item alone, at most: as much as is exchanged
+/// at a time.
+const RANGE_BYTES: u64 = 4 << 20;
+
+/// And at least, but for the last range: shorter sums are mostly messages' latency.
+const SHORTEST_BYTES: u64 = 1 << 20;
+
+/// Ranges of items, where that leaves them long enough: sums of one are on their way while kernels run for
+/// the next, so that all but the last are hidden.
+const RANGES: u64 = 4;
 
 /// Consecutive items, with their cells by user blocks.
 #[derive(Debug)]
@@ -57,10 +65,12 @@ fn columns(width: usize, spreads: bool) -> Vec<usize> {
     all
 }
 
-/// Items whose sums of so many blocks are no more than they may be, at least one.
-fn most_rows(setup: &Setup<'_>, blocks: usize, limits: &Limits) -> usize {
-    let row = 4 * columns(setup.width(), setup.spreads).into_iter().max().unwrap_or(1);
-    let most = (limits.bytes / blocks.max(1) as u64).min(RANGE_BYTES as u64) / row as u64;
+/// Items of a range, of `items`: their sums of so many blocks are no more than they may be, but for one
+/// item alone.
+fn most_rows(setup: &Setup<'_>, items: usize, blocks: usize, limits: &Limits) -> usize {
+    let row = 4 * columns(setup.width(), setup.spreads).into_iter().max().unwrap_or(1) as u64;
+    let wanted = (row * items as u64).div_ceil(RANGES).clamp(SHORTEST_BYTES, RANGE_BYTES);
+    let most = wanted.min(limits.bytes / blocks.max(1) as u64) / row;
     usize::try_from(most).unwrap_or(usize::MAX).max(1)
 }
 
@@ -139,7 +149,7 @@ pub(super) fn upload(
         blocks.iter().map(|(at, _)| at[range.end] - at[range.start]).max().unwrap_or(0)
     };
     // With the row of anything unknown.
-    let rows = most_rows(setup, blocks.len(), limits);
+    let rows = most_rows(setup, items + 1, blocks.len(), limits);
     let ranges = cut(items + 1, rows, |range| longest(range) <= most, backend.world())?;
     let mut parts = with_room(&ranges, setup, blocks.len(), backend)?;
     for (offsets, cells) in &mut blocks {
@@ -170,7 +180,7 @@ pub(super) fn sketch(
         counts.iter().map(|&count| share(count)).sum::<u64>() / blocks.max(1) as u64
     };
     let most = super::chunks::most_cells(setup, limits);
-    let rows = most_rows(setup, most_blocks.unwrap_or(blocks), limits);
+    let rows = most_rows(setup, items, most_blocks.unwrap_or(blocks), limits);
     let ranges = cut(items, rows, |range| cells(range) <= most, ledger.world())?;
     let mut parts = with_room(&ranges, setup, blocks, ledger)?;
     for (part, range) in parts.iter_mut().zip(&ranges) {

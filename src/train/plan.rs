@@ -8,7 +8,7 @@ use super::keep::Snapshot;
 use super::place::{keeps_copy, objective, validates};
 use super::setup::setup;
 use super::traffic::Traffic;
-use crate::backend::{Backend, DeviceMemory, Ledger, Residence};
+use crate::backend::{Backend, DeviceMemory, Ledger, Residence, exchange_bytes};
 use crate::config::{Checked, ModelKind, Reg, TrainConfig};
 use crate::data::{Held, Known};
 use crate::error::{Error, Result};
@@ -247,6 +247,9 @@ impl Plan {
             When::Training,
             backend.transfer_bytes(largest, recording.len()),
         );
+        if shape.share.is_some() {
+            plan.add(Place::Host, "exchange", When::Training, exchange_bytes(&recording));
+        }
         plan.host_items(config, shape, checked.reg == Reg::Auto);
         Ok(plan)
     }

@@ -7,6 +7,7 @@ mod local;
 #[cfg(feature = "mpi")]
 pub mod mpi;
 pub(crate) mod share;
+pub mod sums;
 pub mod threads;
 pub mod together;
 
@@ -25,9 +26,10 @@ pub const PIECE: usize = 16 << 20;
 /// A process among those that train together, and the ways to the others.
 ///
 /// Bytes arrive as they were sent: all processes run the same program on machines of one byte order.
-/// Every process calls the same methods in the same order. An error means that the others can't be
+/// Every process calls the same methods in the same order; threads of one may call [`World::send`],
+/// [`World::receive`] and [`World::relay`] at once, each for other ways between processes. An error means that the others can't be
 /// reached or are gone: there is nothing left to do but to end.
-pub trait World: fmt::Debug {
+pub trait World: fmt::Debug + Sync {
     /// The process's number, from 0.
     fn process(&self) -> usize;
 
@@ -83,6 +85,16 @@ pub trait World: fmt::Debug {
     /// # Errors
     /// As [`World::send`].
     fn exchange(&self, parts: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>>;
+
+    /// Bytes of a message whose time is worth hiding behind other work; that of a shorter one is mostly what
+    /// threads take to wake each other.
+    fn worth_hiding(&self) -> usize {
+        256 << 10
+    }
+
+    /// Says whether this process has work to do while its messages are under way: whoever waits for them
+    /// then leaves it the cores.
+    fn busy(&self, _busy: bool) {}
 
     /// Bytes that this process has sent so far; to itself, none. What all are told is counted once for
     /// each who hears it, however it travels; lengths that are sent ahead are not counted.

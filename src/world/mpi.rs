@@ -1,15 +1,17 @@
 //! Processes of a job that `mpirun` or `srun` started: what the Message Passing Interface carries.
 
-use std::cell::Cell;
 use std::fmt;
 use std::process;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use mpi::Threading;
 use mpi::collective::CommunicatorCollectives;
 use mpi::datatype::PartitionMut;
 use mpi::environment::Universe;
-use mpi::point_to_point::{Destination, Source, send_receive_into};
+use mpi::point_to_point::{Destination, Source};
+use mpi::request::{Request, Scope};
 use mpi::topology::{Communicator, SimpleCommunicator};
 use mpi::traits::Root;
 
@@ -21,10 +23,13 @@ use crate::error::{Error, Result};
 /// Dropped, it ends MPI, for which it waits for the others. Who ends in an error must not wait for
 /// them, but calls [`abort`].
 pub struct Mpi {
-    world: SimpleCommunicator,
+    process: usize,
+    processes: usize,
     local: Local,
     beats: Beats,
-    sent: Cell<u64>,
+    sent: AtomicU64,
+    /// Whether this process has work while its messages are under way.
+    busy: AtomicBool,
     /// Last, since it ends MPI when it is dropped.
     _universe: Universe,
 }
@@ -38,29 +43,43 @@ impl fmt::Debug for Mpi {
 impl Mpi {
     /// Joins the job; without a launcher, a job of one. Once in a program.
     ///
-    /// Threads may call MPI at once, if the library allows it: [`abort`] comes from any.
-    ///
     /// # Errors
-    /// [`Error::Internal`] if it was called before.
+    /// [`Error::Internal`] if it was called before, [`Error::Usage`] if the MPI library does not let
+    /// threads call it at once: sums go on while kernels run, and [`abort`] comes from any thread.
     pub fn start() -> Result<Self> {
         let again = || Error::Internal("MPI was started before".to_owned());
-        let (universe, _) = mpi::initialize_with_threading(Threading::Multiple).ok_or_else(again)?;
+        let (universe, threading) = mpi::initialize_with_threading(Threading::Multiple).ok_or_else(again)?;
+        if threading != Threading::Multiple {
+            return Err(Error::usage(
+                format!("this MPI library is for one thread ({threading:?})"),
+                "install one that provides MPI_THREAD_MULTIPLE, as Open MPI and MPICH do by default",
+            ));
+        }
         let world = universe.world();
         let local = local(&world.split_shared(world.rank()));
-        Ok(Self { world, local, beats: Beats::default(), sent: Cell::new(0), _universe: universe })
+        Ok(Self {
+            process: world.rank() as usize,
+            processes: world.size() as usize,
+            local,
+            beats: Beats::default(),
+            sent: AtomicU64::new(0),
+            busy: AtomicBool::new(false),
+            _universe: universe,
+        })
     }
 
     fn count(&self, bytes: usize) {
-        self.sent.set(self.sent.get() + bytes as u64);
+        self.sent.fetch_add(bytes as u64, Relaxed);
     }
 
     fn others(&self) -> usize {
-        self.processes() - 1
+        self.processes - 1
     }
 
     /// Broadcasts pieces, which are not counted.
     fn spread(&self, from: usize, bytes: &mut [u8]) {
-        let root = self.world.process_at_rank(rank(from));
+        let world = SimpleCommunicator::world();
+        let root = world.process_at_rank(rank(from));
         for piece in bytes.chunks_mut(PIECE) {
             root.broadcast_into(piece);
             self.beats.beat();
@@ -69,19 +88,20 @@ impl Mpi {
 
     /// Sends to one process while it receives from another, piece by piece; nothing is counted.
     fn swap(&self, to: usize, out: &[u8], from: usize, into: &mut [u8]) {
-        let (to, from) = (self.world.process_at_rank(rank(to)), self.world.process_at_rank(rank(from)));
+        let world = SimpleCommunicator::world();
+        let (to, from) = (world.process_at_rank(rank(to)), world.process_at_rank(rank(from)));
         let (mut outgoing, mut incoming) = (out.chunks(PIECE), into.chunks_mut(PIECE));
         loop {
-            match (outgoing.next(), incoming.next()) {
-                (Some(piece), Some(place)) => {
-                    send_receive_into(piece, &to, place, &from);
-                }
-                (Some(piece), None) => to.send(piece),
-                (None, Some(place)) => {
-                    from.receive_into(place);
-                }
-                (None, None) => return,
+            let (out, into) = (outgoing.next(), incoming.next());
+            if out.is_none() && into.is_none() {
+                return;
             }
+            mpi::request::scope(|scope| {
+                let into = into.map(|piece| from.immediate_receive_into(scope, piece));
+                let out = out.map(|piece| to.immediate_send(scope, piece));
+                out.into_iter().for_each(|request| wait(&self.busy, request));
+                into.into_iter().for_each(|request| wait(&self.busy, request));
+            });
             self.beats.beat();
         }
     }
@@ -89,9 +109,31 @@ impl Mpi {
     /// A number of each process.
     fn numbers(&self, mine: u64) -> Vec<u64> {
         let mut all = vec![0_u64; self.processes()];
-        self.world.all_gather_into(&mine, &mut all[..]);
+        SimpleCommunicator::world().all_gather_into(&mine, &mut all[..]);
         self.beats.beat();
         all
+    }
+}
+
+/// For so long a wait only lets others have the core between two looks: each link of a chain waits for the
+/// one before, and a nap takes longer than asked for.
+const EAGER: Duration = Duration::from_millis(10);
+
+/// After that it takes naps, and none longer than this.
+const LONGEST_NAP: Duration = Duration::from_millis(1);
+
+/// Waits for what was begun, and leaves the core to kernels that run meanwhile and to the processes that are
+/// waited for: MPI's own waits keep it busy.
+fn wait<'a, D: ?Sized, S: Scope<'a>>(busy: &AtomicBool, mut request: Request<'a, D, S>) {
+    let began = Instant::now();
+    while let Err(unfinished) = request.test() {
+        request = unfinished;
+        let waited = began.elapsed();
+        if waited < EAGER && !busy.load(Relaxed) {
+            thread::yield_now();
+        } else {
+            thread::sleep((waited / 256).min(LONGEST_NAP));
+        }
     }
 }
 
@@ -146,11 +188,11 @@ fn affinity() -> [u8; CORES / 8] {
 
 impl World for Mpi {
     fn process(&self) -> usize {
-        self.world.rank() as usize
+        self.process
     }
 
     fn processes(&self) -> usize {
-        self.world.size() as usize
+        self.processes
     }
 
     fn local(&self) -> Local {
@@ -162,21 +204,13 @@ impl World for Mpi {
     }
 
     fn send(&self, to: usize, bytes: &[u8]) -> Result<()> {
-        let to = self.world.process_at_rank(rank(to));
-        for piece in bytes.chunks(PIECE) {
-            to.send(piece);
-            self.beats.beat();
-        }
+        self.swap(to, bytes, to, &mut []);
         self.count(bytes.len());
         Ok(())
     }
 
     fn receive(&self, from: usize, bytes: &mut [u8]) -> Result<()> {
-        let from = self.world.process_at_rank(rank(from));
-        for piece in bytes.chunks_mut(PIECE) {
-            from.receive_into(piece);
-            self.beats.beat();
-        }
+        self.swap(from, &[], from, bytes);
         Ok(())
     }
 
@@ -218,7 +252,7 @@ impl World for Mpi {
         // The address of nothing is 1 in Rust, which to Open MPI says that the data are in place.
         let mine = if mine.is_empty() { &NOTHING[..0] } else { mine };
         let mut parts = PartitionMut::new(&mut bytes[..], &counts[..], &places[..]);
-        self.world.all_gather_varcount_into(mine, &mut parts);
+        SimpleCommunicator::world().all_gather_varcount_into(mine, &mut parts);
         self.beats.beat();
         let all = starts(&lengths).into_iter().zip(&lengths);
         Ok(all.map(|(start, &length)| bytes[start..start + length].to_vec()).collect())
@@ -231,7 +265,7 @@ impl World for Mpi {
         }
         let lengths: Vec<u64> = parts.iter().map(|part| part.len() as u64).collect();
         let mut coming = vec![0_u64; processes];
-        self.world.all_to_all_into(&lengths[..], &mut coming[..]);
+        SimpleCommunicator::world().all_to_all_into(&lengths[..], &mut coming[..]);
         self.beats.beat();
         let mut came: Vec<Vec<u8>> = vec![Vec::new(); processes];
         came[me] = std::mem::take(&mut parts[me]);
@@ -246,8 +280,12 @@ impl World for Mpi {
         Ok(came)
     }
 
+    fn busy(&self, busy: bool) {
+        self.busy.store(busy, Relaxed);
+    }
+
     fn sent(&self) -> u64 {
-        self.sent.get()
+        self.sent.load(Relaxed)
     }
 }
 

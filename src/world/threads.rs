@@ -1,9 +1,10 @@
 //! Processes as threads of one program, over channels: for tests, and for whoever embeds the crate.
 
-use std::cell::Cell;
 use std::fmt;
 use std::panic;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::{Local, PIECE, World, apart};
@@ -15,8 +16,8 @@ pub struct Thread {
     /// To each process, `[processes]`.
     to: Vec<Sender<Vec<u8>>>,
     /// From each process, `[processes]`.
-    from: Vec<Receiver<Vec<u8>>>,
-    sent: Cell<u64>,
+    from: Vec<Mutex<Receiver<Vec<u8>>>>,
+    sent: AtomicU64,
 }
 
 impl fmt::Debug for Thread {
@@ -35,13 +36,13 @@ impl fmt::Debug for Thread {
 /// As the first of the threads that panics, once all have ended.
 pub fn run<T: Send>(processes: usize, function: impl Fn(&Thread) -> T + Sync) -> Vec<T> {
     let mut worlds: Vec<Thread> = (0..processes)
-        .map(|process| Thread { process, to: Vec::new(), from: Vec::new(), sent: Cell::new(0) })
+        .map(|process| Thread { process, to: Vec::new(), from: Vec::new(), sent: AtomicU64::new(0) })
         .collect();
     for from in 0..processes {
         for to in 0..processes {
             let (sender, receiver) = channel();
             worlds[from].to.push(sender);
-            worlds[to].from.push(receiver);
+            worlds[to].from.push(Mutex::new(receiver));
         }
     }
     thread::scope(|scope| {
@@ -59,13 +60,16 @@ impl Thread {
         let len = bytes.len() as u64;
         self.to.get(to).and_then(|to| to.send(bytes).ok()).ok_or_else(|| apart(to))?;
         if to != self.process {
-            self.sent.set(self.sent.get() + len);
+            self.sent.fetch_add(len, Relaxed);
         }
         Ok(())
     }
 
     fn take(&self, from: usize) -> Result<Vec<u8>> {
-        self.from.get(from).and_then(|from| from.recv().ok()).ok_or_else(|| apart(from))
+        // Whoever panicked while it held one left nothing half done.
+        let receive =
+            |from: &Mutex<Receiver<_>>| from.lock().unwrap_or_else(PoisonError::into_inner).recv().ok();
+        self.from.get(from).and_then(receive).ok_or_else(|| apart(from))
     }
 
     fn others(&self) -> impl Iterator<Item = usize> + use<> {
@@ -125,8 +129,13 @@ impl World for Thread {
         (0..self.from.len()).map(|from| self.take(from)).collect()
     }
 
+    // Any: it is by threads that this world is quick, and each test is one of what hides.
+    fn worth_hiding(&self) -> usize {
+        0
+    }
+
     fn sent(&self) -> u64 {
-        self.sent.get()
+        self.sent.load(Relaxed)
     }
 }
 

@@ -38,16 +38,20 @@ fn piece_bytes(sum: usize, links: usize) -> usize {
 /// # Errors
 /// [`Error::Internal`] if `parts` are not whole blocks; as [`World::send`].
 pub fn running_sum_into<T: Pod + AddAssign>(world: &dyn World, parts: &[T], sum: &mut [T]) -> Result<()> {
+    add_along(world, parts, sum)?;
+    hand_back(world, sum)
+}
+
+/// The way there of [`running_sum_into`]: on the last process, `sum` is the sum.
+pub(super) fn add_along<T: Pod + AddAssign>(world: &dyn World, parts: &[T], sum: &mut [T]) -> Result<()> {
     let n = sum.len();
     if parts.len() != parts.len().checked_div(n).unwrap_or(0) * n {
         return Err(Error::Internal(format!("{} numbers of blocks of {n}", parts.len())));
     }
-    let (process, last) = (world.process(), world.processes() - 1);
-    let (before, after) = (process.checked_sub(1), (process < last).then_some(process + 1));
-    let piece = (piece_bytes(size_of_val(sum), last) / size_of::<T>()).max(1);
+    let (before, after) = neighbours(world);
     let mut from = 0;
-    flow(world, before, after, sum.chunks_mut(piece), |piece: &mut [T]| {
-        if process == 0 {
+    flow(world, before, after, pieces(world, sum), |piece: &mut [T]| {
+        if before.is_none() {
             piece.fill(T::zeroed());
         }
         for block in parts.chunks_exact(n) {
@@ -55,8 +59,25 @@ pub fn running_sum_into<T: Pod + AddAssign>(world: &dyn World, parts: &[T], sum:
             piece.iter_mut().zip(block).for_each(|(sum, part)| *sum += *part);
         }
         from += piece.len();
-    })?;
-    flow(world, after, before, sum.chunks_mut(piece), |_| {})
+    })
+}
+
+/// The way back of [`running_sum_into`]: what the last process has is what all have.
+pub(super) fn hand_back<T: Pod>(world: &dyn World, sum: &mut [T]) -> Result<()> {
+    let (before, after) = neighbours(world);
+    flow(world, after, before, pieces(world, sum), |_| {})
+}
+
+/// The processes before and after this one in the chain.
+fn neighbours(world: &dyn World) -> (Option<usize>, Option<usize>) {
+    let process = world.process();
+    (process.checked_sub(1), Some(process + 1).filter(|&after| after < world.processes()))
+}
+
+/// A sum in the pieces that it flows in.
+fn pieces<'a, T: Pod>(world: &dyn World, sum: &'a mut [T]) -> impl Iterator<Item = &'a mut [T]> {
+    let bytes = piece_bytes(size_of_val(sum), world.processes() - 1);
+    sum.chunks_mut((bytes / size_of::<T>()).max(1))
 }
 
 /// Receives pieces from one process, if there is one, and sends each on to another once it is done; the

@@ -1,6 +1,7 @@
 //! What MPI carries is what channels between threads carry.
 
 use deltav::world::mpi::Mpi;
+use deltav::world::sums::{Rooms, Sums};
 use deltav::world::{PIECE, World, threads, together};
 
 use crate::job;
@@ -64,6 +65,25 @@ fn everything(world: &dyn World) -> Vec<u64> {
     let sum = together::running_sum(world, &parts, n).unwrap();
     heard.push(hash(bytemuck::cast_slice(&sum)));
     assert!((0..n).all(|i| sum[i] == (0..12).fold(0.0, |sum, block| sum + number(block, i))));
+    heard.push(world.sent());
+
+    // The same several times over, one on its way behind the other.
+    Sums::with(world, &mut Rooms::default(), |sums| {
+        let same = |(), made: &[f32]| {
+            assert!(made == sum);
+            Ok(())
+        };
+        for _ in 0..7 {
+            while sums.full() {
+                sums.end(same)?;
+            }
+            let mut room = sums.room(parts.len())?;
+            room.numbers().copy_from_slice(&parts);
+            sums.begin(room, n, ())?;
+        }
+        (0..7).try_for_each(|_| sums.end(same))
+    })
+    .unwrap();
     heard.push(world.sent());
     heard
 }
