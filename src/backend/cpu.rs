@@ -1,6 +1,9 @@
 //! The CPU backend: buffers are vectors, a dispatch runs the kernel's twin at
 //! once on a pool of threads. The bits do not depend on the number of threads.
 
+use std::fmt::Display;
+use std::thread;
+
 use super::{Backend, Buffer, MAX_BUFFER_BYTES};
 use crate::error::{Error, Result};
 use crate::kernel::{Access, Dispatch, Element, Slot, simd};
@@ -35,8 +38,12 @@ impl CpuBackend {
                 format!("pass 1 to {MAX_THREADS}, or leave --threads out"),
             ));
         }
+        // Before any thread runs: those that find nothing left while others start end the program.
+        let count = threads.or(thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+        let stacks = Vec::<u8>::new().try_reserve_exact(count * STACK_BYTES as usize);
+        stacks.map_err(|refusal| no_threads(count, &refusal))?;
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
-        let pool = pool.map_err(|refusal| no_threads(threads, &refusal))?;
+        let pool = pool.map_err(|refusal| no_threads(count, &refusal))?;
         Ok(Self {
             pool,
             buffers: Vec::new(),
@@ -119,8 +126,7 @@ fn play(buffers: &mut [Vec<u32>], step: &Dispatch) {
     }
 }
 
-fn no_threads(threads: Option<usize>, refusal: &rayon::ThreadPoolBuildError) -> Error {
-    let count = threads.or(std::thread::available_parallelism().ok().map(usize::from)).unwrap_or(1);
+fn no_threads(count: usize, refusal: &dyn Display) -> Error {
     Error::OutOfMemory {
         what: format!("no memory for {count} threads"),
         needed: count as u64 * STACK_BYTES,
