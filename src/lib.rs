@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod aligned;
 pub mod backend;
 pub mod bench;
 #[cfg(feature = "cli")]

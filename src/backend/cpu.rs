@@ -2,9 +2,11 @@
 //! once on a pool of threads. The bits do not depend on the number of threads.
 
 use std::fmt::Display;
+use std::ops::{Deref, DerefMut};
 use std::thread;
 
 use super::{Backend, Buffer, MAX_BUFFER_BYTES};
+use crate::aligned::Aligned;
 use crate::error::{Error, Result};
 use crate::kernel::{Access, Dispatch, Element, Slot, simd};
 
@@ -15,11 +17,46 @@ pub const MAX_THREADS: usize = 1024;
 /// Of a thread's stack, unless `RUST_MIN_STACK` says otherwise.
 const STACK_BYTES: u64 = 2 << 20;
 
+/// A buffer's elements.
+#[derive(Debug)]
+enum Words {
+    /// Rows to gather, and what is written.
+    Own(Aligned<u32>),
+    /// What only streams.
+    Adopted(Vec<u32>),
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Words::Adopted(Vec::new())
+    }
+}
+
+impl Deref for Words {
+    type Target = [u32];
+
+    fn deref(&self) -> &[u32] {
+        match self {
+            Words::Own(words) => words,
+            Words::Adopted(words) => words,
+        }
+    }
+}
+
+impl DerefMut for Words {
+    fn deref_mut(&mut self) -> &mut [u32] {
+        match self {
+            Words::Own(words) => words,
+            Words::Adopted(words) => words,
+        }
+    }
+}
+
 /// Runs kernels' twins on the CPU.
 #[derive(Debug)]
 pub struct CpuBackend {
     pool: rayon::ThreadPool,
-    buffers: Vec<Vec<u32>>,
+    buffers: Vec<Words>,
     max_buffer_bytes: u64,
     description: String,
 }
@@ -63,7 +100,7 @@ impl CpuBackend {
         self.pool.current_num_threads()
     }
 
-    fn words(&mut self, buffer: Buffer) -> &mut Vec<u32> {
+    fn words(&mut self, buffer: Buffer) -> &mut Words {
         &mut self.buffers[buffer.id as usize]
     }
 
@@ -83,7 +120,7 @@ impl CpuBackend {
         Ok(())
     }
 
-    fn keep(&mut self, purpose: &str, element: Element, words: Vec<u32>) -> Result<Buffer> {
+    fn keep(&mut self, purpose: &str, element: Element, words: Words) -> Result<Buffer> {
         let len = words.len();
         let id =
             u32::try_from(self.buffers.len()).map_err(|_| no_memory(purpose, len, "too many buffers"))?;
@@ -102,11 +139,11 @@ fn no_memory(purpose: &str, len: usize, available: &str) -> Error {
 }
 
 /// Lends the step's buffers to the twin: the written ones are taken out for the call.
-fn play(buffers: &mut [Vec<u32>], step: &Dispatch) {
+fn play(buffers: &mut [Words], step: &Dispatch) {
     let kernel = step.kernel();
     let places = || step.buffers().iter().map(|buffer| buffer.id as usize);
     let bound = kernel.bindings.iter().zip(places());
-    let mut written: Vec<Option<Vec<u32>>> = bound
+    let mut written: Vec<Option<Words>> = bound
         .map(|(binding, at)| (binding.access == Access::ReadWrite).then(|| std::mem::take(&mut buffers[at])))
         .collect();
     let mut slots: Vec<Slot<'_>> = written
@@ -154,15 +191,14 @@ impl Backend for CpuBackend {
 
     fn alloc(&mut self, purpose: &str, element: Element, len: usize) -> Result<Buffer> {
         self.check(purpose, len)?;
-        // Zeros from the system, which gives the pages when they are first written.
-        let words = bytemuck::allocation::try_zeroed_slice_box(len)
-            .map_err(|()| no_memory(purpose, len, "the system refuses them"))?;
-        self.keep(purpose, element, words.into_vec())
+        let words =
+            Aligned::try_zeros(len).ok_or_else(|| no_memory(purpose, len, "the system refuses them"))?;
+        self.keep(purpose, element, Words::Own(words))
     }
 
     fn adopt(&mut self, purpose: &str, element: Element, words: Vec<u32>) -> Result<Buffer> {
         self.check(purpose, words.len())?;
-        self.keep(purpose, element, words)
+        self.keep(purpose, element, Words::Adopted(words))
     }
 
     fn write(&mut self, buffer: Buffer, words: &[u32]) -> Result<()> {

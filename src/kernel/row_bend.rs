@@ -6,6 +6,7 @@ use super::fused::{
 };
 use super::simd::{self, Simd, WithSimd};
 use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require, row_sums};
+use crate::aligned::Aligned;
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -170,7 +171,7 @@ impl WithSimd for Piece<'_, '_> {
         let Pass { params, x, offsets, cells, sums } = *self.pass;
         let (width, rank) = (params.width as usize, params.rank as usize);
         let stride = row_sums::stride(width);
-        let mut d = vec![0.0f32; x.lanes];
+        let mut d = Aligned::zeros(x.lanes);
         for (local, row) in self.rows.enumerate() {
             let cells = &cells[offsets[row] as usize..offsets[row + 1] as usize];
             let along = &sums[row * stride + 3 * width..row * stride + 4 * width];

@@ -7,6 +7,7 @@ use super::simd::{self, Simd, WithSimd};
 use super::{
     Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, params, require, row_sums::stride,
 };
+use crate::aligned::Aligned;
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -192,8 +193,8 @@ impl<const FIXED: bool> WithSimd for Piece<'_, FIXED> {
         let Given { params, factors, means, penalty, prior, precision, behind, first } = self.given;
         let Results { sums, variances, energy } = self.results;
         let (width, rank, lanes) = (params.width as usize, behind.rank, precision.len());
-        let [mut w, mut m, mut d, mut spread] = [(); 4].map(|()| vec![0.0f32; lanes]);
-        let mut planes = vec![0.0f32; 3 * lanes];
+        let [mut w, mut m, mut d, mut spread] = [(); 4].map(|()| Aligned::zeros(lanes));
+        let mut planes = Aligned::zeros(3 * lanes);
         let rows = sums.chunks_exact_mut(stride(width)).zip(variances.chunks_exact_mut(width)).zip(energy);
         for (local, ((sums, variances), energy)) in rows.enumerate() {
             let row = first + local;

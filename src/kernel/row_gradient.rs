@@ -5,6 +5,7 @@ use super::fused::{
 };
 use super::simd::{self, Simd, WithSimd};
 use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
+use crate::aligned::Aligned;
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -167,7 +168,7 @@ impl WithSimd for Piece<'_, '_> {
         let Pass { params, x, offsets, cells, factors } = *self.pass;
         let (width, rank) = (params.width as usize, params.rank as usize);
         let mut sums = Sums::new(x.lanes);
-        let mut w = vec![0.0f32; x.lanes];
+        let mut w = Aligned::zeros(x.lanes);
         for (local, row) in self.rows.enumerate() {
             let cells = &cells[offsets[row] as usize..offsets[row + 1] as usize];
             let own = &factors[row * width..(row + 1) * width];

@@ -7,6 +7,7 @@ use super::fused::{
 };
 use super::simd::{self, Simd, WithSimd};
 use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
+use crate::aligned::Aligned;
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -195,8 +196,8 @@ impl WithSimd for Piece<'_, '_> {
         let (rank, lanes, unit) = (params.rank as usize, x.lanes, params.unit);
         let (has_bias, none) = (params.bias < params.width, Column::default());
         let mut sums = Sums::new(lanes);
-        let mut w = vec![0.0f32; lanes];
-        let mut d = vec![0.0f32; lanes];
+        let mut w = Aligned::zeros(lanes);
+        let mut d = Aligned::zeros(lanes);
         for (local, row) in self.rows.enumerate() {
             let cells = &cells[offsets[row] as usize..offsets[row + 1] as usize];
             let own = factors.row(local);

@@ -7,6 +7,7 @@ use super::fused::{
 };
 use super::simd::{self, Simd, WithSimd};
 use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
+use crate::aligned::Aligned;
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -232,10 +233,10 @@ impl WithSimd for Piece<'_, '_> {
         let (width, rank, lanes) = (params.width as usize, params.rank as usize, x.lanes);
         let (unit, bias, noise) = (params.unit, params.bias as usize, params.noise);
         let mut sums = Sums::new(lanes);
-        let mut w = vec![0.0f32; lanes];
-        let mut d = vec![0.0f32; lanes];
-        let mut m = vec![0.0f32; lanes];
-        let mut spread = vec![0.0f32; lanes];
+        let mut w = Aligned::zeros(lanes);
+        let mut d = Aligned::zeros(lanes);
+        let mut m = Aligned::zeros(lanes);
+        let mut spread = Aligned::zeros(lanes);
         for (local, row) in self.rows.enumerate() {
             let cells = &cells[offsets[row] as usize..offsets[row + 1] as usize];
             let own = factors.row(local);

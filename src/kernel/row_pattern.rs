@@ -5,6 +5,7 @@ use super::fused::{
 };
 use super::simd::{self, Simd, WithSimd};
 use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
+use crate::aligned::Aligned;
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -141,7 +142,7 @@ impl WithSimd for Piece<'_, '_> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let Pass { params, x, offsets, cells } = *self.pass;
-        let (rank, none) = (params.rank as usize, vec![0.0f32; x.lanes]);
+        let (rank, none) = (params.rank as usize, Aligned::zeros(x.lanes));
         let mut sums = Sums::new(x.lanes);
         for (local, row) in self.rows.enumerate() {
             let cells = &cells[offsets[row] as usize..offsets[row + 1] as usize];

@@ -7,6 +7,7 @@ use super::simd::{self, Simd, WithSimd};
 use super::{
     Binding, Dispatch, Element, Kernel, Slot, WORKGROUP, dimension, params, require, row_sums::stride,
 };
+use crate::aligned::Aligned;
 use crate::backend::Buffer;
 use crate::error::Result;
 
@@ -154,8 +155,8 @@ impl<const FIXED: bool> WithSimd for Piece<'_, FIXED> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Given { width, sums, penalty, prior, precision, behind, first } = self.given;
         let (rank, lanes) = (behind.rank, precision.len());
-        let [mut w, mut d] = [(); 2].map(|()| vec![0.0f32; lanes]);
-        let mut planes = vec![0.0f32; 3 * lanes];
+        let [mut w, mut d] = [(); 2].map(|()| Aligned::zeros(lanes));
+        let mut planes = Aligned::zeros(3 * lanes);
         for (local, (own, energy)) in self.factors.chunks_exact_mut(width).zip(self.energy).enumerate() {
             let row = first + local;
             let sums = &sums[row * stride(width)..(row + 1) * stride(width)];

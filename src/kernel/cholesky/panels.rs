@@ -7,23 +7,24 @@
 //! `L w` from the first row to the last.
 
 use super::{Params, TINY};
+use crate::aligned::Aligned;
 use crate::kernel::simd::{LANES, Simd, WithSimd, dot, vectors};
 use crate::kernel::tiles::{Factors, Then, copy_vectors, unknown_zero};
 
 /// What a thread works in.
 pub(super) struct Scratch {
     /// The system as a square, then L, `[row, row]`: the width rounded up to whole vectors.
-    square: Vec<f32>,
+    square: Aligned<f32>,
     /// A panel's rows before they are divided, `[LANES, row]`.
-    undivided: Vec<f32>,
+    undivided: Aligned<f32>,
     /// b, then D⁻¹L⁻ᵀb, then the solution, `[row]`.
-    right: Vec<f32>,
+    right: Aligned<f32>,
 }
 
 impl Scratch {
     pub(super) fn new(width: usize) -> Self {
         let row = width.next_multiple_of(LANES);
-        let zeros = |rows| vec![0.0; rows * row];
+        let zeros = |rows| Aligned::zeros(rows * row);
         Self { square: zeros(row), undivided: zeros(LANES), right: zeros(1) }
     }
 }
@@ -76,7 +77,7 @@ impl WithSimd for Solve<'_> {
         for (panel, l) in square.chunks(LANES * row).enumerate() {
             substitute(simd, panel, l, right);
         }
-        for (k, (w, &x)) in w.iter_mut().zip(&*right).enumerate() {
+        for (k, (w, &x)) in w.iter_mut().zip(right.iter()).enumerate() {
             if k != params.frozen as usize {
                 *w = x;
             }

@@ -6,15 +6,16 @@ use rayon::prelude::*;
 use super::SEGMENT;
 use super::cells::Cursor;
 use super::walk::Walk;
+use crate::aligned::Aligned;
 use crate::kernel::simd::{self, Simd, WithSimd};
 
 /// What a walk over cells adds up: `Σ e·x`, `Σ x²` and `Σ t` lane by lane, and scalars.
 #[derive(Debug, Clone)]
 pub(in crate::kernel) struct Sums {
     /// `[3, lanes]`.
-    pub(in crate::kernel) lanes: Vec<f32>,
+    pub(in crate::kernel) lanes: Aligned<f32>,
     /// Those of one block, where they don't stay in registers: `[3, lanes]`.
-    apart: Vec<f32>,
+    apart: Aligned<f32>,
     /// κ·Σ e of each block, added up: what `Σ e·x` is for the bias.
     pub(in crate::kernel) bias_gradient: f32,
     /// κ²·cells of each block, added up: what `Σ x²` is for the bias.
@@ -29,7 +30,7 @@ pub(in crate::kernel) struct Sums {
 
 impl Sums {
     pub(in crate::kernel) fn new(lanes: usize) -> Self {
-        let [lanes, apart] = [(); 2].map(|()| vec![0.0; 3 * lanes]);
+        let [lanes, apart] = [(); 2].map(|()| Aligned::zeros(3 * lanes));
         Self { lanes, apart, bias_gradient: 0.0, bias_curvature: 0.0, squares: 0.0, tails: 0.0, errors: 0.0 }
     }
 
@@ -72,12 +73,12 @@ impl Sums {
         let mut scalars = Scalars::default();
         self.apart.fill(0.0);
         for segment in segments {
-            self.apart.iter_mut().zip(&segment.lanes).for_each(|(a, b)| *a += b);
+            self.apart.iter_mut().zip(segment.lanes.iter()).for_each(|(a, b)| *a += b);
             scalars.errors += segment.errors;
             scalars.squares += segment.squares;
             scalars.tails += segment.tails;
         }
-        self.lanes.iter_mut().zip(&self.apart).for_each(|(a, b)| *a += b);
+        self.lanes.iter_mut().zip(self.apart.iter()).for_each(|(a, b)| *a += b);
         self.add_scalars(scalars, cells, unit);
     }
 }

@@ -1,6 +1,7 @@
 //! The twin in vectors: `XᵀX` of a batch of cells at a time, in register tiles.
 
 use super::{Params, stride};
+use crate::aligned::Aligned;
 use crate::kernel::simd::{LANES, Simd, WithSimd};
 use crate::kernel::tiles::{Factors, TILE_ROWS, Then, copy_vectors, unknown_zero};
 
@@ -10,16 +11,16 @@ const CELLS: usize = 32;
 /// What a thread works in.
 pub(super) struct Scratch {
     /// Rows `[x, y, 0…]` of a batch, `[CELLS, row]`.
-    stage: Vec<f32>,
+    stage: Aligned<f32>,
     /// The system as a square, whose last row is the right-hand side.
-    square: Vec<f32>,
+    square: Aligned<f32>,
 }
 
 impl Scratch {
     pub(super) fn new(width: usize) -> Self {
         let row = (width + 1).next_multiple_of(LANES);
         let rows = (width + 1).next_multiple_of(TILE_ROWS);
-        Self { stage: vec![0.0; CELLS * row], square: vec![0.0; rows * row] }
+        Self { stage: Aligned::zeros(CELLS * row), square: Aligned::zeros(rows * row) }
     }
 }
 
