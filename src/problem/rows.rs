@@ -3,7 +3,7 @@
 use nalgebra::DMatrix;
 
 use super::{Problem, gauge};
-use crate::backend::{Backend, Buffer, read_f32};
+use crate::backend::{Backend, Buffer};
 use crate::data::Side;
 use crate::error::Result;
 use crate::world::Alone;
@@ -106,15 +106,17 @@ impl Problem {
     /// Cuts an array like [`Problem::read_factors`]' into the latent columns
     /// `[rows, rank]` and the bias `[rows]` in units of the target, without the
     /// unknown's row.
-    pub fn split_bias(&self, role: Side, wide: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    pub fn split_bias(&self, role: Side, mut wide: Vec<f32>) -> (Vec<f32>, Vec<f32>) {
         let rows = wide.len() / self.width - 1;
-        let mut factors = Vec::with_capacity(rows * self.rank);
-        let mut biases = Vec::with_capacity(rows);
-        for row in wide.chunks_exact(self.width).take(rows) {
-            factors.extend_from_slice(&row[..self.rank]);
-            biases.push(self.side(role).bias.map_or(0.0, |bias| row[bias] * self.bias_unit));
+        let bias = |row: &[f32]| self.side(role).bias.map_or(0.0, |bias| row[bias] * self.bias_unit);
+        let biases = wide.chunks_exact(self.width).take(rows).map(bias).collect();
+        // In place: as much memory again would take longer to get than to fill.
+        for row in 1..rows {
+            let first = row * self.width;
+            wide.copy_within(first..first + self.rank, row * self.rank);
         }
-        (factors, biases)
+        wide.truncate(rows * self.rank);
+        (wide, biases)
     }
 
     /// Replaces rows of a side's factors; the others stay as they are.
@@ -145,9 +147,13 @@ impl Problem {
 /// # Errors
 /// As [`Backend::read`].
 pub fn read_shards(buffers: impl IntoIterator<Item = Buffer>, backend: &mut dyn Backend) -> Result<Vec<f32>> {
-    let mut all = Vec::new();
+    let buffers: Vec<Buffer> = buffers.into_iter().collect();
+    let mut all = vec![0.0f32; buffers.iter().map(Buffer::len).sum()];
+    let mut rest = &mut all[..];
     for buffer in buffers {
-        all.extend(read_f32(backend, buffer)?);
+        let (part, behind) = rest.split_at_mut(buffer.len());
+        backend.read(buffer, bytemuck::cast_slice_mut(part))?;
+        rest = behind;
     }
     Ok(all)
 }

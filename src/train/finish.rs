@@ -38,7 +38,7 @@ impl Run<'_, '_> {
     /// `None` if they are not finite.
     pub(super) fn model(&mut self, kept: Epoch, best_epoch: Option<u32>) -> Result<Option<Model>> {
         let mut split = |role| -> Result<(Vec<f32>, Vec<f32>)> {
-            Ok(self.problem.split_bias(role, &self.problem.read_factors(role, self.backend)?))
+            Ok(self.problem.split_bias(role, self.problem.read_factors(role, self.backend)?))
         };
         let (user_factors, user_bias) = split(Side::Users)?;
         let (item_factors, item_bias) = split(Side::Items)?;

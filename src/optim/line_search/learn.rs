@@ -210,7 +210,7 @@ impl Learn {
         }
         let mut variances = |role: Side| -> Result<(Vec<f32>, Vec<f32>)> {
             let wide = read_shards(state.sides[role as usize].variances.iter().copied(), backend)?;
-            Ok(problem.split_bias(role, &wide))
+            Ok(problem.split_bias(role, wide))
         };
         let (user_variances, user_bias_variances) = variances(Side::Users)?;
         let (item_variances, item_bias_variances) = variances(Side::Items)?;

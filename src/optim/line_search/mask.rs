@@ -90,7 +90,7 @@ impl Mask {
         backend: &mut dyn Backend,
     ) -> Result<Vec<f32>> {
         let wide = read_shards(self.factors.iter().copied(), backend)?;
-        Ok(problem.split_bias(role.other(), &wide).0)
+        Ok(problem.split_bias(role.other(), wide).0)
     }
 
     /// p⁰ = the side's first prior variances; it stays.
