@@ -30,14 +30,18 @@ pub struct Together<'a> {
 
 /// Bytes that the host needs for the exchanges of a recording, about.
 pub(crate) fn exchange_bytes(recording: &[Dispatch]) -> u64 {
-    let bytes = |exchange: &Exchange| match exchange {
-        // A room of either kind is for those that are waited for.
-        Exchange::Sum { parts, sum, .. } => {
-            room_bytes(sum.len(), parts.len()) + 4 * (sum.len() + parts.len()) as u64
+    let (mut sums, mut gathers) = (0, 0);
+    for exchange in recording.iter().filter_map(Dispatch::exchange) {
+        match exchange {
+            // A room of either kind is for those that are waited for.
+            Exchange::Sum { parts, sum, .. } => {
+                sums = sums.max(room_bytes(sum.len(), parts.len()) + 4 * (sum.len() + parts.len()) as u64);
+            }
+            // As they are here, as they come, and cut up by whom they came from.
+            Exchange::Gather { buffer, .. } => gathers = gathers.max(12 * buffer.len() as u64),
         }
-        Exchange::Gather { buffer, .. } => 8 * buffer.len() as u64,
-    };
-    recording.iter().filter_map(Dispatch::exchange).map(bytes).max().unwrap_or(0)
+    }
+    sums + gathers
 }
 
 /// What a sum is for: the buffer that receives it, and what is played then.
@@ -76,6 +80,7 @@ impl<'a> Together<'a> {
                 (Some(Exchange::Sum { parts, sum, place }), Some(sums))
                     if sums.tasks().next().is_some() || hides(self.world, recording, number).is_some() =>
                 {
+                    debug_assert!(!sums.tasks().any(|(_, place)| place.buffers().contains(parts)));
                     while sums.full() {
                         self.end(sums)?;
                     }

@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     start::start();
     ExitCode::from(cli::guard(|| match Mpi::start() {
         Ok(world) => cli::run_among(&world, abort),
-        Err(error) => cli::refuse(&error),
+        // Others may have a library that would do.
+        Err(error) => abort(cli::refuse(&error)),
     }))
 }

@@ -21,7 +21,7 @@ const RANGE_BYTES: u64 = 4 << 20;
 const SHORTEST_BYTES: u64 = 1 << 20;
 
 /// Ranges of items, where that leaves them long enough: sums of one are on their way while kernels run for
-/// the next, so that all but the last are hidden.
+/// the next.
 const RANGES: u64 = 4;
 
 /// Consecutive items, with their cells by user blocks.

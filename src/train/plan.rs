@@ -247,7 +247,7 @@ impl Plan {
             When::Training,
             backend.transfer_bytes(largest, recording.len()),
         );
-        if shape.share.is_some() {
+        if shape.share.as_ref().is_some_and(|share| share.bounds.len() > 2) {
             plan.add(Place::Host, "exchange", When::Training, exchange_bytes(&recording));
         }
         plan.host_items(config, shape, checked.reg == Reg::Auto);

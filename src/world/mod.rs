@@ -27,7 +27,7 @@ pub const PIECE: usize = 16 << 20;
 ///
 /// Bytes arrive as they were sent: all processes run the same program on machines of one byte order.
 /// Every process calls the same methods in the same order; threads of one may call [`World::send`],
-/// [`World::receive`] and [`World::relay`] at once, each for other ways between processes. An error means that the others can't be
+/// [`World::receive`] and [`World::relay`] at once, no two of them with the same sender and receiver. An error means that the others can't be
 /// reached or are gone: there is nothing left to do but to end.
 pub trait World: fmt::Debug + Sync {
     /// The process's number, from 0.

@@ -122,7 +122,7 @@ impl<'a, T> Sums<'a, T> {
     fn awaited(&self, rooms: &Receiver<Room>) -> Result<Room> {
         self.world.busy(false);
         let room = rooms.recv().map_err(gone);
-        self.world.busy(true);
+        self.world.busy(!self.tasks.is_empty());
         room
     }
 
@@ -134,6 +134,7 @@ impl<'a, T> Sums<'a, T> {
         let mut sum = self.sums.pop().ok_or_else(|| Error::Internal("too many sums at a time".to_owned()))?;
         sum.of(len);
         self.tasks.push_back(task);
+        self.world.busy(true);
         self.jobs.send([blocks, sum]).map_err(gone)
     }
 

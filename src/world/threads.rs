@@ -18,6 +18,7 @@ pub struct Thread {
     /// From each process, `[processes]`.
     from: Vec<Mutex<Receiver<Vec<u8>>>>,
     sent: AtomicU64,
+    worth_hiding: usize,
 }
 
 impl fmt::Debug for Thread {
@@ -35,8 +36,26 @@ impl fmt::Debug for Thread {
 /// # Panics
 /// As the first of the threads that panics, once all have ended.
 pub fn run<T: Send>(processes: usize, function: impl Fn(&Thread) -> T + Sync) -> Vec<T> {
+    run_hiding(processes, |_| 0, function)
+}
+
+/// As [`run`], where each process says what is [worth hiding](World::worth_hiding): it may differ.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_hiding<T: Send>(
+    processes: usize,
+    worth_hiding: impl Fn(usize) -> usize,
+    function: impl Fn(&Thread) -> T + Sync,
+) -> Vec<T> {
     let mut worlds: Vec<Thread> = (0..processes)
-        .map(|process| Thread { process, to: Vec::new(), from: Vec::new(), sent: AtomicU64::new(0) })
+        .map(|process| Thread {
+            process,
+            to: Vec::new(),
+            from: Vec::new(),
+            sent: AtomicU64::new(0),
+            worth_hiding: worth_hiding(process),
+        })
         .collect();
     for from in 0..processes {
         for to in 0..processes {
@@ -129,9 +148,8 @@ impl World for Thread {
         (0..self.from.len()).map(|from| self.take(from)).collect()
     }
 
-    // Any: it is by threads that this world is quick, and each test is one of what hides.
     fn worth_hiding(&self) -> usize {
-        0
+        self.worth_hiding
     }
 
     fn sent(&self) -> u64 {

@@ -1,5 +1,7 @@
 //! Several processes train what one does, bit for bit: here as threads of one program.
 
+mod ranges;
+
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -144,67 +146,6 @@ fn adapters_agree_with_themselves_and_with_the_cpu() {
         let wide: Vec<f64> = plain.item_factors.iter().copied().map(f64::from).collect();
         assert_close(name, &one.item_factors, &wide, 2e-3);
     }
-}
-
-#[test]
-fn items_that_are_summed_range_by_range_have_the_plain_bits() {
-    // A range has the sums of some 2,600 items of the first's rank, and 65,536 of the baseline's.
-    for (items, density, rank) in [(6_000, 0.01, 130), (66_000, 0.0005, 1)] {
-        let (train, valid) = problems::random(130, items, density, 8).split(0.1, 2).unwrap();
-        let data = Dataset { train, valid: Some(valid), test: None };
-        let quick = [("warm-up", "1"), ("settle", "1")];
-        let mut config = config("line-search", ModelKind::Svdpp, rank, &quick);
-        config.epochs = Some(4);
-        let plain = alone(&config, &data, DeviceChoice::Cpu);
-        for processes in [1, 3] {
-            let model =
-                first(together(&config, &data, processes, DeviceChoice::Cpu, |_| Controls::default()));
-            assert!(model == plain, "{items} items, {processes} processes");
-        }
-    }
-}
-
-#[test]
-fn who_has_more_blocks_or_less_memory_cuts_items_as_the_others_do() {
-    // Three blocks of users and four: as many parts of an item's sums share a buffer of 64 KiB.
-    let (train, valid) = problems::random(420, 400, 0.03, 11).split(0.1, 2).unwrap();
-    let data = Dataset { train, valid: Some(valid), test: None };
-    let config = config("line-search", ModelKind::Svdpp, 5, &[("warm-up", "3"), ("settle", "2")]);
-    let plain = alone(&config, &data, DeviceChoice::Cpu);
-    let small = |bytes| OpenOptions { max_buffer_bytes: Some(bytes), ..OpenOptions::default() };
-    for other in [1 << 16, 3 << 15] {
-        let models = each(&config, &data, 2, &|_: &Event| {}, |process| {
-            let options = small(if process == 0 { 1 << 16 } else { other });
-            (open(DeviceChoice::Cpu, &options).unwrap().backend, Controls::default())
-        });
-        assert!(first(models) == plain, "{other} bytes");
-    }
-    // Streamed by one of them alone.
-    let run = |most: Option<u64>| {
-        let streamed = Mutex::new(Vec::new());
-        let seen = |event: &Event| {
-            if let Event::Notice(notice) = event
-                && notice.contains("streamed")
-            {
-                streamed.lock().unwrap().push(notice.clone());
-            }
-        };
-        let models = each(&config, &data, 2, &seen, |process| {
-            let options =
-                OpenOptions { max_memory_bytes: most.filter(|_| process == 1), ..OpenOptions::default() };
-            (open(DeviceChoice::Software, &options).unwrap().backend, Controls::default())
-        });
-        (first(models), streamed.into_inner().unwrap())
-    };
-    let (whole, notices) = run(None);
-    assert!(notices.is_empty());
-    let (own, share) = &shares(&data, 2).unwrap()[1];
-    let shape = Shape::of_share(own, share, ModelKind::Svdpp);
-    let checked = config.clone().check().unwrap();
-    let all = Plan::new(&checked, &shape, true, &*backend(DeviceChoice::Software)).unwrap().device();
-    let (streamed, notices) = run(Some(all - 4096));
-    assert_eq!(notices.len(), 1);
-    assert!(streamed == whole);
 }
 
 #[test]
