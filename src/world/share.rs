@@ -12,7 +12,7 @@ pub const BLOCK_ROWS: usize = 64;
 const BLOCKS: Range<u64> = 8..65;
 
 /// Ratings that are worth a user block of their own.
-const BLOCK_RATINGS: u64 = 1 << 18;
+const BLOCK_RATINGS: u64 = 1 << 20;
 
 /// Users of a user block: the same for all blocks but the last, a multiple of [`BLOCK_ROWS`].
 ///
@@ -183,7 +183,7 @@ mod tests {
             (610, 100_836, 128),
             (943, 100_000, 128),
             (6_040, 1_000_000, 768),
-            (70_000, 10_000_000, 1_152),
+            (70_000, 10_000_000, 4_416),
             (480_189, 99_000_000, 7_552),
         ] {
             assert_eq!(blocks(users, ratings), block, "{users} users");
