@@ -89,19 +89,16 @@ impl<'a> Together<'a> {
                     sums.begin(room, sum.len(), (*sum, place))?;
                     played = number + 1;
                 }
-                (None, Some(sums)) => {
-                    while sums.tasks().any(|(_, place)| touch(place, step)) {
-                        self.end(sums)?;
-                    }
-                }
-                (Some(exchange), sums) => {
+                // It needs what those are for, or the other processes.
+                (exchange, sums) => {
                     if let Some(sums) = sums {
                         self.end_all(sums)?;
                     }
-                    self.exchange(step, exchange)?;
-                    played = number + 1;
+                    if let Some(exchange) = exchange {
+                        self.exchange(step, exchange)?;
+                        played = number + 1;
+                    }
                 }
-                (None, None) => {}
             }
         }
         self.device.dispatch(&recording[played..])?;
