@@ -89,6 +89,7 @@ impl Run {
             kind,
             start_rank: RANK,
             rank: RANK,
+            biases: None,
             seed: 0,
             reg: 1.2,
             reg_scaling: RegScaling::Sqrt,
@@ -126,6 +127,8 @@ impl Run {
     fn epoch(&mut self) {
         self.epoch += 1;
         let mut recording = Vec::new();
+        let begun = self.optimizer.begin(self.epoch, &self.problem, &mut recording, &mut *self.backend);
+        begun.expect("an epoch begins");
         self.optimizer.record(self.epoch, &self.problem, &mut recording).expect("an epoch records");
         if self.optimizer.uses_residuals() {
             self.problem.record_residuals(&mut recording).expect("residuals record");

@@ -55,6 +55,7 @@ impl EpochRun {
     pub fn epoch(&mut self, backend: &mut dyn Backend) -> Result<()> {
         self.epoch += 1;
         let mut recording = Vec::new();
+        self.config.optimizer.begin(self.epoch, &self.problem, &mut recording, backend)?;
         self.config.optimizer.record(self.epoch, &self.problem, &mut recording)?;
         if self.config.optimizer.uses_residuals() {
             self.problem.record_residuals(&mut recording)?;

@@ -11,13 +11,14 @@
 //! 4. If the objective rose, q ← 0: momentum starts anew.
 //!
 //! With a fixed penalty, ρ = λ·nᵃ. With `--reg auto`, the first `warm-up`
-//! epochs have λ = 0.8·√n; then ρ and the noise are learned: see [`learn`].
+//! epochs have λ = 0.8·√n, from the biases of the baseline; then ρ and the noise are learned: see [`learn`].
 //!
 //! | key | default | range | unit |
 //! |---|---|---|---|
 //! | momentum | 0.7 | 0 to 0.95 | largest β |
-//! | warm-up | 5 | ≥ 1 | epochs before anything is learned (`--reg auto`) |
+//! | warm-up | 3 | ≥ 1 | epochs before anything is learned (`--reg auto`) |
 //! | warm-rank | 32 | ≥ 1 | factors that the warm-up starts with (`--reg auto`) |
+//! | join | 2 | ≥ 0 | epochs after the warm-up before the other factors join (`--reg auto`) |
 //! | settle | 3 | ≥ 1 | epochs between the first variances and the first priors |
 //! | mask-steps | 1 | 1 to 8 | steps an epoch on the prior means (svdpp) |
 //!
@@ -27,9 +28,10 @@
 mod learn;
 mod mask;
 mod state;
+mod turn;
 
 use self::learn::Learn;
-use self::state::{DeviceState, side_state};
+use self::state::{DeviceState, Learning, side_state};
 use super::{Hyperparameter, Objective, Optimizer, OptimizerSpec, Options, State};
 use crate::backend::{Backend, read_f32};
 use crate::config::{MAX_RANK, Reg};
@@ -64,7 +66,7 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
         Hyperparameter {
             key: "warm-up",
             doc: "epochs before anything is learned, with --reg auto",
-            default: "5",
+            default: "3",
             range: "a whole number of at least 1",
         },
         Hyperparameter {
@@ -72,6 +74,12 @@ pub(super) static SPEC: OptimizerSpec = OptimizerSpec {
             doc: "factors that the warm-up starts with, with --reg auto",
             default: "32",
             range: "a whole number of at least 1",
+        },
+        Hyperparameter {
+            key: "join",
+            doc: "epochs after the warm-up before the other factors join, with --reg auto",
+            default: "2",
+            range: "a whole number",
         },
         Hyperparameter {
             key: "settle",
@@ -101,6 +109,7 @@ struct LineSearch {
     momentum: f32,
     warm_up: u32,
     warm_rank: u32,
+    join: u32,
     settle: u32,
     mask_steps: u32,
     learn: Option<Learn>,
@@ -117,6 +126,7 @@ fn build(options: &Options<'_>) -> Result<Box<dyn Optimizer>> {
         momentum: options.number("momentum", |x| (0.0..=0.95).contains(&x))? as f32,
         warm_up: options.number("warm-up", whole)? as u32,
         warm_rank: options.number("warm-rank", whole)? as u32,
+        join: options.number("join", |x| x == 0.0 || whole(x))? as u32,
         settle: options.number("settle", whole)? as u32,
         mask_steps: options.number("mask-steps", |x| (1.0..=8.0).contains(&x) && x.fract() == 0.0)? as u32,
         learn: None,
@@ -134,7 +144,7 @@ impl Optimizer for LineSearch {
         backend: &mut dyn Backend,
     ) -> Result<()> {
         if objective.reg == Reg::Auto {
-            self.learn = Some(Learn::new(problem, objective.mask, self.settle, backend)?);
+            self.learn = Some(Learn::new(problem, objective.mask, [self.settle, self.join], backend)?);
         }
         let users = side_state(problem, Side::Users, backend)?;
         let items = side_state(problem, Side::Items, backend)?;
@@ -149,17 +159,50 @@ impl Optimizer for LineSearch {
         if reg == Reg::Auto { rank.min(self.warm_rank as usize) } else { rank }
     }
 
+    fn starts_biased(&self, reg: Reg) -> bool {
+        reg == Reg::Auto
+    }
+
     fn uses_residuals(&self) -> bool {
         false
     }
 
+    fn begin(
+        &mut self,
+        epoch: u32,
+        problem: &Problem,
+        recording: &mut Vec<Dispatch>,
+        backend: &mut dyn Backend,
+    ) -> Result<()> {
+        let learned = epoch.saturating_sub(self.warm_up);
+        let (Some(learn), Some(state)) = (&mut self.learn, &self.state) else { return Ok(()) };
+        let (first, widens) = (learned == 1, learn.widens(learned, problem));
+        if first || widens {
+            backend.dispatch(recording)?;
+            recording.clear();
+        }
+        if first {
+            learn.start(problem, state, backend)?;
+        }
+        if widens {
+            learn.widen(problem, state, backend)?;
+        }
+        Ok(())
+    }
+
     fn record(&mut self, epoch: u32, problem: &Problem, recording: &mut Vec<Dispatch>) -> Result<()> {
         let Some(state) = &self.state else { return Ok(()) };
-        let learning = self.learn.as_ref().filter(|_| epoch > self.warm_up);
-        // The first epoch of either phase has no direction to go on in.
-        let fresh = epoch == 1 || (self.learn.is_some() && epoch - 1 == self.warm_up);
+        let learned = epoch.saturating_sub(self.warm_up);
+        let learning = self.learn.as_ref().filter(|_| learned > 0);
+        let learning = learning.map(|learn| Learning { learn, rank: learn.rank(learned, problem) });
+        // The first epoch of a phase has no direction to go on in.
+        let fresh =
+            epoch == 1 || learning.is_some_and(|now| learned == 1 || now.learn.widens(learned, problem));
         let beta = if fresh { 0.0 } else { self.momentum.min(self.q as f32 / (self.q as f32 + 3.0)) };
-        self.q = if fresh { 0 } else { self.q.saturating_add(1) };
+        (self.q, self.objective) = match fresh {
+            true => (0, f64::INFINITY),
+            false => (self.q.saturating_add(1), self.objective),
+        };
         for (role, side) in Side::BOTH.into_iter().zip(&state.sides) {
             for (shard, &previous) in problem.side(role).shards.iter().zip(&side.previous) {
                 recording.push(Extrapolate { factors: shard.factors, previous, beta }.dispatch()?);
@@ -168,9 +211,9 @@ impl Optimizer for LineSearch {
         let mut first = 0;
         for role in Side::BOTH {
             state.record_half(problem, role, learning, recording)?;
-            if let Some(learn) = learning {
+            if let Some(Learning { learn, rank }) = learning {
                 for _ in 0..self.mask_steps {
-                    learn.record_mask(problem, role, state, recording)?;
+                    learn.record_mask(problem, role, rank, state, recording)?;
                 }
                 state.record_moments(problem, role, learn, first, recording)?;
             }
@@ -194,10 +237,7 @@ impl Optimizer for LineSearch {
                 learn.update(epoch - self.warm_up, problem, [users, items], energy, state, backend)?;
                 self.follow(energy, NEAR);
             }
-            Some(learn) if epoch == self.warm_up => {
-                learn.start(problem, state, backend)?;
-                self.objective = f64::INFINITY;
-            }
+            Some(learn) if epoch == self.warm_up => learn.observe_noise(problem, energy),
             _ => self.follow(energy + cost, ROUNDING),
         }
         Ok(())
@@ -249,6 +289,7 @@ impl Optimizer for LineSearch {
         if self.learn.is_some() {
             settings.push(("warm-up", self.warm_up.to_string()));
             settings.push(("warm-rank", self.warm_rank.to_string()));
+            settings.push(("join", self.join.to_string()));
             settings.push(("settle", self.settle.to_string()));
             settings.push(("mask-steps", self.mask_steps.to_string()));
         }

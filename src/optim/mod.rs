@@ -226,10 +226,36 @@ pub trait Optimizer: fmt::Debug + Send {
         rank
     }
 
+    /// Whether biases start where the [baseline](crate::model::BiasBaseline) has them, rather than at 0.
+    ///
+    /// `reg`: as of [`Objective`].
+    fn starts_biased(&self, reg: Reg) -> bool {
+        let _ = reg;
+        false
+    }
+
     /// Whether an epoch starts from Δ. If so, the caller records Δ of the
     /// factors as they are behind each epoch.
     fn uses_residuals(&self) -> bool {
         true
+    }
+
+    /// Called before an epoch, counted from 1, is recorded: changes what the host has to change first. So
+    /// an epoch that is the last leaves what it found.
+    ///
+    /// `recording`: what has yet to be played before anything is read or written.
+    ///
+    /// # Errors
+    /// As [`Backend::dispatch`], [`Backend::read`] and [`Backend::write`].
+    fn begin(
+        &mut self,
+        epoch: u32,
+        problem: &Problem,
+        recording: &mut Vec<Dispatch>,
+        backend: &mut dyn Backend,
+    ) -> Result<()> {
+        let _ = (epoch, problem, recording, backend);
+        Ok(())
     }
 
     /// Records one epoch, counted from 1.

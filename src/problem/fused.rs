@@ -33,9 +33,9 @@ impl Problem {
         Columns { width: self.width, rank: self.rank, bias, unit }
     }
 
-    /// Those that are not 0 from the start.
-    pub fn start_columns(&self, role: Side) -> Columns {
-        Columns { rank: self.start_rank, ..self.columns(role) }
+    /// As [`Problem::columns`], with the first factors alone; the others are 0.
+    pub fn first_columns(&self, role: Side, rank: usize) -> Columns {
+        Columns { rank, ..self.columns(role) }
     }
 
     /// Records the packing of columns of a side's factors as they are, and perhaps of their variances,
@@ -57,19 +57,21 @@ impl Problem {
 
     /// Records `sums[row] = Σ matrix[other]` over the cells of each of a side's rows.
     ///
-    /// `matrix`: `[rows of the other side, width]`; `sums`: `[rows, width]`, 0 in columns that are no factors.
+    /// `rank`: the first factors, which alone are added up; `matrix`: `[rows of the other side, width]`;
+    /// `sums`: `[rows, width]`, 0 in all other columns.
     ///
     /// # Errors
     /// As the kernels' dispatches.
     pub fn record_pattern(
         &self,
         role: Side,
+        rank: usize,
         matrix: Buffer,
         sums: Buffer,
         recording: &mut Vec<Dispatch>,
     ) -> Result<()> {
         let Some(chunks) = &self.chunks else { return Ok(()) };
-        let columns = Columns { bias: None, unit: 0.0, ..self.columns(role) };
+        let columns = Columns { bias: None, unit: 0.0, ..self.first_columns(role, rank) };
         let packed = self.pack(chunks, role.other(), matrix, columns, None, recording)?;
         let call = |chunk: &Chunk, sums, first| {
             RowPattern {

@@ -35,7 +35,7 @@ pub use init::{factors, fill};
 pub use item_parts::{ItemRange, Totals};
 pub use loss::{Losses, Part};
 pub use places::Places;
-pub use rows::{Row, read_shards};
+pub use rows::{Row, read_shards, write_shards};
 pub use setup::Setup;
 pub use standard::Standard;
 pub use tiles::{Cells, Limits, Shards, Tile};
@@ -209,7 +209,13 @@ impl Problem {
             let has_bias = kind.has_bias();
             let frozen = has_bias.then_some(frozen);
             let mut shards = Vec::new();
-            let factors = widen(&factors, start_rank, rank, frozen, unit as f32);
+            let mut factors = widen(&factors, start_rank, rank, frozen, unit as f32);
+            if let Some(biases) = setup.biases.filter(|_| has_bias) {
+                let unit = standard.scale * unit;
+                let rows = factors.chunks_exact_mut(width);
+                let column = rows.filter_map(|row| row.get_mut(bias)).zip(biases.of(role));
+                column.for_each(|(to, &b)| *to = (f64::from(b) / unit) as f32);
+            }
             // The unknown's row has no rating.
             let counts: Vec<u64> = counts.iter().copied().chain([0]).collect();
             for range in ranges {

@@ -34,13 +34,7 @@ impl Problem {
     /// # Errors
     /// As [`Backend::write`].
     pub fn write_factors(&self, role: Side, factors: &[f32], backend: &mut dyn Backend) -> Result<()> {
-        let mut rest = factors;
-        for shard in &self.side(role).shards {
-            let (mine, others) = rest.split_at(shard.factors.len());
-            backend.write(shard.factors, bytemuck::cast_slice(mine))?;
-            rest = others;
-        }
-        Ok(())
+        write_shards(self.side(role).shards.iter().map(|shard| shard.factors), factors, backend)
     }
 
     /// The number of the first of a side's rows that are here, among those of all processes.
@@ -140,6 +134,24 @@ impl Problem {
         }
         self.write_factors(role, &wide, backend)
     }
+}
+
+/// Writes the elements of a side's buffers, shard after shard.
+///
+/// # Errors
+/// As [`Backend::write`].
+pub fn write_shards(
+    buffers: impl IntoIterator<Item = Buffer>,
+    elements: &[f32],
+    backend: &mut dyn Backend,
+) -> Result<()> {
+    let mut rest = elements;
+    for buffer in buffers {
+        let (mine, others) = rest.split_at(buffer.len());
+        backend.write(buffer, bytemuck::cast_slice(mine))?;
+        rest = others;
+    }
+    Ok(())
 }
 
 /// The elements of a side's buffers, shard after shard.

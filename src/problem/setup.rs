@@ -3,6 +3,7 @@
 use super::{Places, SideBuffers};
 use crate::config::{Kernels, ModelKind, RegScaling};
 use crate::data::{Held, Known, Ratings, Side};
+use crate::model::BaselineBiases;
 use crate::world::Share;
 
 /// What to train on and in which form.
@@ -14,6 +15,8 @@ pub struct Setup<'a> {
     pub rank: usize,
     /// Those that start from a draw, 1 to `rank`; the others are 0 until an optimiser fills them.
     pub start_rank: usize,
+    /// Where biases start, in rating units; `None`: at 0. A model without biases has none.
+    pub biases: Option<&'a BaselineBiases>,
     /// Seed of the initial factors.
     pub seed: u64,
     /// L2 penalty λ.

@@ -10,6 +10,7 @@ use crate::config::{Checked, Keep, ModelKind};
 use crate::data::Layout;
 use crate::error::{Error, Result};
 use crate::event::{Event, Observer};
+use crate::model::BaselineBiases;
 use crate::optim::Objective;
 use crate::problem::{Problem, Setup};
 use crate::world::Share;
@@ -43,17 +44,24 @@ pub(super) fn objective<'a>(config: &Checked, data: &'a Dataset) -> Objective<'a
     }
 }
 
+/// What a problem is laid out from, beside the configuration.
+pub(super) struct Start<'a> {
+    /// Of the training ratings here.
+    pub(super) layout: Layout,
+    /// Their baseline.
+    pub(super) baseline: Option<&'a BaselineBiases>,
+    /// Whether a model's factors take the place of those drawn.
+    pub(super) filled: bool,
+}
+
 /// Allocates what a run needs, if its plan says that there is room.
-///
-/// `layout`: of the training ratings here; `filled`: whether a model's factors take the place of those drawn.
 ///
 /// # Errors
 /// As [`Plan::check`], [`Problem::new`] and [`crate::optim::Optimizer::prepare`].
 pub(super) fn place(
     config: &mut Checked,
     data: &Dataset,
-    layout: Layout,
-    filled: bool,
+    start: Start<'_>,
     saver: &Saver<'_>,
     backend: &mut dyn Backend,
     observer: &mut dyn Observer,
@@ -61,15 +69,17 @@ pub(super) fn place(
     let (listened, share) = (saver.listened, saver.share());
     // What rows a device can take depends on it.
     backend.set_mapping(config.config.kernels.mapping());
-    let plan = Plan::new(config, &Shape::with(data, layout.known(), config.model, share), listened, backend)?;
+    let plan =
+        Plan::new(config, &Shape::with(data, start.layout.known(), config.model, share), listened, backend)?;
     plan.check(false)?;
     let first = backend.allocated();
     if let Some(bytes) = plan.page_bytes {
         observer.event(&Event::Notice(streamed(bytes)));
-        return with_pages(config, data, layout, filled, plan.page_bytes, saver, backend);
+        return with_pages(config, data, start, plan.page_bytes, saver, backend);
     }
     let untold = plan.fused && plan.memory.available.is_none() && plan.memory.residence == Residence::Device;
-    match with_pages(config, data, layout, filled, None, saver, backend) {
+    let Start { baseline, filled, .. } = start;
+    match with_pages(config, data, start, None, saver, backend) {
         // The others are beyond where this process would begin anew.
         Err(Error::OutOfMemory { what, needed, available, .. }) if untold && share.is_some() => {
             let remedy = "start more processes, or pass --max-memory-bytes: what does not fit is streamed";
@@ -80,7 +90,8 @@ pub(super) fn place(
             backend.release(first);
             let bytes = PAGE_BYTES.min(backend.max_buffer_bytes());
             observer.event(&Event::Notice(streamed(bytes)));
-            with_pages(config, data, Layout::with(&data.train, share), filled, Some(bytes), saver, backend)
+            let start = Start { layout: Layout::with(&data.train, share), baseline, filled };
+            with_pages(config, data, start, Some(bytes), saver, backend)
         }
         placed => placed,
     }
@@ -89,13 +100,14 @@ pub(super) fn place(
 fn with_pages(
     config: &mut Checked,
     data: &Dataset,
-    layout: Layout,
-    filled: bool,
+    start: Start<'_>,
     page_bytes: Option<u64>,
     saver: &Saver<'_>,
     backend: &mut dyn Backend,
 ) -> Result<(Problem, Option<Snapshot>)> {
-    let mut setup = Setup { page_bytes, share: saver.share(), ..setup(config, data) };
+    let Start { layout, baseline, filled } = start;
+    let biases = baseline.filter(|_| config.optimizer.starts_biased(config.reg));
+    let mut setup = Setup { biases, page_bytes, share: saver.share(), ..setup(config, data) };
     if filled {
         setup.start_rank = setup.rank;
     }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::keep::Snapshot;
 use super::notices::{devices, loaded, notices, resumed};
-use super::place::{keeps_best, place, validates};
+use super::place::{Start, keeps_best, place, validates};
 use super::saver::Saver;
 use super::team::agreed;
 use super::{Checkpoint, Dataset, curve, warm};
@@ -82,8 +82,8 @@ impl<'a, 'b> Run<'a, 'b> {
         let baseline = BiasBaseline::fit_over(&layout, BiasBaseline::DAMPING, backend.world())?.biases();
         let seen = Compressed::pattern(&layout.by_user, data.train.items.len());
         let stats = layout.stats;
-        let (problem, snapshot) =
-            place(&mut config, data, layout, saver.initial.is_some(), saver, backend, observer)?;
+        let start = Start { layout, baseline: baseline.as_ref(), filled: saver.initial.is_some() };
+        let (problem, snapshot) = place(&mut config, data, start, saver, backend, observer)?;
         if let Some(initial) = saver.initial.filter(|_| checkpoint.is_none()) {
             warm::start(&problem, &data.train, &config, initial, backend)?;
         }
@@ -142,6 +142,7 @@ impl<'a, 'b> Run<'a, 'b> {
         let mut early = if self.done > 0 { self.stop()? } else { None };
         while early.is_none() && self.done < epochs {
             let epoch = self.done + 1;
+            self.config.optimizer.begin(epoch, &self.problem, &mut recording, self.backend)?;
             self.config.optimizer.record(epoch, &self.problem, &mut recording)?;
             let listen = self.saver.listened || self.follows() || epoch == epochs;
             if uses_residuals || listen {

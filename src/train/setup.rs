@@ -15,6 +15,7 @@ pub(crate) fn setup<'a>(config: &Checked, data: &'a Dataset) -> Setup<'a> {
         kind: config.model,
         rank: written.rank,
         start_rank: config.optimizer.start_rank(written.rank, config.reg),
+        biases: None,
         seed: written.seed,
         reg,
         reg_scaling,

@@ -152,6 +152,29 @@ fn the_epoch_before_a_change_of_gauge_is_kept_whole() {
 }
 
 #[test]
+fn a_model_is_the_one_that_its_last_epoch_measured() {
+    // The turn after the warm-up's epoch, and the factors that join after the third, belong to the next.
+    let data = noise();
+    for (device, mut backend) in devices::all() {
+        for epochs in 1..6 {
+            let options = [("warm-up", "1"), ("warm-rank", "2"), ("join", "2")];
+            let config = TrainConfig {
+                rank: 5,
+                options: options.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec(),
+                keep: Some(Keep::Last),
+                ..line_search(epochs, 1)
+            };
+            let Run { epochs: told, result, .. } = run(&config, &data, &mut *backend);
+            let (model, held) = (result.unwrap(), data.valid.as_ref().unwrap());
+            let pairs = (0..held.len()).map(|p| (held.user[p], held.item[p], held.value[p]));
+            let measured = evaluate(&model.predictor(), pairs, Unknown::Mean).unwrap().get("rmse").unwrap();
+            let told = told.last().unwrap().valid_rmse.unwrap();
+            assert!((measured - told).abs() < 1e-5, "{device}, {epochs} epochs: {measured}, not {told}");
+        }
+    }
+}
+
+#[test]
 fn the_last_epoch_is_kept_on_request_and_without_validation() {
     let data = noise();
     let mut backend = devices::cpu(2);

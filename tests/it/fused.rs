@@ -21,7 +21,7 @@ fn config(model: ModelKind, optimizer: &str, rank: usize, kernels: Kernels) -> T
     let mut options = Vec::new();
     if learns {
         // Both phases, and priors that are learned.
-        let phases = [("warm-up", "1"), ("settle", "1"), ("warm-rank", "17")];
+        let phases = [("warm-up", "1"), ("settle", "1"), ("warm-rank", "17"), ("join", "2")];
         options = phases.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
     }
     if optimizer == "adam" {

@@ -50,22 +50,31 @@ fn reference(config: &TrainConfig, ratings: &Ratings, model: &Model) -> Search {
     let kind = config.model.unwrap();
     let biased = matches!(kind, ModelKind::Biased | ModelKind::Svdpp);
     let mut search = Search::new(&dense, rows(&u), rows(&v), biased, kind == ModelKind::Svdpp);
+    let known = ratings.known();
+    let drawn = |side, counts: &[u64]| {
+        let rated: Vec<bool> = counts.iter().map(|&n| n > 0).collect();
+        let mut normal = vec![0.0; counts.len() * (k - first)];
+        fill(config.seed, side, 0, &mut normal, 0..k - first, 1.0, &rated);
+        normal
+    };
+    if biased && config.reg == Some(Reg::Auto) {
+        search.start_biased();
+    }
     for epoch in 1..=config.epochs.unwrap() {
-        match config.reg.unwrap() {
-            Reg::Fixed(lambda) => search.fixed(epoch == 1, lambda),
-            Reg::Auto if epoch <= 5 => search.fixed(epoch == 1, 0.8),
-            Reg::Auto => search.variational(epoch - 5),
-        }
-        if config.reg == Some(Reg::Auto) && epoch == 5 {
-            let known = ratings.known();
-            let drawn = |side, counts: &[u64]| {
-                let rated: Vec<bool> = counts.iter().map(|&n| n > 0).collect();
-                let mut normal = vec![0.0; counts.len() * (k - first)];
-                fill(config.seed, side, 0, &mut normal, 0..k - first, 1.0, &rated);
-                normal
-            };
-            let (u, v) = (drawn(Side::Users, &known.user_counts), drawn(Side::Items, &known.item_counts));
-            search.gauge(first, [&u, &v]);
+        match (config.reg.unwrap(), epoch.saturating_sub(3)) {
+            (Reg::Fixed(lambda), _) => search.fixed(epoch == 1, lambda),
+            (Reg::Auto, 0) => search.fixed(epoch == 1, 0.8),
+            (Reg::Auto, learned) => {
+                if learned == 1 {
+                    search.gauge(first);
+                }
+                let joins = first < k && learned == 3;
+                if joins {
+                    let users = drawn(Side::Users, &known.user_counts);
+                    search.widen([&users, &drawn(Side::Items, &known.item_counts)]);
+                }
+                search.variational(learned, learned == 1 || joins);
+            }
         }
     }
     search

@@ -58,6 +58,7 @@ fn cases() -> Vec<(&'static str, TrainConfig, Dataset)> {
     let restarts = TrainConfig { epochs: Some(34), ..restarts };
     let centered = TrainConfig { model: Some(ModelKind::Centered), ..config("line-search", &learned) };
     let masks = [("warm-up", "2"), ("settle", "1"), ("mask-steps", "2")];
+    let joined = [("warm-up", "2"), ("settle", "1"), ("warm-rank", "2"), ("join", "2")];
     let gd = TrainConfig { keep: Some(Keep::Last), ..config("gd", &[]) };
     let plain = TrainConfig { model: Some(ModelKind::Plain), ..config("momentum", &[]) };
     let average =
@@ -71,6 +72,7 @@ fn cases() -> Vec<(&'static str, TrainConfig, Dataset)> {
     vec![
         ("line-search", config("line-search", &learned), data()),
         ("line-search, masks", config("line-search", &masks), without_valid()),
+        ("line-search, joined", config("line-search", &joined), data()),
         ("line-search, centered", centered, data()),
         ("line-search, fixed", TrainConfig { reg_bias: Some(0.3), ..fixed }, without_valid()),
         ("line-search, restarts", restarts, without_valid()),

@@ -62,7 +62,7 @@ fn cases() -> Vec<(&'static str, TrainConfig)> {
                 "line-search",
                 ModelKind::Svdpp,
                 37,
-                &[("warm-up", "3"), ("warm-rank", "20"), ("mask-steps", "2")],
+                &[("warm-up", "2"), ("warm-rank", "20"), ("join", "2"), ("mask-steps", "2")],
             )
         }),
         ("biased", config("line-search", ModelKind::Biased, 17, &quick)),

@@ -16,9 +16,12 @@ use crate::support::compare::{FACTORS, assert_close_f32};
 use crate::support::devices;
 use crate::support::problems;
 
-/// Variances, priors, noise and the mask's factors after 30 epochs, all of size 1, on GPU and CPU.
+/// Variances, priors and noise after 30 epochs, all of size 1, on GPU and CPU.
 /// Measured: below 2e-6; rounding of f32 sums, as for the factors.
 const VARIANCES: f64 = FACTORS;
+
+/// The mask's factors alone: they follow the gauge, whose rounding is beside its gaps. Measured: 2e-4.
+const MASK_FACTORS: f64 = 1e-3;
 
 fn config(model: ModelKind, rank: usize, epochs: u32) -> TrainConfig {
     TrainConfig {
@@ -71,7 +74,8 @@ fn every_device_learns_the_same_variances() {
             let actual = numbers(gpu.posterior.as_ref().unwrap());
             assert_eq!(actual.len(), expected.len());
             for ((name, actual), (_, expected)) in actual.iter().zip(&expected) {
-                assert_close_f32(&format!("{model:?}: {name} of {device}"), actual, expected, VARIANCES);
+                let tolerance = if name.starts_with('Y') { MASK_FACTORS } else { VARIANCES };
+                assert_close_f32(&format!("{model:?}: {name} of {device}"), actual, expected, tolerance);
             }
         }
     }
@@ -161,13 +165,13 @@ fn only_learned_regularization_has_a_posterior() {
     let ratings = planted(60, 40, 800, 2);
     let fixed = TrainConfig { reg: Some(Reg::Fixed(1.2)), ..config(ModelKind::Biased, 3, 20) };
     let gd = TrainConfig { optimizer: "gd".to_owned(), ..fixed.clone() };
-    for without in [fixed, gd, config(ModelKind::Svdpp, 3, 0), config(ModelKind::Svdpp, 3, 5)] {
+    for without in [fixed, gd, config(ModelKind::Svdpp, 3, 0), config(ModelKind::Svdpp, 3, 3)] {
         let model = run(&without, &ratings, None, &mut devices::cpu(1));
         assert_eq!(model.posterior, None, "{without:?}");
         let error = model.predictor().explore_index(0, 3, true, Explore::Ucb { z: 1.0 }).unwrap_err();
         assert!(error.to_string().contains("--reg auto"), "{error}");
     }
-    let first = run(&config(ModelKind::Svdpp, 3, 6), &ratings, None, &mut devices::cpu(1));
+    let first = run(&config(ModelKind::Svdpp, 3, 4), &ratings, None, &mut devices::cpu(1));
     assert!(first.posterior.is_some_and(|posterior| posterior.mask.is_some()));
 }
 

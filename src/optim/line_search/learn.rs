@@ -6,13 +6,13 @@
 //! variances w̃. A row's precision is ρ_f = σ²/p_f, its curvature also has the
 //! other side's variances: `H = Σ x² + Σ x̃ + ρ; w̃ = σ²/H; g = Σ e·x − w·Σ x̃ − ρ(w − M)`.
 //!
-//! The warm-up has `warm-rank` factors at most. After it they are turned into the
-//! balanced singular gauge, so that the signal sits in the leading factors; factors
-//! beyond them are drawn, with twice the mean square of the weakest. Then p_f = 2·mean w²,
-//! σ² = 1.1 × the training mean of e². After each epoch `σ² = E(e²)/N`; from the fourth on
+//! How the warm-up's factors become the first variational epoch's, and how others join them: see
+//! [`turn`](super::turn). After each epoch `σ² = E(e²)/N`; from the fourth on
 //! `p_f = mean((w − M)² + w̃)`.
 //!
 //! Source: Lim & Teh 2007; Raiko, Ilin & Karhunen 2007; Ilin & Raiko, JMLR 11 (2010).
+
+use std::ops::Range;
 
 use super::mask::Mask;
 use super::state::DeviceState;
@@ -23,14 +23,10 @@ use crate::kernel::Dispatch;
 use crate::model::posterior::{LEAST_VARIANCE, shrunk_noise};
 use crate::model::{MaskFactors, Posterior};
 use crate::optim::State;
-use crate::problem::{Problem, fill, read_shards};
-use crate::world::together::any;
-
-/// Mean square of a factor that the warm-up left out, beside that of the weakest that it did not.
-const FRESH: f64 = 2.0;
+use crate::problem::{Problem, read_shards};
 
 /// A variance that is not too small; NaN stays NaN, to be found.
-fn at_least(variance: f64) -> f64 {
+pub(super) fn at_least(variance: f64) -> f64 {
     if variance < LEAST_VARIANCE { LEAST_VARIANCE } else { variance }
 }
 
@@ -38,23 +34,45 @@ fn at_least(variance: f64) -> f64 {
 #[derive(Debug)]
 pub(super) struct Learn {
     settle: u32,
-    noise: f64,
+    /// Variational epochs before the factors that the warm-up left out.
+    join: u32,
+    pub(super) noise: f64,
     /// Prior variance of each column, users and items.
-    priors: [Vec<f64>; 2],
-    masks: Option<[Mask; 2]>,
+    pub(super) priors: [Vec<f64>; 2],
+    /// Variance from which the factors that join are drawn, users and items.
+    pub(super) fresh: [f64; 2],
+    pub(super) masks: Option<[Mask; 2]>,
     /// Whether a variational epoch has run, so that there are variances.
     begun: bool,
 }
 
 impl Learn {
-    pub(super) fn new(problem: &Problem, mask: bool, settle: u32, backend: &mut dyn Backend) -> Result<Self> {
+    pub(super) fn new(
+        problem: &Problem,
+        mask: bool,
+        [settle, join]: [u32; 2],
+        backend: &mut dyn Backend,
+    ) -> Result<Self> {
         let masks = if mask {
             Some([Mask::new(problem, Side::Users, backend)?, Mask::new(problem, Side::Items, backend)?])
         } else {
             None
         };
         let unit = vec![1.0; problem.width];
-        Ok(Self { settle, noise: 1.0, priors: [unit.clone(), unit], masks, begun: false })
+        Ok(Self {
+            settle,
+            join,
+            noise: 1.0,
+            priors: [unit.clone(), unit],
+            fresh: [0.0; 2],
+            masks,
+            begun: false,
+        })
+    }
+
+    /// The noise from Σ E(e²).
+    pub(super) fn observe_noise(&mut self, problem: &Problem, energy: f64) {
+        self.noise = at_least(energy / problem.ratings as f64);
     }
 
     /// What the next epoch, and the posterior, depend on.
@@ -80,22 +98,24 @@ impl Learn {
         all
     }
 
-    /// σ², whether there are variances, and both sides' prior variances.
+    /// σ², whether there are variances, what joins, and both sides' prior variances.
     pub(super) fn numbers(&self) -> Vec<f64> {
-        let mut numbers = vec![self.noise, f64::from(u8::from(self.begun))];
+        let [users, items] = self.fresh;
+        let mut numbers = vec![self.noise, f64::from(u8::from(self.begun)), users, items];
         numbers.extend(self.priors.iter().flatten());
         numbers
     }
 
     /// Takes them over; `false` if there are too few or too many.
     pub(super) fn set_numbers(&mut self, numbers: &[f64]) -> bool {
-        let [noise, begun, priors @ ..] = numbers else { return false };
+        let [noise, begun, fresh_users, fresh_items, priors @ ..] = numbers else { return false };
         let [users, items] = &mut self.priors;
         let Some((to_users, to_items)) = priors.split_at_checked(users.len()) else { return false };
         if to_items.len() != items.len() {
             return false;
         }
         (self.noise, self.begun) = (*noise, *begun != 0.0);
+        self.fresh = [*fresh_users, *fresh_items];
         users.copy_from_slice(to_users);
         items.copy_from_slice(to_items);
         true
@@ -115,60 +135,23 @@ impl Learn {
         &self,
         problem: &Problem,
         role: Side,
+        rank: usize,
         state: &DeviceState,
         recording: &mut Vec<Dispatch>,
     ) -> Result<()> {
         let Some(masks) = &self.masks else { return Ok(()) };
-        masks[role as usize].record(problem, role, state.sides[role as usize].prior, self.noise(), recording)
+        let prior = state.sides[role as usize].prior;
+        masks[role as usize].record(problem, role, rank, (prior, self.noise()), recording)
     }
 
-    /// From the warm-up's factors to the first variational epoch.
-    pub(super) fn start(
-        &mut self,
-        problem: &Problem,
-        state: &DeviceState,
-        backend: &mut dyn Backend,
-    ) -> Result<()> {
-        let mut recording = Vec::new();
-        problem.record_residuals(&mut recording)?;
-        problem.record_losses(&mut recording)?;
-        backend.dispatch(&recording)?;
-        let rmse = problem.read_losses(backend)?.train.unwrap_or(1.0) / problem.standard.scale;
-        self.noise = at_least(1.1 * rmse * rmse);
+    /// Whether this variational epoch, from 1, is the first with all factors, and has others before it.
+    pub(super) fn widens(&self, epoch: u32, problem: &Problem) -> bool {
+        epoch == self.join + 1 && problem.start_rank < problem.rank
+    }
 
-        let mut users = problem.read_factors(Side::Users, backend)?;
-        let mut items = problem.read_factors(Side::Items, backend)?;
-        let finite = users.iter().chain(&items).all(|x| x.is_finite());
-        if any(backend.world(), !finite)? {
-            // The loss tells; there is no gauge of what has diverged.
-            return Ok(());
-        }
-        // Rows without ratings hold nothing but their start: they have no say in
-        // the gauge or the priors, and begin at the prior mean.
-        let mut has_ratings = [Vec::new(), Vec::new()];
-        for (role, factors) in [(Side::Users, &mut users), (Side::Items, &mut items)] {
-            let counts = read_shards(problem.side(role).shards.iter().map(|shard| shard.counts), backend)?;
-            let rows = factors.chunks_exact_mut(problem.width).zip(&counts);
-            rows.filter(|(_, n)| **n == 0.0).for_each(|(row, _)| row[..problem.rank].fill(0.0));
-            has_ratings[role as usize] = counts.into_iter().map(|n| n > 0.0).collect();
-        }
-        let rated = Side::BOTH.map(|role| problem.side(role).rated as f64);
-        let first = problem.start_rank;
-        problem.balance(&mut users, &mut items, first, (rated[0] / rated[1]).powf(0.25), backend)?;
-        for (role, factors) in [(Side::Users, &mut users), (Side::Items, &mut items)] {
-            let weakest = problem.column_squares(role, factors, backend)?[first - 1] / rated[role as usize];
-            let (columns, rows) = (first..problem.rank, &has_ratings[role as usize]);
-            let row = problem.first_row(role);
-            fill(problem.seed, role, row, factors, columns, FRESH * weakest, rows);
-            problem.write_factors(role, factors, backend)?;
-            self.priors[role as usize] = first_priors(problem, role, factors, backend)?;
-        }
-        if let Some(masks) = &self.masks {
-            for role in Side::BOTH {
-                masks[role as usize].start(&self.priors[role as usize], backend)?;
-            }
-        }
-        self.write_priors(state, backend)
+    /// Factors that a variational epoch, from 1, has.
+    pub(super) fn rank(&self, epoch: u32, problem: &Problem) -> usize {
+        if epoch > self.join { problem.rank } else { problem.start_rank }
     }
 
     /// After the variational epoch with this number, from 1: what the next one takes for given.
@@ -184,7 +167,7 @@ impl Learn {
         backend: &mut dyn Backend,
     ) -> Result<()> {
         self.begun = true;
-        self.noise = at_least(energy / problem.ratings as f64);
+        self.observe_noise(problem, energy);
         if epoch > self.settle {
             for (role, moments) in Side::BOTH.into_iter().zip(moments) {
                 let rated = problem.side(role).rated as f64;
@@ -195,7 +178,7 @@ impl Learn {
                 self.priors[role as usize] = sums.iter().map(|sum| at_least(sum / rated)).collect();
             }
         }
-        self.write_priors(state, backend)
+        self.write_priors(self.rank(epoch, problem)..problem.rank, state, backend)
     }
 
     /// Means are the factors themselves; `None` before the first variational epoch.
@@ -247,19 +230,18 @@ impl Learn {
         }))
     }
 
-    fn write_priors(&self, state: &DeviceState, backend: &mut dyn Backend) -> Result<()> {
+    /// Writes ρ of each column: 0 where factors are yet to join, so that nothing there moves.
+    pub(super) fn write_priors(
+        &self,
+        missing: Range<usize>,
+        state: &DeviceState,
+        backend: &mut dyn Backend,
+    ) -> Result<()> {
         for (side, priors) in state.sides.iter().zip(&self.priors) {
-            let precisions: Vec<f32> = priors.iter().map(|p| (self.noise / p) as f32).collect();
+            let mut precisions: Vec<f32> = priors.iter().map(|p| (self.noise / p) as f32).collect();
+            precisions[missing.clone()].fill(0.0);
             backend.write(side.prior, bytemuck::cast_slice(&precisions))?;
         }
         Ok(())
     }
-}
-
-/// p_f = 2·mean w² of the latent columns, mean w² of the bias; rows without ratings don't count.
-fn first_priors(problem: &Problem, role: Side, factors: &[f32], backend: &dyn Backend) -> Result<Vec<f64>> {
-    let sums = problem.column_squares(role, factors, backend)?;
-    let rated = problem.side(role).rated as f64;
-    let factor = |f: usize| if f < problem.rank { 2.0 } else { 1.0 };
-    Ok(sums.iter().enumerate().map(|(f, sum)| at_least(factor(f) * sum / rated)).collect())
 }

@@ -11,7 +11,9 @@
 //!
 //! The mask is the training ratings' alone. Source: Koren 2008 (SVD++).
 
-use crate::backend::{Backend, Buffer};
+use std::ops::Range;
+
+use crate::backend::{Backend, Buffer, read_f32};
 use crate::data::Side;
 use crate::error::Result;
 use crate::kernel::mask_alpha::MaskAlpha;
@@ -93,22 +95,31 @@ impl Mask {
         Ok(problem.split_bias(role.other(), wide).0)
     }
 
-    /// p⁰ = the side's first prior variances; it stays.
-    pub(super) fn start(&self, priors: &[f64], backend: &mut dyn Backend) -> Result<()> {
-        let inverse: Vec<f32> = priors.iter().map(|p| (1.0 / p) as f32).collect();
+    /// p⁰ of columns = the side's prior variances as they are; it stays.
+    pub(super) fn start(
+        &self,
+        priors: &[f64],
+        columns: Range<usize>,
+        backend: &mut dyn Backend,
+    ) -> Result<()> {
+        let mut inverse = read_f32(backend, self.inverse_width)?;
+        let begun = inverse.iter_mut().zip(priors).take(columns.end).skip(columns.start);
+        begun.for_each(|(to, p)| *to = (1.0 / p) as f32);
         backend.write(self.inverse_width, bytemuck::cast_slice(&inverse))
     }
 
     /// Records the step on Y that follows the rows' step.
+    ///
+    /// `rank`: factors that there are yet; `prior`: the buffer of ρ, and σ².
     pub(super) fn record(
         &self,
         problem: &Problem,
         role: Side,
-        prior: Buffer,
-        noise: f32,
+        rank: usize,
+        (prior, noise): (Buffer, f32),
         recording: &mut Vec<Dispatch>,
     ) -> Result<()> {
-        let (width, rank) = (problem.width, problem.rank);
+        let width = problem.width;
         let (own, other) = (problem.side(role), problem.side(role.other()));
         for (i, shard) in own.shards.iter().enumerate() {
             let call = MaskResidual {
@@ -123,7 +134,7 @@ impl Mask {
             };
             recording.push(call.dispatch()?);
         }
-        self.gather(problem, role.other(), &self.scratch, &self.directions, recording)?;
+        self.gather(problem, (role.other(), rank), &self.scratch, &self.directions, recording)?;
         let places = problem.places(role.other());
         let mut first = places.first;
         for (i, shard) in other.shards.iter().enumerate() {
@@ -142,7 +153,7 @@ impl Mask {
             recording.push(places.gathered(call.dispatch()?, self.direction_sums, 0, 2 * width));
             first += blocks(shard.rows());
         }
-        self.gather(problem, role, &self.directions, &self.scratch, recording)?;
+        self.gather(problem, (role, rank), &self.directions, &self.scratch, recording)?;
         let places = problem.places(role);
         let mut first = places.first;
         for (i, shard) in own.shards.iter().enumerate() {
@@ -178,13 +189,13 @@ impl Mask {
     fn gather(
         &self,
         problem: &Problem,
-        to: Side,
+        (to, rank): (Side, usize),
         factors: &[Buffer],
         sums: &[Buffer],
         recording: &mut Vec<Dispatch>,
     ) -> Result<()> {
         if problem.chunks(to).is_some() {
-            return problem.record_pattern(to, factors[0], sums[0], recording);
+            return problem.record_pattern(to, rank, factors[0], sums[0], recording);
         }
         for view in problem.views(to) {
             let call = PatternSum {

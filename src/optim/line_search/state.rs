@@ -36,6 +36,13 @@ pub(super) struct SideState {
     pub(super) prior: Buffer,
 }
 
+/// What is learned, in an epoch with the first factors alone or with all.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Learning<'a> {
+    pub(super) learn: &'a Learn,
+    pub(super) rank: usize,
+}
+
 /// What the device holds between epochs.
 #[derive(Debug)]
 pub(super) struct DeviceState {
@@ -51,7 +58,7 @@ impl DeviceState {
         &self,
         problem: &Problem,
         role: Side,
-        learning: Option<&Learn>,
+        learning: Option<Learning<'_>>,
         recording: &mut Vec<Dispatch>,
     ) -> Result<()> {
         let (own, other) = (&self.sides[role as usize], &self.sides[role.other() as usize]);
@@ -101,16 +108,14 @@ impl DeviceState {
         problem: &Problem,
         role: Side,
         chunks: &[Chunk],
-        learning: Option<&Learn>,
+        learning: Option<Learning<'_>>,
         recording: &mut Vec<Dispatch>,
     ) -> Result<()> {
         let (own, other) = (&self.sides[role as usize], &self.sides[role.other() as usize]);
         let shard = &problem.side(role).shards[0];
-        // Before anything is learned, what was 0 stays 0.
-        let columns = |role| match learning {
-            Some(_) => problem.columns(role),
-            None => problem.start_columns(role),
-        };
+        // What was 0 stays 0 until it is filled.
+        let rank = learning.map_or(problem.start_rank, |learning| learning.rank);
+        let columns = |role| problem.first_columns(role, rank);
         let variances = learning.map(|_| other.variances[0]);
         let packed = problem.record_packed(role.other(), columns(role.other()), variances, recording)?;
         let Some(packed) = packed else { return Ok(()) };
@@ -136,7 +141,7 @@ impl DeviceState {
                     columns,
                 }
                 .dispatch(),
-                Some(learn) => RowPassLearned {
+                Some(Learning { learn, .. }) => RowPassLearned {
                     rows,
                     cells,
                     packed: packed.buffer,
@@ -167,7 +172,7 @@ impl DeviceState {
         ranges: &[ItemRange],
         packed: &Packed,
         columns: Columns,
-        learning: Option<&Learn>,
+        learning: Option<Learning<'_>>,
         recording: &mut Vec<Dispatch>,
     ) -> Result<()> {
         let (own, width) = (&self.sides[Side::Items as usize], problem.width);
@@ -225,13 +230,13 @@ impl DeviceState {
         problem: &Problem,
         role: Side,
         index: usize,
-        learning: Option<&Learn>,
+        learning: Option<Learning<'_>>,
     ) -> Result<Dispatch> {
         let (own, side) = (&self.sides[role as usize], problem.side(role));
         let shard = &side.shards[index];
         RowDirection {
             factors: shard.factors,
-            means: learning.and_then(|learn| learn.means(role)).map(|means| means[index]),
+            means: learning.and_then(|learning| learning.learn.means(role)).map(|means| means[index]),
             penalty: shard.penalty,
             prior: own.prior,
             sums: own.sums[index],
@@ -240,7 +245,7 @@ impl DeviceState {
             width: problem.width,
             fixed: learning.is_none(),
             frozen: side.frozen,
-            noise: learning.map_or(0.0, Learn::noise),
+            noise: learning.map_or(0.0, |learning| learning.learn.noise()),
         }
         .dispatch()
     }
@@ -251,7 +256,7 @@ impl DeviceState {
         problem: &Problem,
         role: Side,
         index: usize,
-        learning: Option<&Learn>,
+        learning: Option<Learning<'_>>,
     ) -> Result<Dispatch> {
         let (own, side) = (&self.sides[role as usize], problem.side(role));
         let shard = &side.shards[index];

@@ -68,6 +68,10 @@ pub struct Search {
     cells: [Vec<Vec<(usize, f64)>>; 2],
     q: u32,
     objective: f64,
+    /// Factors that there are yet.
+    active: usize,
+    /// Variance of those that join, users and items.
+    fresh: [f64; 2],
     biased: bool,
     masked: bool,
 }
@@ -86,7 +90,10 @@ impl Search {
         let by_item = (0..data.n)
             .map(|j| (0..data.m).filter(|&i| data.r[i][j]).map(|i| (i, data.y[i][j])).collect())
             .collect();
+        let active = u[0].len();
         Self {
+            active,
+            fresh: [0.0; 2],
             users: Side::new(u, data.n),
             items: Side::new(v, data.m),
             noise: 0.0,
@@ -96,6 +103,19 @@ impl Search {
             biased,
             masked,
         }
+    }
+
+    /// Biases as damped means of what the other side leaves, items first, four times.
+    pub fn start_biased(&mut self) {
+        for role in [1, 0].repeat(4) {
+            let [users, items] = [&mut self.users, &mut self.items];
+            let (own, other) = if role == 0 { (users, items) } else { (items, users) };
+            for (b, row) in own.b.iter_mut().zip(&self.cells[role]).filter(|(_, row)| !row.is_empty()) {
+                *b = row.iter().map(|&(j, y)| y - other.b[j]).sum::<f64>() / (5.0 + row.len() as f64);
+            }
+        }
+        self.users.before.1 = self.users.b.clone();
+        self.items.before.1 = self.items.b.clone();
     }
 
     pub fn predict(&self, i: usize, j: usize) -> f64 {
@@ -142,6 +162,7 @@ impl Search {
                 let mut mean = 0.0;
                 match prior {
                     Prior::Fixed(lambda) => rho = penalty("sqrt", *lambda, row.len()),
+                    Prior::Learned if (self.active..k).contains(&f) => continue,
                     Prior::Learned => {
                         s2 = if f < k { row.iter().map(|&(j, _)| other.t[j][f]).sum() } else { 0.0 };
                         rho = self.noise / if f < k { own.p[f] } else { own.pb };
@@ -190,7 +211,11 @@ impl Search {
 
     fn extrapolate(&mut self, fresh: bool) {
         let beta = if fresh { 0.0 } else { f64::min(0.7, f64::from(self.q) / (f64::from(self.q) + 3.0)) };
-        self.q = if fresh { 0 } else { self.q + 1 };
+        if fresh {
+            (self.q, self.objective) = (0, f64::INFINITY);
+        } else {
+            self.q += 1;
+        }
         self.users.extrapolate(beta);
         self.items.extrapolate(beta);
     }
@@ -206,18 +231,16 @@ impl Search {
     pub fn fixed(&mut self, first: bool, lambda: f64) {
         self.extrapolate(first);
         self.half(true, &Prior::Fixed(lambda));
-        let objective = self.sum_squares() + self.size(true, lambda) + self.size(false, lambda);
+        let energy = self.sum_squares() + self.size(false, lambda);
+        self.noise = energy / self.cells[0].iter().map(Vec::len).sum::<usize>() as f64;
+        let objective = energy + self.size(true, lambda);
         self.half(false, &Prior::Fixed(lambda));
         self.follow(objective, 1e-5);
     }
 
-    /// From the warm-up to the variational epochs.
-    ///
-    /// Only the `first` factors hold anything; of the others `drawn` has normal numbers for users and
-    /// items, `[rows, others]`: they get twice the mean square of the weakest before them.
-    pub fn gauge(&mut self, first: usize, drawn: [&[f32]; 2]) {
-        let count: usize = self.cells[0].iter().map(Vec::len).sum();
-        self.noise = 1.1 * self.sum_squares() / count as f64;
+    /// From the warm-up to the variational epochs. Only the `first` factors hold anything.
+    pub fn gauge(&mut self, first: usize) {
+        self.active = first;
         let (m, n, k) = (self.users.w.len(), self.items.w.len(), self.users.w[0].len());
         // Whoever has no rating begins at the prior mean.
         for (side, cells) in [(&mut self.users, &self.cells[0]), (&mut self.items, &self.cells[1])] {
@@ -247,22 +270,42 @@ impl Search {
             }
         }
         let sides = [(&mut self.users, &self.cells[0]), (&mut self.items, &self.cells[1])];
-        for ((side, cells), drawn) in sides.into_iter().zip(drawn) {
+        for ((side, cells), fresh) in sides.into_iter().zip(&mut self.fresh) {
             let rated = cells.iter().filter(|row| !row.is_empty()).count() as f64;
-            let weakest = side.w.iter().map(|w| w[first - 1] * w[first - 1]).sum::<f64>() / rated;
-            for (w, normal) in side.w.iter_mut().zip(drawn.chunks((k - first).max(1))) {
-                for (w, &normal) in w[first..].iter_mut().zip(normal) {
-                    *w = (2.0 * weakest).sqrt() * f64::from(normal);
-                }
-            }
-            let floor = |x: f64| x.max(1e-8);
-            for f in 0..k {
-                side.p[f] = floor(2.0 * side.w.iter().map(|w| w[f] * w[f]).sum::<f64>() / rated);
-            }
-            side.pb = floor(side.b.iter().map(|b| b * b).sum::<f64>() / rated);
+            let square = |f: usize| side.w.iter().map(|w| w[f] * w[f]).sum::<f64>() / rated;
+            *fresh = 3.0 * square(first - 1);
+            side.p = (0..k).map(|f| (2.0 * square(f)).max(1e-8)).collect();
+            side.pb = (side.b.iter().map(|b| b * b).sum::<f64>() / rated).max(1e-8);
             side.p0 = side.p.clone();
         }
-        self.objective = f64::INFINITY;
+        self.guess_variances(0..first);
+    }
+
+    /// The other factors join: `drawn` has normal numbers for users and items, `[rows, others]`.
+    pub fn widen(&mut self, drawn: [&[f32]; 2]) {
+        let (first, k) = (self.active, self.users.w[0].len());
+        self.active = k;
+        let sides = [&mut self.users, &mut self.items];
+        for ((side, drawn), fresh) in sides.into_iter().zip(drawn).zip(self.fresh) {
+            for (w, normal) in side.w.iter_mut().zip(drawn.chunks(k - first)) {
+                for (w, &normal) in w[first..].iter_mut().zip(normal) {
+                    *w = fresh.sqrt() * f64::from(normal);
+                }
+            }
+            side.p[first..].fill((2.0 * fresh).max(1e-8));
+            side.p0[first..].copy_from_slice(&side.p[first..]);
+        }
+        self.guess_variances(first..k);
+    }
+
+    /// An item's variances, as if its users' factors were as large as the mean.
+    fn guess_variances(&mut self, factors: std::ops::Range<usize>) {
+        for (t, row) in self.items.t.iter_mut().zip(&self.cells[1]) {
+            for f in factors.clone() {
+                let square = self.users.p[f] / 2.0;
+                t[f] = 1.0 / (row.len() as f64 * square / self.noise + 1.0 / self.items.p[f]);
+            }
+        }
     }
 
     /// One gradient step on the mask's factors of one side's prior means.
@@ -270,9 +313,8 @@ impl Search {
         let (own_cells, other_cells) =
             if users { (&self.cells[0], &self.cells[1]) } else { (&self.cells[1], &self.cells[0]) };
         let own = if users { &mut self.users } else { &mut self.items };
-        let k = own.w[0].len();
         let weight = |r: usize| 1.0 / (own_cells[r].len() as f64).sqrt();
-        for f in 0..k {
+        for f in 0..self.active {
             let (p, p0) = (own.p[f], own.p0[f]);
             let mut d = vec![0.0; other_cells.len()];
             let (mut above, mut below) = (0.0, 0.0);
@@ -314,9 +356,9 @@ impl Search {
         side.pb = (rated.iter().map(|&r| side.b[r].powi(2) + side.tb[r]).sum::<f64>() / n).max(1e-8);
     }
 
-    /// One variational epoch, counted from 1.
-    pub fn variational(&mut self, epoch: u32) {
-        self.extrapolate(epoch == 1);
+    /// One variational epoch, counted from 1; `fresh`: nothing to go on from.
+    pub fn variational(&mut self, epoch: u32, fresh: bool) {
+        self.extrapolate(fresh);
         self.half(true, &Prior::Learned);
         if self.masked {
             self.mask_step(true);
