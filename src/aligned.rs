@@ -4,14 +4,17 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 
-use bytemuck::allocation::try_zeroed_slice_box;
 use bytemuck::{Pod, Zeroable};
+use rayon::prelude::*;
 
 /// What a cache loads at once, and the widest vector. A vector that lies in two lines takes two loads, and an
 /// allocator's large blocks begin just behind a boundary, so that there all of them would.
 #[derive(Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
 struct Line([u8; 64]);
+
+/// Lines that are worth a thread of their own: 64 KiB, 16 pages.
+const MIN_LINES: usize = 1 << 10;
 
 /// Elements of a fixed number, from a cache line's begin on.
 pub(crate) struct Aligned<T> {
@@ -21,11 +24,15 @@ pub(crate) struct Aligned<T> {
 }
 
 impl<T: Pod> Aligned<T> {
-    /// So many zeros; `None` if the system has no memory for them.
+    /// So many zeros; `None` if the system has no memory for them. All threads write them, since pages that
+    /// are touched for the first time take the system longer than anything that is done with them.
     pub(crate) fn try_zeros(len: usize) -> Option<Self> {
-        let bytes = len.checked_mul(size_of::<T>())?;
-        let lines = try_zeroed_slice_box(bytes.div_ceil(size_of::<Line>())).ok()?;
-        Some(Self { lines, len, element: PhantomData })
+        let count = len.checked_mul(size_of::<T>())?.div_ceil(size_of::<Line>());
+        let mut lines = Vec::new();
+        lines.try_reserve_exact(count).ok()?;
+        let zeros = (0..count).into_par_iter().with_min_len(MIN_LINES).map(|_| Line::zeroed());
+        zeros.collect_into_vec(&mut lines);
+        Some(Self { lines: lines.into_boxed_slice(), len, element: PhantomData })
     }
 }
 

@@ -5,6 +5,8 @@ use std::fmt::Display;
 use std::ops::{Deref, DerefMut};
 use std::thread;
 
+use rayon::prelude::*;
+
 use super::{Backend, Buffer, MAX_BUFFER_BYTES};
 use crate::aligned::Aligned;
 use crate::error::{Error, Result};
@@ -13,6 +15,9 @@ use crate::kernel::{Access, Dispatch, Element, Slot, simd};
 /// More threads than any machine has cores: a typing error, and one that would
 /// bring the machine to a halt.
 pub const MAX_THREADS: usize = 1024;
+
+/// Elements that are worth a thread of their own to copy.
+const MIN_COPY: usize = 1 << 14;
 
 /// Of a thread's stack, unless `RUST_MIN_STACK` says otherwise.
 const STACK_BYTES: u64 = 2 << 20;
@@ -100,10 +105,6 @@ impl CpuBackend {
         self.pool.current_num_threads()
     }
 
-    fn words(&mut self, buffer: Buffer) -> &mut Words {
-        &mut self.buffers[buffer.id as usize]
-    }
-
     /// Whether a buffer may have this length.
     fn check(&self, purpose: &str, len: usize) -> Result<()> {
         if len == 0 {
@@ -127,6 +128,17 @@ impl CpuBackend {
         self.buffers.push(words);
         Ok(Buffer { id, len, element })
     }
+}
+
+/// Copies as many elements as either has, large ones on all threads: who reads has mostly just asked for the
+/// memory, and the system's pages are what takes time.
+fn copy(pool: &rayon::ThreadPool, from: &[u32], to: &mut [u32]) {
+    assert_eq!(from.len(), to.len(), "as long as the buffer");
+    if from.len() <= MIN_COPY {
+        return to.copy_from_slice(from);
+    }
+    let pieces = to.par_chunks_mut(MIN_COPY).zip(from.par_chunks(MIN_COPY));
+    pool.install(|| pieces.for_each(|(to, from)| to.copy_from_slice(from)));
 }
 
 fn no_memory(purpose: &str, len: usize, available: &str) -> Error {
@@ -191,8 +203,8 @@ impl Backend for CpuBackend {
 
     fn alloc(&mut self, purpose: &str, element: Element, len: usize) -> Result<Buffer> {
         self.check(purpose, len)?;
-        let words =
-            Aligned::try_zeros(len).ok_or_else(|| no_memory(purpose, len, "the system refuses them"))?;
+        let words = self.pool.install(|| Aligned::try_zeros(len));
+        let words = words.ok_or_else(|| no_memory(purpose, len, "the system refuses them"))?;
         self.keep(purpose, element, Words::Own(words))
     }
 
@@ -202,12 +214,14 @@ impl Backend for CpuBackend {
     }
 
     fn write(&mut self, buffer: Buffer, words: &[u32]) -> Result<()> {
-        self.words(buffer).copy_from_slice(words);
+        let Self { pool, buffers, .. } = self;
+        copy(pool, words, &mut buffers[buffer.id as usize]);
         Ok(())
     }
 
     fn read(&mut self, buffer: Buffer, words: &mut [u32]) -> Result<()> {
-        words.copy_from_slice(self.words(buffer));
+        let Self { pool, buffers, .. } = self;
+        copy(pool, &buffers[buffer.id as usize], words);
         Ok(())
     }
 

@@ -104,6 +104,9 @@ const ROUNDING: f64 = 1e-5;
 /// while priors settle: only a rise beyond this is momentum's fault.
 const NEAR: f64 = 1e-1;
 
+/// What the warm-up's last step leaves, about, of what it descends from: Σ e² and the items' penalty.
+const LEFT: f64 = 0.9;
+
 #[derive(Debug)]
 struct LineSearch {
     momentum: f32,
@@ -237,7 +240,7 @@ impl Optimizer for LineSearch {
                 learn.update(epoch - self.warm_up, problem, [users, items], energy, state, backend)?;
                 self.follow(energy, NEAR);
             }
-            Some(learn) if epoch == self.warm_up => learn.observe_noise(problem, energy),
+            Some(learn) if epoch == self.warm_up => learn.observe_noise(problem, LEFT * energy),
             _ => self.follow(energy + cost, ROUNDING),
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! From the warm-up to the variational epochs, and to all factors.
 //!
 //! The warm-up has `warm-rank` factors at most. After it they are turned into the balanced singular
-//! gauge, so that the signal sits in the leading factors. Then p_f = 2·mean w², and σ² is what the items'
-//! last step of the warm-up descended from, Σ e² with their penalty, over N: somewhat above the mean of e².
+//! gauge, so that the signal sits in the leading factors. Then p_f = 2·mean w², and σ² is 0.9/N of what the
+//! items' last step descended from, Σ e² with their penalty.
 //! An item's variance starts where its ratings would have it if their users' factors were all as large as
 //! the mean: w̃_f = σ²/(n·mean u_f² + σ²/p_f). Users' variances are found before they are asked for.
 //!

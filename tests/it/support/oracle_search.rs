@@ -232,7 +232,7 @@ impl Search {
         self.extrapolate(first);
         self.half(true, &Prior::Fixed(lambda));
         let energy = self.sum_squares() + self.size(false, lambda);
-        self.noise = energy / self.cells[0].iter().map(Vec::len).sum::<usize>() as f64;
+        self.noise = 0.9 * energy / self.cells[0].iter().map(Vec::len).sum::<usize>() as f64;
         let objective = energy + self.size(true, lambda);
         self.half(false, &Prior::Fixed(lambda));
         self.follow(objective, 1e-5);
