@@ -53,11 +53,7 @@ impl Learn {
         [settle, join]: [u32; 2],
         backend: &mut dyn Backend,
     ) -> Result<Self> {
-        let masks = if mask {
-            Some([Mask::new(problem, Side::Users, backend)?, Mask::new(problem, Side::Items, backend)?])
-        } else {
-            None
-        };
+        let masks = mask.then(|| Mask::both(problem, backend)).transpose()?;
         let unit = vec![1.0; problem.width];
         Ok(Self {
             settle,

@@ -47,16 +47,35 @@ pub(super) struct Mask {
 }
 
 impl Mask {
-    pub(super) fn new(problem: &Problem, role: Side, backend: &mut dyn Backend) -> Result<Self> {
+    /// Those of users' and of items' prior means. What one needs within a step, the other has for its own.
+    pub(super) fn both(problem: &Problem, backend: &mut dyn Backend) -> Result<[Self; 2]> {
+        let scratch = Self::matrices(problem, Side::Users, "mask scratch", backend)?;
+        let directions = Self::matrices(problem, Side::Items, "mask scratch", backend)?;
+        Ok([
+            Self::new(problem, Side::Users, [scratch.clone(), directions.clone()], backend)?,
+            Self::new(problem, Side::Items, [directions, scratch], backend)?,
+        ])
+    }
+
+    fn matrices(
+        problem: &Problem,
+        role: Side,
+        purpose: &str,
+        backend: &mut dyn Backend,
+    ) -> Result<Vec<Buffer>> {
+        let shards = problem.side(role).shards.iter();
+        shards.map(|shard| backend.alloc(purpose, Element::F32, shard.rows() * problem.width)).collect()
+    }
+
+    fn new(
+        problem: &Problem,
+        role: Side,
+        [scratch, directions]: [Vec<Buffer>; 2],
+        backend: &mut dyn Backend,
+    ) -> Result<Self> {
         let width = problem.width;
-        let mut matrices = |purpose: &str, role: Side| -> Result<Vec<Buffer>> {
-            let shards = &problem.side(role).shards;
-            shards.iter().map(|shard| backend.alloc(purpose, Element::F32, shard.rows() * width)).collect()
-        };
-        let means = matrices("prior means", role)?;
-        let scratch = matrices("mask scratch", role)?;
-        let factors = matrices("mask factors", role.other())?;
-        let directions = matrices("mask directions", role.other())?;
+        let means = Self::matrices(problem, role, "prior means", backend)?;
+        let factors = Self::matrices(problem, role.other(), "mask factors", backend)?;
         let count = |role: Side| problem.places(role).total;
         Ok(Self {
             means,
