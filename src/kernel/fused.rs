@@ -18,6 +18,7 @@
 //! the same bits.
 
 mod cells;
+mod far;
 mod line;
 mod sums;
 mod walk;
@@ -27,8 +28,9 @@ use std::ops::Range;
 
 use half::f16;
 
-pub(super) use line::{Behind, Column, Factors, PIECE, along, direction, step};
-pub(super) use sums::{Sums, row_patterns, row_squares, row_sums};
+pub(super) use far::{Found, Side};
+pub(super) use line::{Along, Before, Behind, Column, Factors, PIECE, along, direction, step};
+pub(super) use sums::{Sums, more_patterns, row_patterns, row_squares, row_sums};
 pub(super) use walk::{Gathered, Walk};
 
 use super::template::Rows;

@@ -2,8 +2,8 @@
 //! `row_direction`, `row_curvature` and `row_step` with a fixed penalty, fused.
 
 use super::fused::{
-    Column, Columns, Factors, Gathered, Packing, RowsMut, Sums, Walk, by_cells, check, direction,
-    row_squares, row_sums, rows_mut, step, unpacked,
+    Along, Before, Column, Columns, Factors, Found, Gathered, Packing, RowsMut, Side, Sums, by_cells, check,
+    direction, row_squares, row_sums, rows_mut, step, unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
 use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
@@ -155,34 +155,99 @@ pub fn row_pass(
     cost: &mut [f32],
 ) {
     let (count, first) = (params.count as usize, params.first as usize);
-    let pass = Pass {
-        params,
-        x: Gathered::new(packed, params.others, params.lanes, 0, params.unit),
-        offsets: &rows[..=count],
-        cells: cells.as_chunks().0,
-        penalty: &penalty[first..first + count],
-    };
-    let outputs = [
-        rows_mut(factors, params.width as usize, first, count),
-        rows_mut(energy, 1, first, count),
-        rows_mut(cost, 1, first, count),
-    ];
-    by_cells(pass.offsets, 0..count, outputs, &|rows, outputs| {
-        simd::run(Piece { pass: &pass, rows, outputs });
-    });
+    let x = Gathered::new(packed, params.others, params.lanes, 0, params.unit);
+    let side = Side { x, offsets: &rows[..=count], cells: cells.as_chunks().0, block: params.block };
+    let (pass, width) =
+        (Pass { params, side, penalty: &penalty[first..first + count] }, params.width as usize);
+    let groups = side.groups();
+    let far = groups.is_some();
+    for group in groups.unwrap_or_else(|| vec![0..count]) {
+        let found = far.then(|| {
+            let own = |row: usize| &factors[(first + row) * width..][..width];
+            let start = |row: usize, w: &mut [f32]| pass.start(own(row), w);
+            side.find::<false>(&group, &start, &|row, found| {
+                simd::run(Aim { pass: &pass, row, own: own(row), found })
+            })
+        });
+        let (first, rows) = (first + group.start, group.len());
+        let outputs = [
+            rows_mut(factors, width, first, rows),
+            rows_mut(energy, 1, first, rows),
+            rows_mut(cost, 1, first, rows),
+        ];
+        by_cells(side.offsets, group.clone(), outputs, &|rows, outputs| {
+            let found = found.as_ref().map(|found| &found[rows.start - group.start..]);
+            simd::run(Piece { pass: &pass, rows, found, outputs });
+        });
+    }
 }
 
 struct Pass<'a> {
     params: &'a Params,
-    x: Gathered<'a>,
-    offsets: &'a [u32],
-    cells: &'a [[u32; 2]],
+    side: Side<'a>,
     penalty: &'a [f32],
+}
+
+impl Pass<'_> {
+    /// A row's factors in lanes; gives its bias times the unit.
+    #[inline(always)]
+    fn start(&self, own: &[f32], w: &mut [f32]) -> f32 {
+        let rank = self.params.rank as usize;
+        w[..rank].copy_from_slice(&own[..rank]);
+        self.params.unit * self.bias(own)
+    }
+
+    #[inline(always)]
+    fn bias(&self, own: &[f32]) -> f32 {
+        own.get(self.params.bias as usize).copied().unwrap_or(0.0)
+    }
+
+    /// The direction of a row from its sums, into `d`; and the bias, a factor whose other side is the
+    /// unit in every cell.
+    #[inline(always)]
+    fn aim<S: Simd>(
+        &self,
+        simd: S,
+        row: usize,
+        b: f32,
+        w: &[f32],
+        sums: &Sums,
+        d: &mut [f32],
+    ) -> (Along<S>, Before<S>, Column) {
+        let penalty = self.penalty[row];
+        let line = Factors { w, means: &[], sums: &sums.lanes, penalty, prior: &[] };
+        let (along, before) = direction::<S, true, false>(simd, &line, 0.0, d, &mut []);
+        let (g, s1) = (sums.bias_gradient, sums.bias_curvature);
+        let has_bias = self.params.bias < self.params.width;
+        let bias = Column { w: b, g, s1, rho: penalty, ..Column::default() };
+        (along, before, if has_bias { bias } else { Column::default() })
+    }
+}
+
+/// Where a row whose sums are found aims.
+struct Aim<'a, 'b> {
+    pass: &'a Pass<'a>,
+    row: usize,
+    own: &'a [f32],
+    found: &'b mut Found,
+}
+
+impl WithSimd for Aim<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { pass, row, own, found } = self;
+        let (_, _, bias) = pass.aim(simd, row, pass.bias(own), &found.w, &found.sums, &mut found.d);
+        found.d_bias = pass.params.unit * bias.direction(0.0).0;
+    }
 }
 
 struct Piece<'a, 'b> {
     pass: &'a Pass<'a>,
     rows: std::ops::Range<usize>,
+    /// Of each row, where it was found before.
+    found: Option<&'a [Found]>,
     outputs: [RowsMut<'b>; 3],
 }
 
@@ -191,29 +256,31 @@ impl WithSimd for Piece<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Pass { params, x, offsets, cells, penalty } = *self.pass;
+        let Pass { params, side, penalty } = *self.pass;
+        let x = side.x;
         let [mut factors, mut energy, mut cost] = self.outputs;
-        let (rank, lanes, unit) = (params.rank as usize, x.lanes, params.unit);
-        let (has_bias, none) = (params.bias < params.width, Column::default());
-        let mut sums = Sums::new(lanes);
-        let mut w = Aligned::zeros(lanes);
-        let mut d = Aligned::zeros(lanes);
+        let (rank, unit) = (params.rank as usize, params.unit);
+        let none = Column::default();
+        let mut walked = Sums::new(x.lanes);
+        let [mut w, mut d] = [(); 2].map(|()| Aligned::zeros(x.lanes));
         for (local, row) in self.rows.enumerate() {
-            let cells = &cells[offsets[row] as usize..offsets[row + 1] as usize];
-            let own = factors.row(local);
-            w[..rank].copy_from_slice(&own[..rank]);
-            let b = own.get(params.bias as usize).copied().unwrap_or(0.0);
-            let walk = Walk { x, cells, block: params.block, w: &w, bias: unit * b };
-            row_sums::<S, true, true, false>(simd, &walk, &mut sums);
+            let (own, cells) = (factors.row(local), side.row(row));
+            let (b, bias) = (self.pass.bias(own), self.pass.start(own, &mut w));
+            let found = self.found.map(|found| &found[local]);
+            let sums = match found {
+                Some(found) => &found.sums,
+                None => {
+                    row_sums::<S, true, true, false>(simd, &side.walk(cells, &w, bias), &mut walked);
+                    &walked
+                }
+            };
             let penalty = penalty[row];
-            let line = Factors { w: &w, means: &[], sums: &sums.lanes, penalty, prior: &[] };
-            let (along, before) = direction::<S, true, false>(simd, &line, 0.0, &mut d, &mut []);
-            // The bias: a factor whose other side is the unit in every cell.
-            let (g, s1) = (sums.bias_gradient, sums.bias_curvature);
-            let bias = if has_bias { Column { w: b, g, s1, rho: penalty, ..none } } else { none };
+            let (along, before, bias) = self.pass.aim(simd, row, b, &w, sums, &mut d);
             let (d_bias, variance) = bias.direction(0.0);
-            let walk = Walk { x, cells, block: params.block, w: &d, bias: unit * d_bias };
-            let squares = row_squares(simd, &walk);
+            let squares = match found {
+                Some(found) => found.squares,
+                None => row_squares(simd, &side.walk(cells, &d, unit * d_bias)),
+            };
             let alpha = along.alpha::<true, false>(simd, squares, penalty, (&bias, d_bias), (&none, 0.0));
             let penalties = before.energy::<true, false>(simd, penalty, (&bias, variance), &none);
             energy.row(local)[0] = sums.squares + penalties;
@@ -221,7 +288,7 @@ impl WithSimd for Piece<'_, '_> {
             let own = factors.row(local);
             own[..rank].copy_from_slice(&w[..rank]);
             let b = b + alpha * d_bias;
-            if has_bias {
+            if params.bias < params.width {
                 own[params.bias as usize] = b;
             }
             cost.row(local)[0] = penalty * (size + b * b);

@@ -2,8 +2,8 @@
 //! `row_sums`, `row_direction`, `row_curvature` and `row_step`, fused.
 
 use super::fused::{
-    Column, Columns, Factors, Gathered, Packing, RowsMut, Sums, Walk, by_cells, check, direction,
-    row_squares, row_sums, rows_mut, step, unpacked,
+    Along, Before, Column, Columns, Factors, Found, Gathered, Packing, RowsMut, Side, Sums, by_cells, check,
+    direction, row_squares, row_sums, rows_mut, step, unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
 use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
@@ -188,38 +188,130 @@ pub fn row_pass_learned(
     // Lanes beyond the rank stay 0: their curvature is this.
     let mut precision = vec![1.0; params.lanes as usize];
     precision[..rank].copy_from_slice(&prior[..rank]);
+    let x = Gathered::new(packed, params.others, params.lanes, 1, params.unit);
+    let side = Side { x, offsets: &rows[..=count], cells: cells.as_chunks().0, block: params.block };
     let pass = Pass {
         params,
-        x: Gathered::new(packed, params.others, params.lanes, 1, params.unit),
-        offsets: &rows[..=count],
-        cells: cells.as_chunks().0,
+        side,
         means: if params.centered != 0 { &means[first * width..(first + count) * width] } else { &[] },
         precision: &precision,
         bias_precision: prior.get(params.bias as usize).copied().unwrap_or(1.0),
     };
-    let outputs = [
-        rows_mut(factors, width, first, count),
-        rows_mut(variances, width, first, count),
-        rows_mut(energy, 1, first, count),
-    ];
-    by_cells(pass.offsets, 0..count, outputs, &|rows, outputs| {
-        simd::run(Piece { pass: &pass, rows, outputs });
-    });
+    let groups = side.groups();
+    let far = groups.is_some();
+    for group in groups.unwrap_or_else(|| vec![0..count]) {
+        let found = far.then(|| {
+            let own = |row: usize| &factors[(first + row) * width..][..width];
+            let start = |row: usize, w: &mut [f32]| pass.start(own(row), w);
+            side.find::<true>(&group, &start, &|row, found| {
+                simd::run(Aim { pass: &pass, row, own: own(row), found });
+            })
+        });
+        let (first, rows) = (first + group.start, group.len());
+        let outputs = [
+            rows_mut(factors, width, first, rows),
+            rows_mut(variances, width, first, rows),
+            rows_mut(energy, 1, first, rows),
+        ];
+        by_cells(side.offsets, group.clone(), outputs, &|rows, outputs| {
+            let found = found.as_ref().map(|found| &found[rows.start - group.start..]);
+            simd::run(Piece { pass: &pass, rows, found, outputs });
+        });
+    }
 }
 
 struct Pass<'a> {
     params: &'a Params,
-    x: Gathered<'a>,
-    offsets: &'a [u32],
-    cells: &'a [[u32; 2]],
+    side: Side<'a>,
     means: &'a [f32],
     precision: &'a [f32],
     bias_precision: f32,
 }
 
+/// Lanes that a row's direction is found in.
+struct Lanes {
+    /// Prior means.
+    m: Aligned<f32>,
+    /// Variances.
+    spread: Aligned<f32>,
+}
+
+impl Lanes {
+    fn new(lanes: usize) -> Self {
+        let [m, spread] = [(); 2].map(|()| Aligned::zeros(lanes));
+        Self { m, spread }
+    }
+}
+
+impl Pass<'_> {
+    /// A row's factors in lanes; gives its bias times the unit.
+    #[inline(always)]
+    fn start(&self, own: &[f32], w: &mut [f32]) -> f32 {
+        let rank = self.params.rank as usize;
+        w[..rank].copy_from_slice(&own[..rank]);
+        self.params.unit * self.bias(own)
+    }
+
+    #[inline(always)]
+    fn bias(&self, own: &[f32]) -> f32 {
+        own.get(self.params.bias as usize).copied().unwrap_or(0.0)
+    }
+
+    /// The direction of a row from its sums, into `d`, and its variances; and the bias, a factor whose
+    /// other side is the unit in every cell.
+    #[inline(always)]
+    fn aim<S: Simd>(
+        &self,
+        simd: S,
+        (row, b, w): (usize, f32, &[f32]),
+        sums: &Sums,
+        d: &mut [f32],
+        Lanes { m, spread }: &mut Lanes,
+    ) -> (Along<S>, Before<S>, Column) {
+        let Params { width, rank, bias, noise, .. } = *self.params;
+        let (width, rank, bias) = (width as usize, rank as usize, bias as usize);
+        let center = self.means.get(row * width..(row + 1) * width);
+        if let Some(center) = center {
+            m[..rank].copy_from_slice(&center[..rank]);
+        }
+        let line = Factors { w, means: m, sums: &sums.lanes, penalty: 0.0, prior: self.precision };
+        let (along, before) = direction::<S, false, true>(simd, &line, noise, d, spread);
+        let mut own = Column::default();
+        if bias < width {
+            let mean = center.map_or(0.0, |center| center[bias]);
+            let (g, s1) = (sums.bias_gradient, sums.bias_curvature);
+            own = Column { w: b, mean, g, s1, s2: 0.0, rho: self.bias_precision };
+        }
+        (along, before, own)
+    }
+}
+
+/// Where a row whose sums are found aims.
+struct Aim<'a, 'b> {
+    pass: &'a Pass<'a>,
+    row: usize,
+    own: &'a [f32],
+    found: &'b mut Found,
+}
+
+impl WithSimd for Aim<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { pass, row, own, found } = self;
+        let mut lanes = Lanes::new(pass.side.x.lanes);
+        let line = (row, pass.bias(own), &*found.w);
+        let (_, _, bias) = pass.aim(simd, line, &found.sums, &mut found.d, &mut lanes);
+        found.d_bias = pass.params.unit * bias.direction(pass.params.noise).0;
+    }
+}
+
 struct Piece<'a, 'b> {
     pass: &'a Pass<'a>,
     rows: std::ops::Range<usize>,
+    /// Of each row, where it was found before.
+    found: Option<&'a [Found]>,
     outputs: [RowsMut<'b>; 3],
 }
 
@@ -228,39 +320,31 @@ impl WithSimd for Piece<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Pass { params, x, offsets, cells, means, precision, bias_precision } = *self.pass;
+        let Pass { params, side, precision, .. } = *self.pass;
+        let x = side.x;
         let [mut factors, mut variances, mut energy] = self.outputs;
-        let (width, rank, lanes) = (params.width as usize, params.rank as usize, x.lanes);
-        let (unit, bias, noise) = (params.unit, params.bias as usize, params.noise);
-        let mut sums = Sums::new(lanes);
-        let mut w = Aligned::zeros(lanes);
-        let mut d = Aligned::zeros(lanes);
-        let mut m = Aligned::zeros(lanes);
-        let mut spread = Aligned::zeros(lanes);
+        let (width, rank) = (params.width as usize, params.rank as usize);
+        let (unit, column, noise) = (params.unit, params.bias as usize, params.noise);
+        let (mut walked, mut lanes) = (Sums::new(x.lanes), Lanes::new(x.lanes));
+        let [mut w, mut d] = [(); 2].map(|()| Aligned::zeros(x.lanes));
         for (local, row) in self.rows.enumerate() {
-            let cells = &cells[offsets[row] as usize..offsets[row + 1] as usize];
-            let own = factors.row(local);
-            w[..rank].copy_from_slice(&own[..rank]);
-            let b = own.get(bias).copied().unwrap_or(0.0);
-            let center = means.get(row * width..(row + 1) * width);
-            if let Some(center) = center {
-                m[..rank].copy_from_slice(&center[..rank]);
-            }
-            let walk = Walk { x, cells, block: params.block, w: &w, bias: unit * b };
-            row_sums::<S, true, true, true>(simd, &walk, &mut sums);
-            let line = Factors { w: &w, means: &m, sums: &sums.lanes, penalty: 0.0, prior: precision };
-            let (along, before) = direction::<S, false, true>(simd, &line, noise, &mut d, &mut spread);
-            // The bias: a factor whose other side is the unit in every cell.
-            let mut own = Column::default();
-            if bias < width {
-                let mean = center.map_or(0.0, |center| center[bias]);
-                let (g, s1) = (sums.bias_gradient, sums.bias_curvature);
-                own = Column { w: b, mean, g, s1, s2: 0.0, rho: bias_precision };
-            }
+            let (own, cells) = (factors.row(local), side.row(row));
+            let (b, bias) = (self.pass.bias(own), self.pass.start(own, &mut w));
+            let found = self.found.map(|found| &found[local]);
+            let sums = match found {
+                Some(found) => &found.sums,
+                None => {
+                    row_sums::<S, true, true, true>(simd, &side.walk(cells, &w, bias), &mut walked);
+                    &walked
+                }
+            };
+            let (along, before, own) = self.pass.aim(simd, (row, b, &w), sums, &mut d, &mut lanes);
             let (d_bias, variance) = own.direction(noise);
             let constant = Column { w: unit, s2: sums.tails, ..Column::default() };
-            let walk = Walk { x, cells, block: params.block, w: &d, bias: unit * d_bias };
-            let squares = row_squares(simd, &walk);
+            let squares = match found {
+                Some(found) => found.squares,
+                None => row_squares(simd, &side.walk(cells, &d, unit * d_bias)),
+            };
             let alpha = along.alpha::<false, true>(simd, squares, 0.0, (&own, d_bias), (&constant, 0.0));
             let spreads = before.energy::<false, true>(simd, 0.0, (&own, variance), &constant);
             energy.row(local)[0] = sums.squares + spreads;
@@ -268,10 +352,10 @@ impl WithSimd for Piece<'_, '_> {
             let (own, spreads) = (factors.row(local), variances.row(local));
             own[..rank].copy_from_slice(&w[..rank]);
             spreads.fill(0.0);
-            spreads[..rank].copy_from_slice(&spread[..rank]);
-            if bias < width {
-                own[bias] = b + alpha * d_bias;
-                spreads[bias] = variance;
+            spreads[..rank].copy_from_slice(&lanes.spread[..rank]);
+            if column < width {
+                own[column] = b + alpha * d_bias;
+                spreads[column] = variance;
             }
         }
     }

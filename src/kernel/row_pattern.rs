@@ -1,7 +1,8 @@
 //! Sums over who rated what, from packed rows: `pattern_sum` as the fused kernels gather.
 
 use super::fused::{
-    Columns, Gathered, Packing, RowsMut, Sums, Walk, by_cells, check, row_patterns, rows_mut, unpacked,
+    Columns, Gathered, Packing, RowsMut, Side, Sums, by_cells, check, more_patterns, row_patterns, rows_mut,
+    unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
 use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
@@ -111,27 +112,36 @@ fn twin(params: &[u8], slots: &mut [Slot<'_>]) {
 /// The twin: pieces of rows in parallel.
 pub fn row_pattern(params: &Params, rows: &[u32], cells: &[u32], packed: &[f32], sums: &mut [f32]) {
     let (count, first, width) = (params.count as usize, params.first as usize, params.width as usize);
-    let pass = Pass {
-        params,
-        x: Gathered::new(packed, params.others, params.lanes, 0, 0.0),
-        offsets: &rows[..=count],
-        cells: cells.as_chunks().0,
+    let x = Gathered::new(packed, params.others, params.lanes, 0, 0.0);
+    let side = Side { x, offsets: &rows[..=count], cells: cells.as_chunks().0, block: params.block };
+    let Some(groups) = side.groups() else {
+        let outputs = [rows_mut(sums, width, first, count)];
+        return by_cells(side.offsets, 0..count, outputs, &|rows, [sums]| {
+            simd::run(Piece { params, side, rows, sums });
+        });
     };
-    let outputs = [rows_mut(sums, width, first, count)];
-    by_cells(pass.offsets, 0..count, outputs, &|rows, [sums]| {
-        simd::run(Piece { pass: &pass, rows, sums });
-    });
+    let none = Aligned::zeros(x.lanes);
+    for group in groups {
+        let mut found: Vec<Sums> = group.clone().map(|_| Sums::new(x.lanes)).collect();
+        side.in_blocks(group.clone(), &mut found, &|sums, cells| {
+            more_patterns(&side.walk(cells, &none, 0.0), sums);
+        });
+        let mut outputs = rows_mut(sums, width, first + group.start, group.len());
+        for (local, found) in found.iter().enumerate() {
+            put(outputs.row(local), found, params.rank as usize);
+        }
+    }
 }
 
-struct Pass<'a> {
-    params: &'a Params,
-    x: Gathered<'a>,
-    offsets: &'a [u32],
-    cells: &'a [[u32; 2]],
+/// A row's sums, 0 in the columns that are no factors.
+fn put(result: &mut [f32], sums: &Sums, rank: usize) {
+    result[..rank].copy_from_slice(&sums.lanes[..rank]);
+    result[rank..].fill(0.0);
 }
 
 struct Piece<'a, 'b> {
-    pass: &'a Pass<'a>,
+    params: &'a Params,
+    side: Side<'a>,
     rows: std::ops::Range<usize>,
     sums: RowsMut<'b>,
 }
@@ -141,16 +151,12 @@ impl WithSimd for Piece<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let Pass { params, x, offsets, cells } = *self.pass;
-        let (rank, none) = (params.rank as usize, Aligned::zeros(x.lanes));
+        let x = self.side.x;
+        let (rank, none) = (self.params.rank as usize, Aligned::zeros(x.lanes));
         let mut sums = Sums::new(x.lanes);
         for (local, row) in self.rows.enumerate() {
-            let cells = &cells[offsets[row] as usize..offsets[row + 1] as usize];
-            let walk = Walk { x, cells, block: params.block, w: &none, bias: 0.0 };
-            row_patterns(simd, &walk, &mut sums);
-            let result = self.sums.row(local);
-            result[..rank].copy_from_slice(&sums.lanes[..rank]);
-            result[rank..].fill(0.0);
+            row_patterns(simd, &self.side.walk(self.side.row(row), &none, 0.0), &mut sums);
+            put(self.sums.row(local), &sums, rank);
         }
     }
 }

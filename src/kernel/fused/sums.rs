@@ -114,6 +114,18 @@ pub(in crate::kernel) fn row_sums<
     }
 }
 
+/// Goes on with the sums of a row's walk, with the cells of its next block.
+pub(super) fn more_sums<const GRADIENT: bool, const CURVATURE: bool, const SPREAD: bool>(
+    walk: &Walk<'_>,
+    sums: &mut Sums,
+) {
+    if walk.cells.len() > SEGMENT {
+        long_sums(walk, sums, &|segment, sums| simd::run(Add::<GRADIENT, CURVATURE, SPREAD>(segment, sums)));
+    } else {
+        simd::run(Add::<GRADIENT, CURVATURE, SPREAD>(walk, sums));
+    }
+}
+
 struct Add<'a, 'b, const GRADIENT: bool, const CURVATURE: bool, const SPREAD: bool>(
     &'a Walk<'a>,
     &'b mut Sums,
@@ -138,6 +150,15 @@ pub(in crate::kernel) fn row_patterns<S: Simd>(simd: S, walk: &Walk<'_>, sums: &
         long_sums(walk, sums, &|segment, sums| simd::run(Pattern(segment, sums)));
     } else {
         walk.pattern(simd, sums);
+    }
+}
+
+/// Goes on with the sums of the other side's rows, with the cells of a row's next block.
+pub(in crate::kernel) fn more_patterns(walk: &Walk<'_>, sums: &mut Sums) {
+    if walk.cells.len() > SEGMENT {
+        long_sums(walk, sums, &|segment, sums| simd::run(Pattern(segment, sums)));
+    } else {
+        simd::run(Pattern(walk, sums));
     }
 }
 

@@ -27,6 +27,16 @@ impl<'a> Gathered<'a> {
         Self { rows, tails, lanes: packing.lanes, stride: packing.stride(), unit }
     }
 
+    /// Rows of the other side.
+    pub(super) fn rows(&self) -> usize {
+        self.tails.len()
+    }
+
+    /// Bytes of all that may be gathered.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(self.rows) + size_of_val(self.tails)
+    }
+
     /// A row's means, and then its variances if there are.
     #[inline(always)]
     fn row<S: Simd>(&self, column: u32) -> &'a [S::f32s] {

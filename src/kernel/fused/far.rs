@@ -1,0 +1,153 @@
+//! Rows that gather from beyond the caches: they go through the other side block by block, all at once,
+//! so that a block comes from memory once a group of rows rather than once a row.
+//!
+//! The sums are those of rows that are walked one after the other, to the bit: these, too, add up block
+//! after block.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rayon::prelude::*;
+
+use super::cells::Cursor;
+use super::sums::{Sums, more_sums, row_squares};
+use super::walk::{Gathered, Walk};
+use crate::aligned::Aligned;
+use crate::kernel::simd::{self, Simd, WithSimd};
+
+/// Gathered bytes of the other side beyond which blocks pay: by `benches/layouts.rs`, not at 9 MB, and at 36.
+/// Tests have less.
+static FAR: AtomicUsize = AtomicUsize::new(24 << 20);
+
+/// Bytes that a group's rows keep between blocks.
+const GROUP: usize = 16 << 20;
+
+/// Rows that are worth a thread of their own in one block.
+const MIN_ROWS: usize = 8;
+
+/// A side's cells, of rows that are near or far from what they gather.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::kernel) struct Side<'a> {
+    pub(in crate::kernel) x: Gathered<'a>,
+    /// Where each row's cells begin, and last their number.
+    pub(in crate::kernel) offsets: &'a [u32],
+    pub(in crate::kernel) cells: &'a [[u32; 2]],
+    /// Rows of the other side whose cells are added up apart; 0: all.
+    pub(in crate::kernel) block: u32,
+}
+
+impl<'a> Side<'a> {
+    /// The cells of a row.
+    #[inline(always)]
+    pub(in crate::kernel) fn row(&self, row: usize) -> &'a [[u32; 2]] {
+        &self.cells[self.offsets[row] as usize..self.offsets[row + 1] as usize]
+    }
+
+    /// A walk over cells of one row.
+    #[inline(always)]
+    pub(in crate::kernel) fn walk<'w>(&'w self, cells: &'w [[u32; 2]], w: &'w [f32], bias: f32) -> Walk<'w> {
+        Walk { x: self.x, cells, block: self.block, w, bias }
+    }
+
+    /// Groups of rows that go through blocks together; `None`: walk them one by one.
+    pub(in crate::kernel) fn groups(&self) -> Option<Vec<Range<usize>>> {
+        if self.block == 0 || self.x.bytes() <= FAR.load(Ordering::Relaxed) {
+            return None;
+        }
+        let (rows, each) = (self.offsets.len() - 1, (GROUP / (32 * self.x.lanes)).max(1));
+        Some((0..rows).step_by(each).map(|first| first..rows.min(first + each)).collect())
+    }
+
+    /// Works on the cells that each row of a group has in a block, block after block.
+    pub(in crate::kernel) fn in_blocks<T: Send>(
+        &self,
+        group: Range<usize>,
+        states: &mut [T],
+        work: &(impl Fn(&mut T, &'a [[u32; 2]]) + Sync),
+    ) {
+        let mut left: Vec<&'a [[u32; 2]]> = group.map(|row| self.row(row)).collect();
+        let others = u32::try_from(self.x.rows()).unwrap_or(u32::MAX);
+        for end in (1..=others.div_ceil(self.block)).map(|next| next.saturating_mul(self.block)) {
+            let each = states.par_iter_mut().zip(&mut left).with_min_len(MIN_ROWS);
+            each.for_each(|(state, left)| {
+                if left.first().is_some_and(|&[column, _]| column < end) {
+                    let mut cursor = Cursor::new(left, self.block);
+                    let mine = cursor.next_block().map(|block| block.rest()).unwrap_or_default();
+                    *left = &left[mine.len()..];
+                    work(state, mine);
+                }
+            });
+        }
+    }
+
+    /// What a group's rows find: their sums, where each aims by them, and Σ (x·d)² on the way there.
+    ///
+    /// `own`: a row's factors in lanes and its bias times the unit; `aim`: the same of its direction.
+    pub(in crate::kernel) fn find<const SPREAD: bool>(
+        &self,
+        group: &Range<usize>,
+        own: &(impl Fn(usize, &mut [f32]) -> f32 + Sync),
+        aim: &(impl Fn(usize, &mut Found) + Sync),
+    ) -> Vec<Found> {
+        let begin = |row: usize| {
+            let mut found = Found::new(self.x.lanes);
+            found.bias = own(row, &mut found.w);
+            found
+        };
+        let mut all: Vec<Found> = group.clone().into_par_iter().with_min_len(MIN_ROWS).map(begin).collect();
+        self.in_blocks(group.clone(), &mut all, &|found, cells| {
+            more_sums::<true, true, SPREAD>(&self.walk(cells, &found.w, found.bias), &mut found.sums);
+        });
+        let rows = group.clone().into_par_iter().zip(&mut all).with_min_len(MIN_ROWS);
+        rows.for_each(|(row, found)| aim(row, found));
+        self.in_blocks(group.clone(), &mut all, &|found, cells| {
+            found.squares += simd::run(Squares(self.walk(cells, &found.d, found.d_bias)));
+        });
+        all
+    }
+}
+
+/// What a row keeps from block to block.
+#[derive(Debug)]
+pub(in crate::kernel) struct Found {
+    /// Its factors, and its bias times the unit.
+    pub(in crate::kernel) w: Aligned<f32>,
+    bias: f32,
+    pub(in crate::kernel) sums: Sums,
+    /// The direction of its factors, and of its bias times the unit.
+    pub(in crate::kernel) d: Aligned<f32>,
+    pub(in crate::kernel) d_bias: f32,
+    /// Σ (x·d)².
+    pub(in crate::kernel) squares: f32,
+}
+
+impl Found {
+    fn new(lanes: usize) -> Self {
+        let [w, d] = [(); 2].map(|()| Aligned::zeros(lanes));
+        Self { w, bias: 0.0, sums: Sums::new(lanes), d, d_bias: 0.0, squares: 0.0 }
+    }
+}
+
+struct Squares<'a>(Walk<'a>);
+
+impl WithSimd for Squares<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f32 {
+        row_squares(simd, &self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+/// What a task gives where every row is far.
+#[cfg(test)]
+pub(in crate::kernel) fn where_all_is_far<T>(task: impl FnOnce() -> T) -> T {
+    // Other tests may run meanwhile: their bits do not depend on it.
+    let before = FAR.swap(0, Ordering::Relaxed);
+    let result = task();
+    FAR.store(before, Ordering::Relaxed);
+    result
+}
