@@ -5,7 +5,8 @@
 //! after block.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicUsize, Ordering};
+#[cfg(test)]
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
@@ -16,8 +17,13 @@ use crate::aligned::Aligned;
 use crate::kernel::simd::{self, Simd, WithSimd};
 
 /// Gathered bytes of the other side beyond which blocks pay: by `benches/layouts.rs`, not at 9 MB, and at 36.
-/// Tests have less.
-static FAR: AtomicUsize = AtomicUsize::new(24 << 20);
+const FAR: usize = 24 << 20;
+
+/// Elements of a gathered row from which on they do: not with fewer, which come fast enough.
+const WIDE: usize = 128;
+
+/// Cells that a row has in a block, on average, from which on they do: going to a row and back has a price.
+const MANY: usize = 64;
 
 /// Bytes that a group's rows keep between blocks.
 const GROUP: usize = 16 << 20;
@@ -51,11 +57,20 @@ impl<'a> Side<'a> {
 
     /// Groups of rows that go through blocks together; `None`: walk them one by one.
     pub(in crate::kernel) fn groups(&self) -> Option<Vec<Range<usize>>> {
-        if self.block == 0 || self.x.bytes() <= FAR.load(Ordering::Relaxed) {
+        if self.block == 0 || !self.pays() {
             return None;
         }
         let (rows, each) = (self.offsets.len() - 1, (GROUP / (32 * self.x.lanes)).max(1));
         Some((0..rows).step_by(each).map(|first| first..rows.min(first + each)).collect())
+    }
+
+    fn pays(&self) -> bool {
+        #[cfg(test)]
+        if ALL.load(Ordering::Relaxed) {
+            return true;
+        }
+        let parts = (self.offsets.len() - 1) * self.x.rows().div_ceil(self.block as usize);
+        self.x.bytes() > FAR && self.x.stride() >= WIDE && self.cells.len() >= MANY * parts
     }
 
     /// Works on the cells that each row of a group has in a block, block after block.
@@ -142,12 +157,16 @@ impl WithSimd for Squares<'_> {
 #[cfg(test)]
 mod tests;
 
+/// Whether every row is far.
+#[cfg(test)]
+static ALL: AtomicBool = AtomicBool::new(false);
+
 /// What a task gives where every row is far.
 #[cfg(test)]
 pub(in crate::kernel) fn where_all_is_far<T>(task: impl FnOnce() -> T) -> T {
     // Other tests may run meanwhile: their bits do not depend on it.
-    let before = FAR.swap(0, Ordering::Relaxed);
+    ALL.store(true, Ordering::Relaxed);
     let result = task();
-    FAR.store(before, Ordering::Relaxed);
+    ALL.store(false, Ordering::Relaxed);
     result
 }

@@ -32,6 +32,11 @@ impl<'a> Gathered<'a> {
         self.tails.len()
     }
 
+    /// Elements of a row, with its variances if there are.
+    pub(super) fn stride(&self) -> usize {
+        self.stride
+    }
+
     /// Bytes of all that may be gathered.
     pub(super) fn bytes(&self) -> usize {
         size_of_val(self.rows) + size_of_val(self.tails)
