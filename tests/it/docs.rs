@@ -75,7 +75,7 @@ fn planted() -> Folder {
         folder.write(name, content);
     }
     let titles = (1..=80).map(|item| match item {
-        1 => "1,Toy Story (1995)\n".to_owned(),
+        1 => "1,Star Wars: Episode IV - A New Hope (1977)\n".to_owned(),
         _ => format!("{item},Film {item} (1999)\n"),
     });
     let names = format!("movieId,title\n{}", titles.collect::<String>());
