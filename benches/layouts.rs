@@ -14,7 +14,7 @@ use bytemuck::{Pod, Zeroable, cast_slice};
 use deltav::Result;
 use deltav::data::planted::Shape;
 use deltav::data::{Compressed, gather};
-use pulp::{Simd, WithSimd, x86::V4};
+use pulp::{Scalar512b, Simd, WithSimd};
 
 /// Lanes of a vector.
 const LANES: usize = 16;
@@ -147,8 +147,18 @@ impl<const V: usize> WithSimd for Walk<'_, V> {
     }
 }
 
+/// Walks with AVX-512 where there is, and else with what the compiler makes of sixteen lanes.
+fn vectorize(task: impl WithSimd) {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(simd) = pulp::x86::V4::try_new() {
+        Simd::vectorize(simd, task);
+        return;
+    }
+    Simd::vectorize(Scalar512b, task);
+}
+
 /// Median ms of each way.
-fn measure<const V: usize>(simd: V4, cells: &Cells) -> Vec<f64> {
+fn measure<const V: usize>(cells: &Cells) -> Vec<f64> {
     let line = |at: usize| Line([(0.01 * (at % 13) as f32).to_bits(); LANES]);
     let own: Vec<Line> = (0..cells.rows() * V).map(line).collect();
     let others: Vec<Line> = (0..cells.others * V).map(line).collect();
@@ -167,7 +177,7 @@ fn measure<const V: usize>(simd: V4, cells: &Cells) -> Vec<f64> {
         for ((way, bounds), times) in ways.into_iter().zip(&mut times) {
             let began = Instant::now();
             let walk = Walk::<V> { cells, way, bounds, own: &own, others: &others, sums: &mut sums };
-            Simd::vectorize(simd, walk);
+            vectorize(walk);
             black_box(&mut sums);
             times.push(began.elapsed().as_secs_f64() * 1e3);
         }
@@ -177,10 +187,6 @@ fn measure<const V: usize>(simd: V4, cells: &Cells) -> Vec<f64> {
 }
 
 fn main() -> Result<()> {
-    let Some(simd) = V4::try_new() else {
-        println!("this CPU has no AVX-512: nothing is measured");
-        return Ok(());
-    };
     println!(
         "| ratings | rank | rows of | ms | 16 + 8 bits a cell | bf16 rows | tiles of {} | of {} |",
         TILES[0], TILES[1]
@@ -196,7 +202,7 @@ fn main() -> Result<()> {
             let cells = Cells::new(sizes[side], sizes[other], ends[side], ends[other], &ratings.value);
             // An index of 16 bits needs tiles where there are more rows.
             let short = cells.others <= 1 << 16;
-            for (rank, times) in [(32, measure::<2>(simd, &cells)), (128, measure::<8>(simd, &cells))] {
+            for (rank, times) in [(32, measure::<2>(&cells)), (128, measure::<8>(&cells))] {
                 let ratio = |way: usize| format!("{:.2}", times[0] / times[way]);
                 let codes = if short { ratio(1) } else { format!("({})", ratio(1)) };
                 println!(

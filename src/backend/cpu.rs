@@ -130,8 +130,8 @@ impl CpuBackend {
     }
 }
 
-/// Copies as many elements as either has, large ones on all threads: who reads has mostly just asked for the
-/// memory, and the system's pages are what takes time.
+/// Copies equally many elements, large buffers on all threads: who reads has mostly just asked for the memory,
+/// and the system's pages are what takes time.
 fn copy(pool: &rayon::ThreadPool, from: &[u32], to: &mut [u32]) {
     assert_eq!(from.len(), to.len(), "as long as the buffer");
     if from.len() <= MIN_COPY {

@@ -240,8 +240,11 @@ impl Backend for Together<'_> {
         if hidden == 0 {
             return self.play(recording, None);
         }
+        // Sums are as long when few factors are gathered as when all are.
+        let summed = recording.iter().filter(|step| step.exchange().is_some());
+        let kind = (hidden, summed.map(Dispatch::work).sum());
         let mut trial = std::mem::take(&mut self.trial);
-        let played = trial.run(hidden, |hide| {
+        let played = trial.run(kind, |hide| {
             if !hide {
                 return self.play(recording, None);
             }

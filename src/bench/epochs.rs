@@ -76,7 +76,7 @@ struct Kind {
     optimizer: &'static str,
     model: Option<ModelKind>,
     reg: Option<Reg>,
-    /// Epochs before the clock starts: what is learned begins after line-search's warm-up.
+    /// Epochs before the clock starts: line-search has all factors then, and learns.
     before: u32,
     /// Rows that each rating needs of the other side: factors; then variances, and two of the
     /// sums over who rated what.

@@ -104,7 +104,7 @@ pub(super) fn optimizers() -> String {
 pub(super) fn epochs() -> String {
     let own: Vec<String> =
         OPTIMIZERS.iter().map(|spec| format!("{} for {}", spec.epochs, spec.name)).collect();
-    format!("Passes over the ratings; 0 writes the initial factors [default: {}]", own.join(", "))
+    format!("Passes over the ratings; 0 writes the initial factors and biases [default: {}]", own.join(", "))
 }
 
 /// The range of ranks.

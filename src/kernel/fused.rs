@@ -28,7 +28,7 @@ use std::ops::Range;
 
 use half::f16;
 
-pub(super) use far::{Found, Side};
+pub(super) use far::{Found, Own, SideCells};
 pub(super) use line::{Along, Before, Behind, Column, Factors, PIECE, along, direction, step};
 pub(super) use sums::{Sums, more_patterns, row_patterns, row_squares, row_sums};
 pub(super) use walk::{Gathered, Walk};

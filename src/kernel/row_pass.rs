@@ -2,8 +2,8 @@
 //! `row_direction`, `row_curvature` and `row_step` with a fixed penalty, fused.
 
 use super::fused::{
-    Along, Before, Column, Columns, Factors, Found, Gathered, Packing, RowsMut, Side, Sums, by_cells, check,
-    direction, row_squares, row_sums, rows_mut, step, unpacked,
+    Along, Before, Column, Columns, Factors, Found, Gathered, Own, Packing, RowsMut, SideCells, Sums,
+    by_cells, check, direction, row_squares, row_sums, rows_mut, step, unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
 use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
@@ -156,15 +156,16 @@ pub fn row_pass(
 ) {
     let (count, first) = (params.count as usize, params.first as usize);
     let x = Gathered::new(packed, params.others, params.lanes, 0, params.unit);
-    let side = Side { x, offsets: &rows[..=count], cells: cells.as_chunks().0, block: params.block };
+    let own = Own { rank: params.rank as usize, bias: params.bias as usize, unit: params.unit };
+    let side = SideCells { x, offsets: &rows[..=count], cells: cells.as_chunks().0, block: params.block };
     let (pass, width) =
-        (Pass { params, side, penalty: &penalty[first..first + count] }, params.width as usize);
+        (Pass { params, side, own, penalty: &penalty[first..first + count] }, params.width as usize);
     let groups = side.groups();
     let far = groups.is_some();
     for group in groups.unwrap_or_else(|| vec![0..count]) {
         let found = far.then(|| {
             let own = |row: usize| &factors[(first + row) * width..][..width];
-            let start = |row: usize, w: &mut [f32]| pass.start(own(row), w);
+            let start = |row: usize, w: &mut [f32]| pass.own.load(own(row), w);
             side.find::<false>(&group, &start, &|row, found| {
                 simd::run(Aim { pass: &pass, row, own: own(row), found })
             })
@@ -184,24 +185,12 @@ pub fn row_pass(
 
 struct Pass<'a> {
     params: &'a Params,
-    side: Side<'a>,
+    side: SideCells<'a>,
+    own: Own,
     penalty: &'a [f32],
 }
 
 impl Pass<'_> {
-    /// A row's factors in lanes; gives its bias times the unit.
-    #[inline(always)]
-    fn start(&self, own: &[f32], w: &mut [f32]) -> f32 {
-        let rank = self.params.rank as usize;
-        w[..rank].copy_from_slice(&own[..rank]);
-        self.params.unit * self.bias(own)
-    }
-
-    #[inline(always)]
-    fn bias(&self, own: &[f32]) -> f32 {
-        own.get(self.params.bias as usize).copied().unwrap_or(0.0)
-    }
-
     /// The direction of a row from its sums, into `d`; and the bias, a factor whose other side is the
     /// unit in every cell.
     #[inline(always)]
@@ -238,7 +227,7 @@ impl WithSimd for Aim<'_, '_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { pass, row, own, found } = self;
-        let (_, _, bias) = pass.aim(simd, row, pass.bias(own), &found.w, &found.sums, &mut found.d);
+        let (_, _, bias) = pass.aim(simd, row, pass.own.bias(own), &found.w, &found.sums, &mut found.d);
         found.d_bias = pass.params.unit * bias.direction(0.0).0;
     }
 }
@@ -256,7 +245,7 @@ impl WithSimd for Piece<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Pass { params, side, penalty } = *self.pass;
+        let Pass { params, side, penalty, .. } = *self.pass;
         let x = side.x;
         let [mut factors, mut energy, mut cost] = self.outputs;
         let (rank, unit) = (params.rank as usize, params.unit);
@@ -265,7 +254,7 @@ impl WithSimd for Piece<'_, '_> {
         let [mut w, mut d] = [(); 2].map(|()| Aligned::zeros(x.lanes));
         for (local, row) in self.rows.enumerate() {
             let (own, cells) = (factors.row(local), side.row(row));
-            let (b, bias) = (self.pass.bias(own), self.pass.start(own, &mut w));
+            let (b, bias) = (self.pass.own.bias(own), self.pass.own.load(own, &mut w));
             let found = self.found.map(|found| &found[local]);
             let sums = match found {
                 Some(found) => &found.sums,

@@ -2,8 +2,8 @@
 //! `row_sums`, `row_direction`, `row_curvature` and `row_step`, fused.
 
 use super::fused::{
-    Along, Before, Column, Columns, Factors, Found, Gathered, Packing, RowsMut, Side, Sums, by_cells, check,
-    direction, row_squares, row_sums, rows_mut, step, unpacked,
+    Along, Before, Column, Columns, Factors, Found, Gathered, Own, Packing, RowsMut, SideCells, Sums,
+    by_cells, check, direction, row_squares, row_sums, rows_mut, step, unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
 use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
@@ -189,10 +189,12 @@ pub fn row_pass_learned(
     let mut precision = vec![1.0; params.lanes as usize];
     precision[..rank].copy_from_slice(&prior[..rank]);
     let x = Gathered::new(packed, params.others, params.lanes, 1, params.unit);
-    let side = Side { x, offsets: &rows[..=count], cells: cells.as_chunks().0, block: params.block };
+    let own = Own { rank: params.rank as usize, bias: params.bias as usize, unit: params.unit };
+    let side = SideCells { x, offsets: &rows[..=count], cells: cells.as_chunks().0, block: params.block };
     let pass = Pass {
         params,
         side,
+        own,
         means: if params.centered != 0 { &means[first * width..(first + count) * width] } else { &[] },
         precision: &precision,
         bias_precision: prior.get(params.bias as usize).copied().unwrap_or(1.0),
@@ -202,7 +204,7 @@ pub fn row_pass_learned(
     for group in groups.unwrap_or_else(|| vec![0..count]) {
         let found = far.then(|| {
             let own = |row: usize| &factors[(first + row) * width..][..width];
-            let start = |row: usize, w: &mut [f32]| pass.start(own(row), w);
+            let start = |row: usize, w: &mut [f32]| pass.own.load(own(row), w);
             side.find::<true>(&group, &start, &|row, found| {
                 simd::run(Aim { pass: &pass, row, own: own(row), found });
             })
@@ -222,7 +224,8 @@ pub fn row_pass_learned(
 
 struct Pass<'a> {
     params: &'a Params,
-    side: Side<'a>,
+    side: SideCells<'a>,
+    own: Own,
     means: &'a [f32],
     precision: &'a [f32],
     bias_precision: f32,
@@ -244,19 +247,6 @@ impl Lanes {
 }
 
 impl Pass<'_> {
-    /// A row's factors in lanes; gives its bias times the unit.
-    #[inline(always)]
-    fn start(&self, own: &[f32], w: &mut [f32]) -> f32 {
-        let rank = self.params.rank as usize;
-        w[..rank].copy_from_slice(&own[..rank]);
-        self.params.unit * self.bias(own)
-    }
-
-    #[inline(always)]
-    fn bias(&self, own: &[f32]) -> f32 {
-        own.get(self.params.bias as usize).copied().unwrap_or(0.0)
-    }
-
     /// The direction of a row from its sums, into `d`, and its variances; and the bias, a factor whose
     /// other side is the unit in every cell.
     #[inline(always)]
@@ -301,7 +291,7 @@ impl WithSimd for Aim<'_, '_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { pass, row, own, found } = self;
         let mut lanes = Lanes::new(pass.side.x.lanes);
-        let line = (row, pass.bias(own), &*found.w);
+        let line = (row, pass.own.bias(own), &*found.w);
         let (_, _, bias) = pass.aim(simd, line, &found.sums, &mut found.d, &mut lanes);
         found.d_bias = pass.params.unit * bias.direction(pass.params.noise).0;
     }
@@ -329,7 +319,7 @@ impl WithSimd for Piece<'_, '_> {
         let [mut w, mut d] = [(); 2].map(|()| Aligned::zeros(x.lanes));
         for (local, row) in self.rows.enumerate() {
             let (own, cells) = (factors.row(local), side.row(row));
-            let (b, bias) = (self.pass.bias(own), self.pass.start(own, &mut w));
+            let (b, bias) = (self.pass.own.bias(own), self.pass.own.load(own, &mut w));
             let found = self.found.map(|found| &found[local]);
             let sums = match found {
                 Some(found) => &found.sums,

@@ -1,8 +1,8 @@
 //! Sums over who rated what, from packed rows: `pattern_sum` as the fused kernels gather.
 
 use super::fused::{
-    Columns, Gathered, Packing, RowsMut, Side, Sums, by_cells, check, more_patterns, row_patterns, rows_mut,
-    unpacked,
+    Columns, Gathered, Packing, RowsMut, SideCells, Sums, by_cells, check, more_patterns, row_patterns,
+    rows_mut, unpacked,
 };
 use super::simd::{self, Simd, WithSimd};
 use super::{Binding, Dispatch, Element, Kernel, Slot, dimension, gathered, params, require};
@@ -113,7 +113,7 @@ fn twin(params: &[u8], slots: &mut [Slot<'_>]) {
 pub fn row_pattern(params: &Params, rows: &[u32], cells: &[u32], packed: &[f32], sums: &mut [f32]) {
     let (count, first, width) = (params.count as usize, params.first as usize, params.width as usize);
     let x = Gathered::new(packed, params.others, params.lanes, 0, 0.0);
-    let side = Side { x, offsets: &rows[..=count], cells: cells.as_chunks().0, block: params.block };
+    let side = SideCells { x, offsets: &rows[..=count], cells: cells.as_chunks().0, block: params.block };
     let Some(groups) = side.groups() else {
         let outputs = [rows_mut(sums, width, first, count)];
         return by_cells(side.offsets, 0..count, outputs, &|rows, [sums]| {
@@ -141,7 +141,7 @@ fn put(result: &mut [f32], sums: &Sums, rank: usize) {
 
 struct Piece<'a, 'b> {
     params: &'a Params,
-    side: Side<'a>,
+    side: SideCells<'a>,
     rows: std::ops::Range<usize>,
     sums: RowsMut<'b>,
 }

@@ -162,6 +162,10 @@ impl Optimizer for LineSearch {
         if reg == Reg::Auto { rank.min(self.warm_rank as usize) } else { rank }
     }
 
+    fn epoch_rank(&self, epoch: u32, rank: usize, reg: Reg) -> usize {
+        if epoch > self.warm_up.saturating_add(self.join) { rank } else { self.start_rank(rank, reg) }
+    }
+
     fn starts_biased(&self, reg: Reg) -> bool {
         reg == Reg::Auto
     }

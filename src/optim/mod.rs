@@ -226,6 +226,14 @@ pub trait Optimizer: fmt::Debug + Send {
         rank
     }
 
+    /// Latent factors of a model of this rank that an epoch, counted from 1, has; the others are still 0.
+    ///
+    /// `reg`: as of [`Objective`].
+    fn epoch_rank(&self, epoch: u32, rank: usize, reg: Reg) -> usize {
+        let _ = (epoch, reg);
+        rank
+    }
+
     /// Whether biases start where the [baseline](crate::model::BiasBaseline) has them, rather than at 0.
     ///
     /// `reg`: as of [`Objective`].
@@ -243,7 +251,8 @@ pub trait Optimizer: fmt::Debug + Send {
     /// Called before an epoch, counted from 1, is recorded: changes what the host has to change first. So
     /// an epoch that is the last leaves what it found.
     ///
-    /// `recording`: what has yet to be played before anything is read or written.
+    /// `recording`: what has yet to be played before anything is read or written; whoever plays it leaves it
+    /// empty.
     ///
     /// # Errors
     /// As [`Backend::dispatch`], [`Backend::read`] and [`Backend::write`].

@@ -21,6 +21,15 @@ impl Run<'_, '_> {
         self.observer.event(&Event::Stopped(Stopped { reason, last: self.last, kept, best_epoch }));
         match self.model(kept, best_epoch)? {
             Some(model) => {
+                let (rank, optimizer) = (self.config.config.rank, &self.config.optimizer);
+                let found = optimizer.epoch_rank(kept.epoch, rank, self.config.reg);
+                if found < rank && kept.epoch > 0 {
+                    self.observer.event(&Event::Notice(format!(
+                        "after epoch {} only {found} of {rank} factors hold anything: the others join later; pass more \
+                         --epochs",
+                        kept.epoch
+                    )));
+                }
                 if self.config.reg == Reg::Auto && model.posterior.is_none() && kept.epoch > 0 {
                     self.observer.event(&Event::Notice(format!(
                         "epoch {} belongs to the warm-up, where nothing is learned yet: λ = {WARM_UP_LAMBDA} \

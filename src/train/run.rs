@@ -16,7 +16,7 @@ use crate::event::{Epoch, Event, Observer, StopReason};
 use crate::kernel::Dispatch;
 use crate::model::{BaselineBiases, BiasBaseline, CurvePoint, Model};
 use crate::problem::{Losses, Problem, Standard};
-use crate::world::together::agreed_signal;
+use crate::world::together::{agreed_signal, any};
 
 /// A training RMSE beyond this many times that of predicting no structure at
 /// all is no overshoot: whatever moves so far does not come back.
@@ -80,6 +80,9 @@ impl<'a, 'b> Run<'a, 'b> {
         }
         // Needed at the end, and made while the ratings are there sorted.
         let baseline = BiasBaseline::fit_over(&layout, BiasBaseline::DAMPING, backend.world())?.biases();
+        // All have one, or none.
+        let none = any(backend.world(), baseline.is_none())?;
+        let baseline = baseline.filter(|_| !none);
         let seen = Compressed::pattern(&layout.by_user, data.train.items.len());
         let stats = layout.stats;
         let start = Start { layout, baseline: baseline.as_ref(), filled: saver.initial.is_some() };

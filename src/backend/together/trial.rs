@@ -9,7 +9,7 @@ const TURNS: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Trial {
     /// What the work is known by: work of another kind is tried anew.
-    kind: usize,
+    kind: (usize, u64),
     /// Turns so far.
     turns: usize,
     /// The fastest of each way so far, in seconds.
@@ -18,7 +18,7 @@ pub(super) struct Trial {
 
 impl Trial {
     /// Does work of a kind, which is told whether to take the second way.
-    pub(super) fn run<T>(&mut self, kind: usize, work: impl FnOnce(bool) -> T) -> T {
+    pub(super) fn run<T>(&mut self, kind: (usize, u64), work: impl FnOnce(bool) -> T) -> T {
         if kind != self.kind {
             *self = Self { kind, ..Self::default() };
         }
@@ -85,10 +85,10 @@ mod tests {
     fn other_work_is_tried_anew() {
         let mut trial = Trial::default();
         let mut run = |kind| trial.run(kind, |way| way);
-        let tried: Vec<bool> = (0..2 * TURNS).map(|_| run(7)).collect();
+        let tried: Vec<bool> = (0..2 * TURNS).map(|_| run((7, 1))).collect();
         assert_eq!(tried, [false, true].repeat(TURNS));
-        let kept = run(7);
-        assert_eq!([run(7), run(7)], [kept; 2]);
-        assert_eq!([run(8), run(8), run(7), run(7)], [false, true, false, true]);
+        let kept = run((7, 1));
+        assert_eq!([run((7, 1)), run((7, 1))], [kept; 2]);
+        assert_eq!([run((7, 2)), run((7, 2)), run((7, 1)), run((7, 1))], [false, true, false, true]);
     }
 }

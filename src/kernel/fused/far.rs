@@ -11,12 +11,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rayon::prelude::*;
 
 use super::cells::Cursor;
-use super::sums::{Sums, more_sums, row_squares};
+use super::sums::{Squares, Sums, more_sums};
 use super::walk::{Gathered, Walk};
 use crate::aligned::Aligned;
-use crate::kernel::simd::{self, Simd, WithSimd};
+use crate::kernel::simd;
 
-/// Gathered bytes of the other side beyond which blocks pay: by `benches/layouts.rs`, not at 9 MB, and at 36.
+/// Gathered bytes of the other side beyond which blocks pay: more than a last cache, see `benches/layouts.rs`.
 const FAR: usize = 24 << 20;
 
 /// Elements of a gathered row from which on they do: not with fewer, which come fast enough.
@@ -26,14 +26,14 @@ const WIDE: usize = 128;
 const MANY: usize = 64;
 
 /// Bytes that a group's rows keep between blocks.
-const GROUP: usize = 16 << 20;
+const GROUP: usize = 4 << 20;
 
 /// Rows that are worth a thread of their own in one block.
 const MIN_ROWS: usize = 8;
 
 /// A side's cells, of rows that are near or far from what they gather.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::kernel) struct Side<'a> {
+pub(in crate::kernel) struct SideCells<'a> {
     pub(in crate::kernel) x: Gathered<'a>,
     /// Where each row's cells begin, and last their number.
     pub(in crate::kernel) offsets: &'a [u32],
@@ -42,7 +42,7 @@ pub(in crate::kernel) struct Side<'a> {
     pub(in crate::kernel) block: u32,
 }
 
-impl<'a> Side<'a> {
+impl<'a> SideCells<'a> {
     /// The cells of a row.
     #[inline(always)]
     pub(in crate::kernel) fn row(&self, row: usize) -> &'a [[u32; 2]] {
@@ -60,8 +60,17 @@ impl<'a> Side<'a> {
         if self.block == 0 || !self.pays() {
             return None;
         }
-        let (rows, each) = (self.offsets.len() - 1, (GROUP / (32 * self.x.lanes)).max(1));
+        let (rows, each) = (self.offsets.len() - 1, self.group());
         Some((0..rows).step_by(each).map(|first| first..rows.min(first + each)).collect())
+    }
+
+    /// Rows of a group.
+    fn group(&self) -> usize {
+        #[cfg(test)]
+        if ALL.load(Ordering::Relaxed) {
+            return 3;
+        }
+        (GROUP / (size_of::<f32>() * 8 * self.x.lanes)).max(1)
     }
 
     fn pays(&self) -> bool {
@@ -122,6 +131,29 @@ impl<'a> Side<'a> {
     }
 }
 
+/// Where a row of factors has what a pass needs.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::kernel) struct Own {
+    pub(in crate::kernel) rank: usize,
+    /// The column of the bias, if it is one.
+    pub(in crate::kernel) bias: usize,
+    pub(in crate::kernel) unit: f32,
+}
+
+impl Own {
+    /// Puts a row's factors in lanes; gives its bias times the unit.
+    #[inline(always)]
+    pub(in crate::kernel) fn load(&self, own: &[f32], w: &mut [f32]) -> f32 {
+        w[..self.rank].copy_from_slice(&own[..self.rank]);
+        self.unit * self.bias(own)
+    }
+
+    #[inline(always)]
+    pub(in crate::kernel) fn bias(&self, own: &[f32]) -> f32 {
+        own.get(self.bias).copied().unwrap_or(0.0)
+    }
+}
+
 /// What a row keeps from block to block.
 #[derive(Debug)]
 pub(in crate::kernel) struct Found {
@@ -140,17 +172,6 @@ impl Found {
     fn new(lanes: usize) -> Self {
         let [w, d] = [(); 2].map(|()| Aligned::zeros(lanes));
         Self { w, bias: 0.0, sums: Sums::new(lanes), d, d_bias: 0.0, squares: 0.0 }
-    }
-}
-
-struct Squares<'a>(Walk<'a>);
-
-impl WithSimd for Squares<'_> {
-    type Output = f32;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) -> f32 {
-        row_squares(simd, &self.0)
     }
 }
 

@@ -107,11 +107,7 @@ pub(in crate::kernel) fn row_sums<
     sums: &mut Sums,
 ) {
     sums.clear();
-    if walk.cells.len() > SEGMENT {
-        long_sums(walk, sums, &|segment, sums| simd::run(Add::<GRADIENT, CURVATURE, SPREAD>(segment, sums)));
-    } else {
-        walk.add::<S, GRADIENT, CURVATURE, SPREAD>(simd, sums);
-    }
+    Add::<GRADIENT, CURVATURE, SPREAD>(walk, sums).with_simd(simd);
 }
 
 /// Goes on with the sums of a row's walk, with the cells of its next block.
@@ -119,11 +115,7 @@ pub(super) fn more_sums<const GRADIENT: bool, const CURVATURE: bool, const SPREA
     walk: &Walk<'_>,
     sums: &mut Sums,
 ) {
-    if walk.cells.len() > SEGMENT {
-        long_sums(walk, sums, &|segment, sums| simd::run(Add::<GRADIENT, CURVATURE, SPREAD>(segment, sums)));
-    } else {
-        simd::run(Add::<GRADIENT, CURVATURE, SPREAD>(walk, sums));
-    }
+    simd::run(Add::<GRADIENT, CURVATURE, SPREAD>(walk, sums));
 }
 
 struct Add<'a, 'b, const GRADIENT: bool, const CURVATURE: bool, const SPREAD: bool>(
@@ -138,7 +130,14 @@ impl<const GRADIENT: bool, const CURVATURE: bool, const SPREAD: bool> WithSimd
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        self.0.add::<S, GRADIENT, CURVATURE, SPREAD>(simd, self.1);
+        let Self(walk, sums) = self;
+        if walk.cells.len() > SEGMENT {
+            long_sums(walk, sums, &|segment, sums| {
+                simd::run(Add::<GRADIENT, CURVATURE, SPREAD>(segment, sums));
+            });
+        } else {
+            walk.add::<S, GRADIENT, CURVATURE, SPREAD>(simd, sums);
+        }
     }
 }
 
@@ -146,20 +145,12 @@ impl<const GRADIENT: bool, const CURVATURE: bool, const SPREAD: bool> WithSimd
 #[inline(always)]
 pub(in crate::kernel) fn row_patterns<S: Simd>(simd: S, walk: &Walk<'_>, sums: &mut Sums) {
     sums.clear();
-    if walk.cells.len() > SEGMENT {
-        long_sums(walk, sums, &|segment, sums| simd::run(Pattern(segment, sums)));
-    } else {
-        walk.pattern(simd, sums);
-    }
+    Pattern(walk, sums).with_simd(simd);
 }
 
 /// Goes on with the sums of the other side's rows, with the cells of a row's next block.
 pub(in crate::kernel) fn more_patterns(walk: &Walk<'_>, sums: &mut Sums) {
-    if walk.cells.len() > SEGMENT {
-        long_sums(walk, sums, &|segment, sums| simd::run(Pattern(segment, sums)));
-    } else {
-        simd::run(Pattern(walk, sums));
-    }
+    simd::run(Pattern(walk, sums));
 }
 
 struct Pattern<'a, 'b>(&'a Walk<'a>, &'b mut Sums);
@@ -169,7 +160,12 @@ impl WithSimd for Pattern<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        self.0.pattern(simd, self.1);
+        let Self(walk, sums) = self;
+        if walk.cells.len() > SEGMENT {
+            long_sums(walk, sums, &|segment, sums| simd::run(Pattern(segment, sums)));
+        } else {
+            walk.pattern(simd, sums);
+        }
     }
 }
 
@@ -179,14 +175,15 @@ pub(in crate::kernel) fn row_squares<S: Simd>(simd: S, walk: &Walk<'_>) -> f32 {
     if walk.cells.len() > SEGMENT { long_squares(walk) } else { walk.squares(simd) }
 }
 
-struct Squares<'a>(Walk<'a>);
+/// [`row_squares`] as a task.
+pub(super) struct Squares<'a>(pub(super) Walk<'a>);
 
 impl WithSimd for Squares<'_> {
     type Output = f32;
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> f32 {
-        self.0.squares(simd)
+        row_squares(simd, &self.0)
     }
 }
 

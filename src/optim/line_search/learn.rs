@@ -142,7 +142,7 @@ impl Learn {
 
     /// Whether this variational epoch, from 1, is the first with all factors, and has others before it.
     pub(super) fn widens(&self, epoch: u32, problem: &Problem) -> bool {
-        epoch == self.join + 1 && problem.start_rank < problem.rank
+        epoch.checked_sub(1) == Some(self.join) && problem.start_rank < problem.rank
     }
 
     /// Factors that a variational epoch, from 1, has.

@@ -20,7 +20,7 @@ pub(in super::super) fn figures(report: &Report<'_>) -> Result<Vec<Figure>> {
     let curve = &metadata.curve;
     if curve.iter().all(|point| errors(point).iter().all(Option::is_none)) {
         let why = match metadata.epochs {
-            0 => "The model has the factors that were drawn first: no epoch ran.",
+            0 => "The model is the one that epochs start from: none ran.",
             _ if report.average => "An average of several models has no curve of its own.",
             _ => "The model's file has no errors by epoch.",
         };

@@ -221,4 +221,7 @@ fn a_run_that_never_leaves_the_warm_up_says_so() {
     assert!(short.stderr.contains("warm-up"), "{}", short.stderr);
     let long = folder.run(&["train", "ratings.csv", "--epochs", "9", "--device", "cpu", "-f"]);
     assert!(!long.stderr.contains("warm-up"), "{}", long.stderr);
+    let narrow =
+        folder.run(&["train", "ratings.csv", "--epochs", "5", "--rank", "40", "--device", "cpu", "-f"]);
+    assert!(narrow.stderr.contains("only 32 of 40 factors"), "{}", narrow.stderr);
 }

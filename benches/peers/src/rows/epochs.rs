@@ -6,7 +6,7 @@ use crate::peer::Peer;
 use crate::wire::Job;
 use crate::{Failure, Options};
 
-/// Epochs of the short and of the long run. Deltav's default is past its warm-up in both.
+/// Epochs of the short and of the long run. Deltav's default has all its factors, and learns, from the sixth on.
 const FEW: u32 = 6;
 const MANY: u32 = 16;
 

@@ -12,6 +12,9 @@ use crate::kernel::row_pattern::{self, row_pattern};
 const OTHERS: u32 = 1_000;
 const BLOCK: u32 = 192;
 
+/// The chunk's first row.
+const FIRST: u32 = 2;
+
 /// A side's cells and what they gather.
 struct Case {
     rank: usize,
@@ -71,13 +74,15 @@ fn far_rows_have_the_bits_of_near_ones() {
         let mut case = Case::new(rank);
         let (count, width) = (case.count, case.width);
         let (wide, narrow) = (case.packed(2), case.packed(1));
-        let [factors, means] = [(); 2].map(|()| case.draw(count * width, -1.0));
-        let (prior, penalty) = (case.draw(width, 0.1), case.draw(count, 0.1));
+        // The chunk begins behind two rows of others, and its rows are three groups.
+        let total = count + FIRST as usize;
+        let [factors, means] = [(); 2].map(|()| case.draw(total * width, -1.0));
+        let (prior, penalty) = (case.draw(width, 0.1), case.draw(total, 0.1));
         let Case { lanes, rows, cells, .. } = case;
         let (count, width, rank, lanes) = (count as u32, width as u32, rank as u32, lanes as u32);
         let shape = row_pass::Params {
             count,
-            first: 0,
+            first: FIRST,
             others: OTHERS,
             width,
             rank,
@@ -89,14 +94,13 @@ fn far_rows_have_the_bits_of_near_ones() {
             block: BLOCK,
         };
         both(|| {
-            let (mut factors, mut energy, mut cost) =
-                (factors.clone(), vec![0.0; count as usize], vec![0.0; count as usize]);
+            let (mut factors, mut energy, mut cost) = (factors.clone(), vec![0.0; total], vec![0.0; total]);
             row_pass(&shape, &rows, &cells, &narrow, &penalty, &mut factors, &mut energy, &mut cost);
             vec![factors, energy, cost]
         });
         let learned = row_pass_learned::Params {
             count,
-            first: 0,
+            first: FIRST,
             others: OTHERS,
             width,
             rank,
@@ -111,14 +115,14 @@ fn far_rows_have_the_bits_of_near_ones() {
         };
         both(|| {
             let (mut factors, mut variances, mut energy) =
-                (factors.clone(), vec![0.0; factors.len()], vec![0.0; count as usize]);
+                (factors.clone(), vec![0.0; factors.len()], vec![0.0; total]);
             let (f, v, e) = (&mut factors, &mut variances, &mut energy);
             row_pass_learned(&learned, &rows, &cells, &wide, &means, &prior, f, v, e);
             vec![factors, variances, energy]
         });
         let pattern = row_pattern::Params {
             count,
-            first: 0,
+            first: FIRST,
             others: OTHERS,
             width,
             rank,
