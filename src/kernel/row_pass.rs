@@ -160,14 +160,13 @@ pub fn row_pass(
     let side = SideCells { x, offsets: &rows[..=count], cells: cells.as_chunks().0, block: params.block };
     let (pass, width) =
         (Pass { params, side, own, penalty: &penalty[first..first + count] }, params.width as usize);
-    let groups = side.groups();
-    let far = groups.is_some();
-    for group in groups.unwrap_or_else(|| vec![0..count]) {
+    let (far, groups) = side.groups();
+    for group in groups {
         let found = far.then(|| {
             let own = |row: usize| &factors[(first + row) * width..][..width];
             let start = |row: usize, w: &mut [f32]| pass.own.load(own(row), w);
             side.find::<false>(&group, &start, &|row, found| {
-                simd::run(Aim { pass: &pass, row, own: own(row), found })
+                simd::run(Aim { pass: &pass, row, own: own(row), found });
             })
         });
         let (first, rows) = (first + group.start, group.len());

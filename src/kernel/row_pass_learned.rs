@@ -199,9 +199,8 @@ pub fn row_pass_learned(
         precision: &precision,
         bias_precision: prior.get(params.bias as usize).copied().unwrap_or(1.0),
     };
-    let groups = side.groups();
-    let far = groups.is_some();
-    for group in groups.unwrap_or_else(|| vec![0..count]) {
+    let (far, groups) = side.groups();
+    for group in groups {
         let found = far.then(|| {
             let own = |row: usize| &factors[(first + row) * width..][..width];
             let start = |row: usize, w: &mut [f32]| pass.own.load(own(row), w);

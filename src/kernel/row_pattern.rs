@@ -114,19 +114,18 @@ pub fn row_pattern(params: &Params, rows: &[u32], cells: &[u32], packed: &[f32],
     let (count, first, width) = (params.count as usize, params.first as usize, params.width as usize);
     let x = Gathered::new(packed, params.others, params.lanes, 0, 0.0);
     let side = SideCells { x, offsets: &rows[..=count], cells: cells.as_chunks().0, block: params.block };
-    let Some(groups) = side.groups() else {
-        let outputs = [rows_mut(sums, width, first, count)];
-        return by_cells(side.offsets, 0..count, outputs, &|rows, [sums]| {
-            simd::run(Piece { params, side, rows, sums });
-        });
-    };
+    let (far, groups) = side.groups();
     let none = Aligned::zeros(x.lanes);
     for group in groups {
-        let mut found: Vec<Sums> = group.clone().map(|_| Sums::new(x.lanes)).collect();
-        side.in_blocks(group.clone(), &mut found, &|sums, cells| {
-            more_patterns(&side.walk(cells, &none, 0.0), sums);
-        });
         let mut outputs = rows_mut(sums, width, first + group.start, group.len());
+        if !far {
+            by_cells(side.offsets, group, [outputs], &|rows, [sums]| {
+                simd::run(Piece { params, side, rows, sums });
+            });
+            continue;
+        }
+        let mut found: Vec<Sums> = group.clone().map(|_| Sums::new(x.lanes)).collect();
+        side.in_blocks(group, &mut found, &|sums, cells| more_patterns(&side.walk(cells, &none, 0.0), sums));
         for (local, found) in found.iter().enumerate() {
             put(outputs.row(local), found, params.rank as usize);
         }

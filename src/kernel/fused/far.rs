@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use super::cells::Cursor;
+use super::cells::{Block, Cursor};
 use super::sums::{Squares, Sums, more_sums};
 use super::walk::{Gathered, Walk};
 use crate::aligned::Aligned;
@@ -55,13 +55,12 @@ impl<'a> SideCells<'a> {
         Walk { x: self.x, cells, block: self.block, w, bias }
     }
 
-    /// Groups of rows that go through blocks together; `None`: walk them one by one.
-    pub(in crate::kernel) fn groups(&self) -> Option<Vec<Range<usize>>> {
-        if self.block == 0 || !self.pays() {
-            return None;
-        }
-        let (rows, each) = (self.offsets.len() - 1, self.group());
-        Some((0..rows).step_by(each).map(|first| first..rows.min(first + each)).collect())
+    /// Whether groups of rows go through blocks together, and the groups; else all rows are one, to be
+    /// walked one by one.
+    pub(in crate::kernel) fn groups(&self) -> (bool, impl Iterator<Item = Range<usize>> + use<>) {
+        let (rows, far) = (self.offsets.len() - 1, self.block > 0 && self.pays());
+        let each = if far { self.group() } else { rows.max(1) };
+        (far, (0..rows).step_by(each).map(move |first| first..rows.min(first + each)))
     }
 
     /// Rows of a group.
@@ -96,7 +95,7 @@ impl<'a> SideCells<'a> {
             each.for_each(|(state, left)| {
                 if left.first().is_some_and(|&[column, _]| column < end) {
                     let mut cursor = Cursor::new(left, self.block);
-                    let mine = cursor.next_block().map(|block| block.rest()).unwrap_or_default();
+                    let mine = cursor.next_block().map(Block::rest).unwrap_or_default();
                     *left = &left[mine.len()..];
                     work(state, mine);
                 }
