@@ -156,17 +156,15 @@ pub fn row_pass(
 ) {
     let (count, first) = (params.count as usize, params.first as usize);
     let x = Gathered::new(packed, params.others, params.lanes, 0, params.unit);
-    let own = Own { rank: params.rank as usize, bias: params.bias as usize, unit: params.unit };
+    let width = params.width as usize;
+    let own = Own { width, rank: params.rank as usize, bias: params.bias as usize, unit: params.unit };
     let side = SideCells { x, offsets: &rows[..=count], cells: cells.as_chunks().0, block: params.block };
-    let (pass, width) =
-        (Pass { params, side, own, penalty: &penalty[first..first + count] }, params.width as usize);
+    let pass = Pass { params, side, own, penalty: &penalty[first..first + count] };
     let (far, groups) = side.groups();
     for group in groups {
         let found = far.then(|| {
-            let own = |row: usize| &factors[(first + row) * width..][..width];
-            let start = |row: usize, w: &mut [f32]| pass.own.load(own(row), w);
-            side.find::<false>(&group, &start, &|row, found| {
-                simd::run(Aim { pass: &pass, row, own: own(row), found });
+            side.find::<false>(&group, own, &factors[first * width..], &|row, found| {
+                simd::run(Aim { pass: &pass, row, found });
             })
         });
         let (first, rows) = (first + group.start, group.len());
@@ -216,7 +214,6 @@ impl Pass<'_> {
 struct Aim<'a, 'b> {
     pass: &'a Pass<'a>,
     row: usize,
-    own: &'a [f32],
     found: &'b mut Found,
 }
 
@@ -225,9 +222,9 @@ impl WithSimd for Aim<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { pass, row, own, found } = self;
-        let (_, _, bias) = pass.aim(simd, row, pass.own.bias(own), &found.w, &found.sums, &mut found.d);
-        found.d_bias = pass.params.unit * bias.direction(0.0).0;
+        let Self { pass, row, found } = self;
+        let (_, _, bias) = pass.aim(simd, row, found.b, &found.w, &found.sums, &mut found.d);
+        found.d_bias = bias.direction(0.0).0;
     }
 }
 
@@ -253,12 +250,12 @@ impl WithSimd for Piece<'_, '_> {
         let [mut w, mut d] = [(); 2].map(|()| Aligned::zeros(x.lanes));
         for (local, row) in self.rows.enumerate() {
             let (own, cells) = (factors.row(local), side.row(row));
-            let (b, bias) = (self.pass.own.bias(own), self.pass.own.load(own, &mut w));
+            let b = self.pass.own.load(own, &mut w);
             let found = self.found.map(|found| &found[local]);
             let sums = match found {
                 Some(found) => &found.sums,
                 None => {
-                    row_sums::<S, true, true, false>(simd, &side.walk(cells, &w, bias), &mut walked);
+                    row_sums::<S, true, true, false>(simd, &side.walk(cells, &w, unit * b), &mut walked);
                     &walked
                 }
             };

@@ -189,7 +189,7 @@ pub fn row_pass_learned(
     let mut precision = vec![1.0; params.lanes as usize];
     precision[..rank].copy_from_slice(&prior[..rank]);
     let x = Gathered::new(packed, params.others, params.lanes, 1, params.unit);
-    let own = Own { rank: params.rank as usize, bias: params.bias as usize, unit: params.unit };
+    let own = Own { width, rank, bias: params.bias as usize, unit: params.unit };
     let side = SideCells { x, offsets: &rows[..=count], cells: cells.as_chunks().0, block: params.block };
     let pass = Pass {
         params,
@@ -202,10 +202,8 @@ pub fn row_pass_learned(
     let (far, groups) = side.groups();
     for group in groups {
         let found = far.then(|| {
-            let own = |row: usize| &factors[(first + row) * width..][..width];
-            let start = |row: usize, w: &mut [f32]| pass.own.load(own(row), w);
-            side.find::<true>(&group, &start, &|row, found| {
-                simd::run(Aim { pass: &pass, row, own: own(row), found });
+            side.find::<true>(&group, own, &factors[first * width..], &|row, found| {
+                simd::run(Aim { pass: &pass, row, found });
             })
         });
         let (first, rows) = (first + group.start, group.len());
@@ -279,7 +277,6 @@ impl Pass<'_> {
 struct Aim<'a, 'b> {
     pass: &'a Pass<'a>,
     row: usize,
-    own: &'a [f32],
     found: &'b mut Found,
 }
 
@@ -288,11 +285,11 @@ impl WithSimd for Aim<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { pass, row, own, found } = self;
+        let Self { pass, row, found } = self;
         let mut lanes = Lanes::new(pass.side.x.lanes);
-        let line = (row, pass.own.bias(own), &*found.w);
+        let line = (row, found.b, &*found.w);
         let (_, _, bias) = pass.aim(simd, line, &found.sums, &mut found.d, &mut lanes);
-        found.d_bias = pass.params.unit * bias.direction(pass.params.noise).0;
+        found.d_bias = bias.direction(pass.params.noise).0;
     }
 }
 
@@ -318,12 +315,12 @@ impl WithSimd for Piece<'_, '_> {
         let [mut w, mut d] = [(); 2].map(|()| Aligned::zeros(x.lanes));
         for (local, row) in self.rows.enumerate() {
             let (own, cells) = (factors.row(local), side.row(row));
-            let (b, bias) = (self.pass.own.bias(own), self.pass.own.load(own, &mut w));
+            let b = self.pass.own.load(own, &mut w);
             let found = self.found.map(|found| &found[local]);
             let sums = match found {
                 Some(found) => &found.sums,
                 None => {
-                    row_sums::<S, true, true, true>(simd, &side.walk(cells, &w, bias), &mut walked);
+                    row_sums::<S, true, true, true>(simd, &side.walk(cells, &w, unit * b), &mut walked);
                     &walked
                 }
             };

@@ -162,8 +162,9 @@ impl Optimizer for LineSearch {
         if reg == Reg::Auto { rank.min(self.warm_rank as usize) } else { rank }
     }
 
-    fn epoch_rank(&self, epoch: u32, rank: usize, reg: Reg) -> usize {
-        if epoch > self.warm_up.saturating_add(self.join) { rank } else { self.start_rank(rank, reg) }
+    fn epoch_rank(&self, epoch: u32, problem: &Problem) -> usize {
+        let learned = epoch.saturating_sub(self.warm_up);
+        self.learn.as_ref().map_or(problem.rank, |learn| learn.rank(learned, problem))
     }
 
     fn starts_biased(&self, reg: Reg) -> bool {

@@ -226,12 +226,10 @@ pub trait Optimizer: fmt::Debug + Send {
         rank
     }
 
-    /// Latent factors of a model of this rank that an epoch, counted from 1, has; the others are still 0.
-    ///
-    /// `reg`: as of [`Objective`].
-    fn epoch_rank(&self, epoch: u32, rank: usize, reg: Reg) -> usize {
-        let _ = (epoch, reg);
-        rank
+    /// Latent factors that an epoch, counted from 1, has; the others are still 0. Called after `prepare`.
+    fn epoch_rank(&self, epoch: u32, problem: &Problem) -> usize {
+        let _ = epoch;
+        problem.rank
     }
 
     /// Whether biases start where the [baseline](crate::model::BiasBaseline) has them, rather than at 0.

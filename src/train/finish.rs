@@ -21,8 +21,8 @@ impl Run<'_, '_> {
         self.observer.event(&Event::Stopped(Stopped { reason, last: self.last, kept, best_epoch }));
         match self.model(kept, best_epoch)? {
             Some(model) => {
-                let (rank, optimizer) = (self.config.config.rank, &self.config.optimizer);
-                let found = optimizer.epoch_rank(kept.epoch, rank, self.config.reg);
+                let rank = self.problem.rank;
+                let found = self.config.optimizer.epoch_rank(kept.epoch, &self.problem);
                 if found < rank && kept.epoch > 0 {
                     self.observer.event(&Event::Notice(format!(
                         "after epoch {} only {found} of {rank} factors hold anything: the others join later; pass more \

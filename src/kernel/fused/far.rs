@@ -105,26 +105,27 @@ impl<'a> SideCells<'a> {
 
     /// What a group's rows find: their sums, where each aims by them, and Σ (x·d)² on the way there.
     ///
-    /// `own`: a row's factors in lanes and its bias times the unit; `aim`: the same of its direction.
+    /// `factors`: `[rows, width]`; `aim`: finds the direction of a row from its sums.
     pub(in crate::kernel) fn find<const SPREAD: bool>(
         &self,
         group: &Range<usize>,
-        own: &(impl Fn(usize, &mut [f32]) -> f32 + Sync),
+        own: Own,
+        factors: &[f32],
         aim: &(impl Fn(usize, &mut Found) + Sync),
     ) -> Vec<Found> {
         let begin = |row: usize| {
             let mut found = Found::new(self.x.lanes);
-            found.bias = own(row, &mut found.w);
+            found.b = own.load(&factors[row * own.width..][..own.width], &mut found.w);
             found
         };
         let mut all: Vec<Found> = group.clone().into_par_iter().with_min_len(MIN_ROWS).map(begin).collect();
         self.in_blocks(group.clone(), &mut all, &|found, cells| {
-            more_sums::<true, true, SPREAD>(&self.walk(cells, &found.w, found.bias), &mut found.sums);
+            more_sums::<true, true, SPREAD>(&self.walk(cells, &found.w, own.unit * found.b), &mut found.sums);
         });
         let rows = group.clone().into_par_iter().zip(&mut all).with_min_len(MIN_ROWS);
         rows.for_each(|(row, found)| aim(row, found));
         self.in_blocks(group.clone(), &mut all, &|found, cells| {
-            found.squares += simd::run(Squares(self.walk(cells, &found.d, found.d_bias)));
+            found.squares += simd::run(Squares(self.walk(cells, &found.d, own.unit * found.d_bias)));
         });
         all
     }
@@ -133,6 +134,7 @@ impl<'a> SideCells<'a> {
 /// Where a row of factors has what a pass needs.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::kernel) struct Own {
+    pub(in crate::kernel) width: usize,
     pub(in crate::kernel) rank: usize,
     /// The column of the bias, if it is one.
     pub(in crate::kernel) bias: usize,
@@ -140,15 +142,10 @@ pub(in crate::kernel) struct Own {
 }
 
 impl Own {
-    /// Puts a row's factors in lanes; gives its bias times the unit.
+    /// Puts a row's factors in lanes; gives its bias.
     #[inline(always)]
     pub(in crate::kernel) fn load(&self, own: &[f32], w: &mut [f32]) -> f32 {
         w[..self.rank].copy_from_slice(&own[..self.rank]);
-        self.unit * self.bias(own)
-    }
-
-    #[inline(always)]
-    pub(in crate::kernel) fn bias(&self, own: &[f32]) -> f32 {
         own.get(self.bias).copied().unwrap_or(0.0)
     }
 }
@@ -156,11 +153,11 @@ impl Own {
 /// What a row keeps from block to block.
 #[derive(Debug)]
 pub(in crate::kernel) struct Found {
-    /// Its factors, and its bias times the unit.
+    /// Its factors and its bias.
     pub(in crate::kernel) w: Aligned<f32>,
-    bias: f32,
+    pub(in crate::kernel) b: f32,
     pub(in crate::kernel) sums: Sums,
-    /// The direction of its factors, and of its bias times the unit.
+    /// The direction of its factors and of its bias.
     pub(in crate::kernel) d: Aligned<f32>,
     pub(in crate::kernel) d_bias: f32,
     /// Σ (x·d)².
@@ -170,7 +167,7 @@ pub(in crate::kernel) struct Found {
 impl Found {
     fn new(lanes: usize) -> Self {
         let [w, d] = [(); 2].map(|()| Aligned::zeros(lanes));
-        Self { w, bias: 0.0, sums: Sums::new(lanes), d, d_bias: 0.0, squares: 0.0 }
+        Self { w, b: 0.0, sums: Sums::new(lanes), d, d_bias: 0.0, squares: 0.0 }
     }
 }
 

@@ -224,4 +224,9 @@ fn a_run_that_never_leaves_the_warm_up_says_so() {
     let narrow =
         folder.run(&["train", "ratings.csv", "--epochs", "5", "--rank", "40", "--device", "cpu", "-f"]);
     assert!(narrow.stderr.contains("only 32 of 40 factors"), "{}", narrow.stderr);
+    // A model's factors are all there from the start.
+    folder.run(&["train", "ratings.csv", "--epochs", "9", "--rank", "40", "--device", "cpu", "-o", "wide"]);
+    let more = ["--epochs", "5", "--rank", "40", "--device", "cpu", "--init-model", "wide", "-f"];
+    let filled = folder.run(&[&["train", "ratings.csv"], &more[..]].concat());
+    assert!(filled.code == Some(0) && !filled.stderr.contains("factors hold"), "{}", filled.stderr);
 }
